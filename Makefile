@@ -1,0 +1,60 @@
+# Verbs of this project; continuous integration calls the same ones.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+# Where `make run` and `python -m stack` keep their data.
+STACK_DIR ?= .local
+# Changes a second that `make run` keeps going; 0 leaves the tables alone.
+LOAD ?= 0
+# Extra arguments for pytest, such as `make test ARGS="-k dead_letter"`.
+ARGS ?=
+
+PY := .venv/bin/python
+INSTALLED := .venv/.installed
+
+.PHONY: help install run test lint format bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## prepare .venv from the lock file
+
+$(INSTALLED): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "This project needs Python 3.11 or newer; name one with PYTHON=python3.12"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv \
+		|| { echo "Could not make .venv; on Debian install the package python3-venv"; exit 1; }
+	@echo "Installing the locked packages into .venv"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: install ## start everything, seed 10,000 users, answer; Ctrl-C stops it all
+	@STACK_DIR=$(STACK_DIR) exec $(PY) -m stack run --load $(LOAD)
+
+test: install ## run every test, on real servers
+	$(PY) -m pytest $(ARGS)
+
+lint: install ## check style, formatting and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: install ## rewrite the code in the house's format
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: install ## measure reads and freshness on this machine
+	$(PY) -m bench
+
+lock: install ## resolve the lock files anew from pyproject.toml
+	for tier in dev joiner reader; do \
+		case $$tier in dev) what="--all-extras --group dev";; *) what="--extra $$tier -c requirements/dev.lock";; esac; \
+		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+			--custom-compile-command "make lock" $$what pyproject.toml -o requirements/$$tier.lock || exit 1; \
+	done
+
+clean: ## remove .venv and caches; the data in STACK_DIR stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

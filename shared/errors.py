@@ -1,0 +1,53 @@
+"""Every error that this service raises on purpose.
+
+UserInformationError            anything below; its message says what to do next
+├── SettingError                an environment variable is wrong; names the variable
+├── KafkaError                  Kafka is out of reach, or refuses us
+├── TopicError                  a topic is missing, or not what it must be; names the topic
+├── BadRow                      a source record that no row can be read from: it goes to the dead letters
+├── StateError                  local state and its inputs do not fit together
+│   └── AlreadyRunning          another process uses this id, folder or port
+└── StackError                  the local stack could not do what was asked
+"""
+
+
+class UserInformationError(Exception):
+    """The root: a program's edge shows its message to a person and ends with status 1."""
+
+
+class SettingError(UserInformationError):
+    """A setting that cannot be used; the message begins with the variable's name."""
+
+
+class KafkaError(UserInformationError):
+    """Kafka cannot be reached, or refuses what was asked of it."""
+
+
+class TopicError(UserInformationError):
+    """A topic that is missing, or is not what the service needs it to be."""
+
+
+class BadRow(UserInformationError):  # noqa: N818 - it names the record's fate, not a failure of ours
+    """A source record that no row can be read from.
+
+    Args:
+        reason: one word for metrics and headers, such as ``bad-json``.
+        detail: what a person needs to mend it.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class StateError(UserInformationError):
+    """Local state that does not fit its inputs."""
+
+
+class AlreadyRunning(StateError):  # noqa: N818 - reads as what it reports
+    """Another process already uses this id, folder or port."""
+
+
+class StackError(UserInformationError):
+    """The local stack could not do what was asked; carries the last lines of the log concerned."""

@@ -20,14 +20,15 @@ help: ## show this list
 
 install: $(INSTALLED) ## prepare .venv from the lock file
 
-$(INSTALLED): requirements/dev.lock pyproject.toml
+$(INSTALLED): requirements/uv.lock requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "This project needs Python 3.11 or newer; name one with PYTHON=python3.12"; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv .venv \
 		|| { echo "Could not make .venv; on Debian install the package python3-venv"; exit 1; }
 	@echo "Installing the locked packages into .venv"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@.venv/bin/uv pip sync --quiet --require-hashes --python $(PY) requirements/dev.lock
+	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: install ## start everything, seed 10,000 users, answer; Ctrl-C stops it all
@@ -48,12 +49,15 @@ format: install ## rewrite the code in the house's format
 bench: install ## measure reads and freshness on this machine
 	$(PY) -m bench
 
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" pyproject.toml
+
 lock: install ## resolve the lock files anew from pyproject.toml
-	for tier in dev joiner reader; do \
-		case $$tier in dev) what="--all-extras --group dev";; *) what="--extra $$tier -c requirements/dev.lock";; esac; \
-		.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-			--custom-compile-command "make lock" $$what pyproject.toml -o requirements/$$tier.lock || exit 1; \
-	done
+	$(COMPILE) --all-extras --group dev -o requirements/dev.lock
+	$(COMPILE) --extra joiner -c requirements/dev.lock -o requirements/joiner.lock
+	$(COMPILE) --extra reader -c requirements/dev.lock -o requirements/reader.lock
+	echo uv | .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" -c requirements/dev.lock - -o requirements/uv.lock
 
 clean: ## remove .venv and caches; the data in STACK_DIR stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

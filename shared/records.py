@@ -1,0 +1,66 @@
+"""What a user-info record is: its fields, its counts, its identifiers.
+
+The tables, the columns that are read from them, and how each row adds to its owners' counts stand here once, so that
+whatever reads or writes a record agrees on it. Knows nothing of Kafka, of JSON libraries, or of storage.
+"""
+
+from dataclasses import dataclass
+
+MAX_ID_BYTES = 511
+"""LMDB's limit for a key, hence ours for an id, in UTF-8 bytes."""
+
+RESERVED_KEY_PREFIX = b"\xff"
+"""No UTF-8 text begins so: keys of `user-info` that do are the service's own, and readers skip them."""
+
+OLDEST_CHANGE_HEADER = "oldest-change-ms"
+"""Header of a user-info record: source time of the oldest change that it shows for the first time, decimal epoch ms."""
+
+UNAVAILABLE = "__debezium_unavailable_value"
+"""What Debezium writes for a large column that an UPDATE did not touch (its option `unavailable.value.placeholder`)."""
+
+PROFILE_COLUMNS = {
+    "username": "username",
+    "name": "name",
+    "description": "description",
+    "location": "location",
+    "web_page_url": "webPageUrl",
+    "joined_date": "joinedDate",
+    "profile_image_url": "profileImageUrl",
+    "background_image_url": "backgroundImageUrl",
+}
+"""Column of `users` -> key of the record, in the record's order."""
+
+COUNT_KEYS = ("tweetCount", "followingCount", "followerCount", "likeCount")
+"""Keys of the four counts, in the record's order; a count's position here is its index everywhere."""
+
+
+Counts = tuple[int, int, int, int]
+"""The four counts, in the order of COUNT_KEYS."""
+
+Profile = tuple[str | None, ...]
+"""Values of PROFILE_COLUMNS in their order; a value may be UNAVAILABLE until the last known one is put in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One source table.
+
+    Args:
+        name: the table's name, also its topic's default name.
+        primary_key: the column that identifies a row.
+        owners: the columns that name users whose counts the row raises; none for `users` itself.
+        counts: for each owner column, the index in COUNT_KEYS of the count that it raises.
+    """
+
+    name: str
+    primary_key: str
+    owners: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+
+
+USERS = Table("users", "user_id")
+TWEETS = Table("tweets", "tweet_id", owners=("user_id",), counts=(0,))
+FOLLOWS = Table("follows", "follow_id", owners=("follower_id", "followee_id"), counts=(1, 2))
+LIKES = Table("likes", "like_id", owners=("user_id",), counts=(3,))
+
+TABLES = (USERS, TWEETS, FOLLOWS, LIKES)

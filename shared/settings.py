@@ -1,0 +1,79 @@
+"""Settings: environment variables, read once at start, checked before anything is touched."""
+
+import os
+from typing import Annotated, Self, TypeVar
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import SettingError
+from shared.kafka import properties_from
+
+TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class KafkaSettings(BaseSettings):
+    """What both tiers are told: where Kafka is, and how the served topic is called."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    kafka_bootstrap_servers: Annotated[str, StringConstraints(min_length=1)] = Field(
+        "127.0.0.1:9092", description="Kafka's addresses, host:port separated by commas."
+    )
+    user_info_topic: TopicName = Field("user-info", description="The compacted topic of served records.")
+    log_level: Annotated[str, StringConstraints(to_upper=True, pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = Field(
+        "INFO", description="Least severity that is logged: DEBUG, INFO, WARNING or ERROR."
+    )
+    kafka_properties: dict[str, str] = Field(
+        default_factory=lambda: properties_from(os.environ), exclude=True, repr=False, validation_alias="-"
+    )
+
+    def topic_names(self) -> dict[str, str]:
+        """Return variable name -> topic name for every topic setting."""
+        return {name.upper(): getattr(self, name) for name in type(self).model_fields if name.endswith("_topic")}
+
+    @model_validator(mode="after")
+    def _topics_are_distinct(self) -> Self:
+        seen: dict[str, str] = {}
+        for variable, topic in self.topic_names().items():
+            if topic in seen:
+                raise ValueError(f"{seen[topic]} and {variable} both name the topic {topic!r}; each needs its own")
+            seen[topic] = variable
+        return self
+
+
+SettingsType = TypeVar("SettingsType", bound=BaseSettings)
+
+
+def load(settings: type[SettingsType]) -> SettingsType:
+    """Read settings from the environment.
+
+    Args:
+        settings: the class that says which variables there are.
+
+    Raises:
+        SettingError: a value does not parse or is out of range; names the variable and what it should be.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        raise SettingError("; ".join(_complaint(problem) for problem in error.errors())) from None
+
+
+def _complaint(problem: object) -> str:
+    assert isinstance(problem, dict)  # noqa: S101 - narrows pydantic's typed dictionary
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message
+    return f"{str(problem['loc'][0]).upper()}: {message} (it is {problem['input']!r})"
+
+
+def help_text(settings: type[BaseSettings]) -> str:
+    """Return one paragraph per variable, for `--help`: name, what it is, default."""
+    lines = []
+    for name, field in settings.model_fields.items():
+        if field.description:
+            default = "" if field.default is None else f" [default: {field.default}]"
+            lines.append(f"  {name.upper()}\n      {field.description}{default}")
+    return "\n".join(lines)

@@ -1,0 +1,53 @@
+"""What the topics promise: names, policies, sizes, partitioning. Knows no client library."""
+
+import zlib
+from dataclasses import dataclass, field
+
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+"""The largest value that passes through the service: a profile with a description of 1 MiB fits with room to spare."""
+
+MAX_MESSAGE_BYTES = MAX_RECORD_BYTES + 256 * 1024
+"""What topics and clients allow for a whole message: the largest record, its key, its headers and the framing."""
+
+PARTITIONER = "consistent"
+"""librdkafka's name for CRC-32 of the key: a router computes a user's partition with zlib or HAProxy's `crc32`."""
+
+DEAD_LETTERS_RETENTION_MS = 14 * 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic that the service creates where it is missing.
+
+    Args:
+        name: as set for this deployment.
+        partitions: how many it gets when it is created.
+        config: broker-side properties that it is created with.
+    """
+
+    name: str
+    partitions: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+def user_info(name: str, partitions: int) -> Topic:
+    """Return the topic of served records: compacted, one record per user, keyed by user id."""
+    return Topic(name, partitions, {"cleanup.policy": "compact", **_SIZE})
+
+
+def user_info_changes(name: str, partitions: int) -> Topic:
+    """Return the joiner's internal topic: kept until consumed, never compacted, since each record is a difference."""
+    return Topic(name, partitions, {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **_SIZE})
+
+
+def dead_letters(name: str) -> Topic:
+    """Return the topic of records that no row could be read from, kept for a fortnight."""
+    return Topic(name, 1, {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTERS_RETENTION_MS), **_SIZE})
+
+
+_SIZE = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition that the `consistent` partitioner gives a key."""
+    return zlib.crc32(key) % partitions

@@ -109,7 +109,7 @@ def variable_of(name: str) -> str:
 
 
 def _refusal(message: str, properties: Mapping[str, str]) -> str:
-    said = re.search(r'str="([^"]*)"', message)
+    said = re.search(r'str="(.*)"', message)
     reason = said[1] if said else message
     named = [name for name in properties if name in reason] or list(properties)
     return f"{', '.join(variable_of(name) for name in named)}: the Kafka client refuses it: {reason}"

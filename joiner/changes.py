@@ -1,0 +1,216 @@
+"""Bytes of a source record -> the change of one row.
+
+Guarantees: whatever the bytes are, either one RowChange comes back or BadRow is raised, and the same row gives the same
+RowChange in each encoding: flat JSON, a Debezium envelope, either of them inside Connect's schema and payload.
+Knows nothing of Kafka, of Quix, or of what the change does to anybody's counts.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import orjson
+
+from shared.errors import BadRow
+from shared.records import MAX_ID_BYTES, PROFILE_COLUMNS, UNAVAILABLE, Table
+from shared.topics import MAX_RECORD_BYTES
+
+Values: TypeAlias = tuple[str | None, ...]
+
+ENVELOPE_BYTES = 64 * 1024
+"""Room that a record needs beside its profile: key, counts, field names, framing."""
+
+
+class RowChange(NamedTuple):
+    """What one source record says of one row.
+
+    Args:
+        row_id: the row's primary key, as text.
+        values: the row's owners (None: nobody), or for `users` the profile's fields in PROFILE_COLUMNS' order; a value
+            may be UNAVAILABLE. None: the row is gone.
+        source_ms: when the source made the change, in epoch ms, where the record says so.
+    """
+
+    row_id: str
+    values: Values | None
+    source_ms: int | None = None
+
+
+class _Literal(str):
+    """A JSON number as it was written: no digit is lost, whatever its size."""
+
+    __slots__ = ()
+
+
+class _NeedsLiteralsError(Exception):
+    """A number matters that a float may have rounded: read the document again, keeping the digits."""
+
+
+def parse(table: Table, key: bytes | None, value: bytes | None) -> RowChange:
+    """Read a source record.
+
+    Args:
+        table: the table whose topic the record was in.
+        key: the record's key: the row's primary key as text, as a JSON string, or in a JSON object.
+        value: the row in any of the encodings; None deletes it.
+
+    Raises:
+        BadRow: no row can be read from the bytes.
+    """
+    if key is None:
+        raise BadRow("null-key", "the record has no key; a changelog's key is the row's primary key")
+    try:
+        return _parse(table, key, value, _loads)
+    except _NeedsLiteralsError:
+        return _parse(table, key, value, _loads_literally)
+
+
+def _parse(table: Table, key: bytes, value: bytes | None, loads: Callable[[bytes], Any]) -> RowChange:
+    row_id = _key_id(table, key, loads)
+    if value is None:
+        return RowChange(row_id, None)
+    try:
+        document = loads(value)
+    except (ValueError, RecursionError) as error:
+        raise BadRow("bad-json", f"the value is no JSON: {error}") from None
+    row, gone, source_ms = _row_of(table, _unwrapped(document))
+    if row is not None and table.primary_key in row:
+        if _id_of(row[table.primary_key], table.primary_key) != row_id:
+            raise BadRow("key-mismatch", f"the key says {row_id!r}, the row's {table.primary_key} says otherwise")
+    elif not gone:
+        raise BadRow("missing-column", f"the row has no column {table.primary_key}")
+    if gone or row is None:
+        return RowChange(row_id, None, source_ms)
+    return RowChange(row_id, _owners_of(table, row) if table.owners else _profile_of(row), source_ms)
+
+
+def _row_of(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any] | None, bool, int | None]:
+    """Return the row that a document is about, whether it is gone, and the source's time of that."""
+    if table.primary_key in document or "op" not in document:
+        return document, False, None
+    operation = document["op"]
+    if operation not in ("c", "u", "r", "d"):
+        raise BadRow("unknown-op", f"the envelope's op is {operation!r}; known are c, u, r and d")
+    gone = operation == "d"
+    row = document.get("before" if gone else "after")
+    if not isinstance(row, dict) and not (gone and row is None):
+        raise BadRow("bad-shape", f"the envelope's op is {operation!r}, but what it carries is no row")
+    return row, gone, _source_ms(document)
+
+
+def _source_ms(envelope: dict[str, Any]) -> int | None:
+    source = envelope.get("source")
+    milliseconds = source.get("ts_ms") if isinstance(source, dict) else None
+    if isinstance(milliseconds, _Literal) and milliseconds.isdigit():
+        milliseconds = int(milliseconds[:20])
+    return milliseconds if type(milliseconds) is int and milliseconds > 0 else None
+
+
+def _key_id(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> str:
+    """Return the row id that a key names, unwrapped where it is a JSON string or holds the primary key."""
+    if key.lstrip(b" \t\r\n")[:1] in (b"{", b'"'):
+        try:
+            document = loads(key)
+        except (ValueError, RecursionError):
+            document = None
+        if isinstance(document, str):
+            return _id_of(document, "the key")
+        if isinstance(document, dict):
+            if table.primary_key not in document and _is_wrapper(document):
+                document = document["payload"]
+            if isinstance(document, dict) and table.primary_key in document:
+                return _id_of(document[table.primary_key], "the key")
+    try:
+        return _id_of(key.decode(), "the key")
+    except UnicodeDecodeError:
+        raise BadRow("bad-key", "the key is not UTF-8") from None
+
+
+def _is_wrapper(document: dict[str, Any]) -> bool:
+    return len(document) == 2 and "schema" in document and "payload" in document
+
+
+def _unwrapped(document: object) -> dict[str, Any]:
+    if isinstance(document, dict) and _is_wrapper(document):
+        document = document["payload"]
+    if not isinstance(document, dict):
+        raise BadRow("bad-shape", "the value is JSON, but neither a row nor an envelope; only a null value deletes")
+    return document
+
+
+def _id_of(value: object, where: str) -> str:
+    """Return an id as text, taken exactly; a fraction, a boolean and an empty text are none."""
+    kind = type(value)
+    if kind is str or kind is int:
+        text = str(value)
+    elif kind is float:
+        raise _NeedsLiteralsError
+    elif kind is _Literal and re.fullmatch(r"-?[0-9]+", str(value)):
+        text = "0" if value == "-0" else str(value)
+    elif value is None:
+        raise BadRow("null-id", f"{where} is null")
+    else:
+        raise BadRow("bad-id", f"{where} is neither text nor an integer")
+    if not text or len(text if text.isascii() else text.encode()) > MAX_ID_BYTES:
+        raise BadRow("bad-id", f"{where} is not 1 to {MAX_ID_BYTES} bytes long in UTF-8")
+    return text
+
+
+def _owners_of(table: Table, row: dict[str, Any]) -> Values:
+    owners = []
+    for column in table.owners:
+        if column not in row:
+            raise BadRow("missing-column", f"the row has no column {column}")
+        owner = row[column]
+        owners.append(None if owner is None else _id_of(owner, column))
+    return tuple(owners)
+
+
+def _profile_of(row: dict[str, Any]) -> Values:
+    profile = tuple([_text_of(row.get(column), column) for column in PROFILE_COLUMNS])
+    if sum([len(text) for text in profile if text]) * 6 > MAX_RECORD_BYTES - ENVELOPE_BYTES:
+        _check_size(profile)
+    return profile
+
+
+def _check_size(profile: Values) -> None:
+    if len(orjson.dumps(profile)) > MAX_RECORD_BYTES - ENVELOPE_BYTES:
+        raise BadRow("too-large", f"the profile does not fit into a record of {MAX_RECORD_BYTES} bytes")
+
+
+def _text_of(value: object, column: str) -> str | None:
+    """Return a profile field as text: a number or a boolean becomes its JSON text."""
+    if value is None or type(value) is str:
+        return value
+    if type(value) is float:
+        raise _NeedsLiteralsError
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | _Literal):
+        return str(value)
+    raise BadRow("not-text", f"the column {column} holds an object or an array")
+
+
+def _loads(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        # Valid JSON all the same where a number is beyond what a float holds, as a long integer id is.
+        return _loads_literally(text)
+
+
+def _loads_literally(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
+    document = json.loads(text.decode(), parse_int=_Literal, parse_float=_Literal, parse_constant=_refuse)
+    # The standard library lets half a surrogate pair pass, which no UTF-8 can carry on: raises ValueError.
+    json.dumps(document, ensure_ascii=False).encode()
+    return document
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def is_unavailable(value: str | None) -> bool:
+    """Tell whether Debezium left a value out because the change did not touch it."""
+    return value == UNAVAILABLE

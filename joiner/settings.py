@@ -1,0 +1,63 @@
+"""The joiner's settings: environment variables, read once at start."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from shared.records import FOLLOWS, LIKES, TWEETS, USERS, Table
+from shared.settings import KafkaSettings, Port, TopicName
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+
+
+class JoinerSettings(KafkaSettings):
+    """What the joiner is told."""
+
+    users_topic: TopicName = Field("users", description="Changelog topic of the table users.")
+    tweets_topic: TopicName = Field("tweets", description="Changelog topic of the table tweets.")
+    follows_topic: TopicName = Field("follows", description="Changelog topic of the table follows.")
+    likes_topic: TopicName = Field("likes", description="Changelog topic of the table likes.")
+    user_info_changes_topic: TopicName = Field(
+        "user-info-changes", description="The joiner's internal topic; created where missing."
+    )
+    dead_letters_topic: TopicName = Field(
+        "user-info-dead-letters", description="Where records go that no row can be read from; created where missing."
+    )
+    user_info_partitions: int = Field(
+        8, ge=1, le=10_000, description="Partitions of the topics that the joiner creates; existing ones stay."
+    )
+    topic_replication_factor: int | None = Field(
+        None, ge=1, le=100, description="Replicas of the topics that the joiner creates; unset: the broker's default."
+    )
+    joiner_group: Identifier = Field(
+        "user-info-joiner", description="Consumer group, shared by every process that does this job together."
+    )
+    joiner_instance_id: Identifier = Field("0", description="This process within its group; each needs its own.")
+    joiner_state_dir: Path = Field(Path(".local/joiner"), description="Folder of this process's state.")
+    joiner_commit_interval_seconds: float = Field(
+        0.1, gt=0, le=60, description="The shortest checkpoint: how often changes are passed on while caught up."
+    )
+    joiner_commit_interval_max_seconds: float = Field(
+        1.0, gt=0, le=60, description="The longest checkpoint: how often they are passed on while catching up."
+    )
+    joiner_wait_for_topics_seconds: float = Field(
+        60, ge=0, description="How long to wait for Kafka and the source topics before giving up."
+    )
+    joiner_http_host: str = Field("127.0.0.1", description="Address of /livez and /readyz.")
+    joiner_http_port: Port = Field(8001, description="Port of /livez and /readyz; 0: off.")
+
+    @property
+    def sources(self) -> dict[str, Table]:
+        """Source topic -> the table whose changelog it is."""
+        return {
+            self.users_topic: USERS,
+            self.tweets_topic: TWEETS,
+            self.follows_topic: FOLLOWS,
+            self.likes_topic: LIKES,
+        }
+
+    @property
+    def transactional_id(self) -> str:
+        """Stable per process, so that a restarted one ends its predecessor's open transaction at once."""
+        return f"{self.joiner_group}-{self.joiner_instance_id}"

@@ -45,6 +45,22 @@ class Store(Protocol):
         """Store a value, or with None forget the key."""
 
 
+class SourceRecord(NamedTuple):
+    """One record of a source topic.
+
+    Args:
+        key: as received.
+        value: as received; None deletes the row.
+        time_ms: the record's own time, which stands in where the source's is not given.
+        now_ms: the wall clock; no change is taken to be newer, since brokers refuse records from the future.
+    """
+
+    key: bytes | None
+    value: bytes | None
+    time_ms: int
+    now_ms: int
+
+
 class Record(NamedTuple):
     """One user-info record to write; value None says that there is no such user."""
 
@@ -76,24 +92,19 @@ class Checkpoint:
         """How many rows and users are held in memory."""
         return len(self._changes) + sum(len(p.owners) + len(p.users) for p in self._partitions.values())
 
-    def take_row(
-        self, table: Table, store: Store | None, key: bytes | None, value: bytes | None, record_ms: int, now_ms: int
-    ) -> None:
+    def take_row(self, table: Table, store: Store | None, record: SourceRecord) -> None:
         """Stage 1: note what a source record changes.
 
         Args:
             table: whose record it is.
             store: row id -> owners, for the record's partition; None for `users`, whose rows are passed on as they are.
-            key: the record's key.
-            value: the record's value.
-            record_ms: the record's own time, which stands in where the source's is not given.
-            now_ms: the wall clock; no change is taken to be newer, since brokers refuse records from the future.
+            record: key, value and times.
 
         Raises:
             BadRow: no row can be read from the record; nothing has changed.
         """
-        row_id, values, source_ms = parse(table, key, value)
-        source_ms = min(record_ms if source_ms is None else source_ms, now_ms)
+        row_id, values, source_ms = parse(table, record.key, record.value)
+        source_ms = min(record.time_ms if source_ms is None else source_ms, record.now_ms)
         if store is None:
             self._changes.set_profile(row_id, values, source_ms)
             return

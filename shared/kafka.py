@@ -47,7 +47,6 @@ REFUSED = frozenset(
 
 COMMON = {
     "message.max.bytes": MAX_MESSAGE_BYTES,
-    "max.partition.fetch.bytes": MAX_MESSAGE_BYTES,
     "log.connection.close": False,
     "reconnect.backoff.max.ms": 2000,
 }

@@ -14,3 +14,14 @@ def configure(level: str) -> None:
     """
     logging.basicConfig(level=level, format=FORMAT, stream=sys.stderr, force=True)
     logging.captureWarnings(capture=True)
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)  # they speak to developers, who see them in the tests
+    # The engine reports each of its steps; of those, only what it restores is news to an operator.
+    logging.getLogger("quixstreams").setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))
+    logging.getLogger("quixstreams.state.recovery").setLevel(level)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what the Kafka client says of a property that is meant for its other half."""
+    return "CONFWARN" not in record.getMessage()

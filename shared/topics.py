@@ -40,6 +40,11 @@ def user_info_changes(name: str, partitions: int) -> Topic:
     return Topic(name, partitions, {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **_SIZE})
 
 
+def changelog(name: str, partitions: int) -> Topic:
+    """Return the changelog topic of a store: compacted, one record per key of the store."""
+    return Topic(name, partitions, {"cleanup.policy": "compact", **_SIZE})
+
+
 def dead_letters(name: str) -> Topic:
     """Return the topic of records that no row could be read from, kept for a fortnight."""
     return Topic(name, 1, {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTERS_RETENTION_MS), **_SIZE})

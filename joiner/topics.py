@@ -1,0 +1,182 @@
+"""The joiner's topics at start: sources awaited, own ones created, each checked for what exactness needs of it.
+
+Knows the Kafka admin interface and nothing of rows, states or Quix.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from joiner.settings import JoinerSettings
+from shared.errors import KafkaError, TopicError
+from shared.topics import Topic, changelog, dead_letters, user_info, user_info_changes
+
+logger = logging.getLogger(__name__)
+
+REQUEST_SECONDS = 10.0
+RETRY_SECONDS = 1.0
+REMIND_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """Partition counts that the joiner works with.
+
+    Args:
+        user_info: of the topic of served records.
+        changes: of the internal topic.
+    """
+
+    user_info: int
+    changes: int
+
+
+def prepare(admin: AdminClient, settings: JoinerSettings, waiting: Callable[[str], None]) -> Partitions:
+    """Wait for the source topics, create the joiner's own where missing, check them all.
+
+    Args:
+        admin: a client of the cluster.
+        settings: names, partition counts and patience.
+        waiting: told what is being waited for, each time that it is logged.
+
+    Returns:
+        How many partitions the joiner's own topics have.
+
+    Raises:
+        KafkaError: no broker answers within the patience, or it refuses.
+        TopicError: a source is still missing then, or a topic is not what it must be; names the topic.
+    """
+    _await_sources(admin, settings, waiting)
+    own = (
+        user_info(settings.user_info_topic, settings.user_info_partitions),
+        user_info_changes(settings.user_info_changes_topic, settings.user_info_partitions),
+        dead_letters(settings.dead_letters_topic),
+    )
+    existing = _partition_counts(admin)
+    counts = {topic.name: topic.partitions for topic in own} | existing
+    wanted = (*own, *_changelogs(settings, counts))
+    _create(admin, [topic for topic in wanted if topic.name not in existing], settings.topic_replication_factor)
+    _check_policies(_configs(admin, [*settings.sources, *(topic.name for topic in own)]), settings)
+    return Partitions(counts[settings.user_info_topic], counts[settings.user_info_changes_topic])
+
+
+def _changelogs(settings: JoinerSettings, partitions: Mapping[str, int]) -> list[Topic]:
+    """Return the changelog topics of the stores, under the engine's names: made at once they cost no second each."""
+    return [
+        changelog(f"changelog__{settings.joiner_group}--{topic}--default", partitions[topic])
+        for topic in (*settings.sources, settings.user_info_changes_topic)
+        if topic != settings.users_topic
+    ]
+
+
+def _await_sources(admin: AdminClient, settings: JoinerSettings, waiting: Callable[[str], None]) -> None:
+    patience = settings.joiner_wait_for_topics_seconds
+    deadline = time.monotonic() + patience
+    remind_at = time.monotonic()
+    while True:
+        problem = _problem(admin, settings)
+        if problem is None:
+            return
+        if time.monotonic() >= deadline:
+            raise type(problem)(f"{problem}, after {patience:g} s (JOINER_WAIT_FOR_TOPICS_SECONDS)")
+        if time.monotonic() >= remind_at:
+            waiting(str(problem))
+            logger.warning("waiting: %s; giving up in %.0f s", problem, deadline - time.monotonic())
+            remind_at = time.monotonic() + REMIND_SECONDS
+        time.sleep(RETRY_SECONDS)
+
+
+def _problem(admin: AdminClient, settings: JoinerSettings) -> KafkaError | TopicError | None:
+    try:
+        existing = _partition_counts(admin)
+    except KafkaException as error:
+        return KafkaError(
+            f"no Kafka broker answers at {settings.kafka_bootstrap_servers} (KAFKA_BOOTSTRAP_SERVERS):"
+            f" {error.args[0].str()}"
+        )
+    missing = [topic for topic in settings.sources if topic not in existing]
+    if not missing:
+        return None
+    variables = {topic: variable for variable, topic in settings.topic_names().items()}
+    named = ", ".join(f"{topic} ({variables[topic]})" for topic in missing)
+    return TopicError(f"the source topics {named} do not exist; the connector makes them, the joiner never does")
+
+
+def _partition_counts(admin: AdminClient) -> dict[str, int]:
+    topics = admin.list_topics(timeout=REQUEST_SECONDS).topics
+    return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
+
+
+def _create(admin: AdminClient, topics: list[Topic], replicas: int | None) -> None:
+    if not topics:
+        return
+    wanted = [
+        NewTopic(
+            topic.name,
+            num_partitions=topic.partitions,
+            replication_factor=-1 if replicas is None else replicas,
+            config=topic.config,
+        )
+        for topic in topics
+    ]
+    for name, created in admin.create_topics(wanted, request_timeout=REQUEST_SECONDS).items():
+        try:
+            created.result()
+            logger.info("created the topic %s", name)
+        except KafkaException as error:
+            # Two joiners that start together race for it, and one of them finds it there.
+            if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
+                raise TopicError(f"cannot create the topic {name}: {error.args[0].str()}") from error
+    _await_leaders(admin, {topic.name for topic in topics})
+
+
+def _await_leaders(admin: AdminClient, names: set[str]) -> None:
+    deadline = time.monotonic() + REQUEST_SECONDS * 3
+    while True:
+        topics = admin.list_topics(timeout=REQUEST_SECONDS).topics
+        ready = {
+            name
+            for name in names & topics.keys()
+            if topics[name].error is None and all(p.leader >= 0 for p in topics[name].partitions.values())
+        }
+        if ready == names:
+            return
+        if time.monotonic() > deadline:
+            raise TopicError(f"the topics {', '.join(sorted(names - ready))} were created but have no leader yet")
+        time.sleep(0.1)
+
+
+def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    found = {}
+    for resource, described in admin.describe_configs(resources, request_timeout=REQUEST_SECONDS).items():
+        try:
+            found[resource.name] = {name: entry.value for name, entry in described.result().items()}
+        except KafkaException as error:
+            raise TopicError(f"cannot read the settings of the topic {resource.name}: {error.args[0].str()}") from error
+    return found
+
+
+def _check_policies(configs: Mapping[str, Mapping[str, str]], settings: JoinerSettings) -> None:
+    """Refuse topics that would lose data: records of users, or differences that must each be seen once."""
+    policy = configs[settings.user_info_topic]["cleanup.policy"]
+    if policy != "compact":
+        raise TopicError(
+            f"the topic {settings.user_info_topic} (USER_INFO_TOPIC) is not compacted: its cleanup.policy is {policy},"
+            " which forgets users in time; set it to compact, or name another topic"
+        )
+    changes = configs[settings.user_info_changes_topic]
+    if changes["cleanup.policy"] != "delete" or changes["retention.ms"] != "-1" or changes["retention.bytes"] != "-1":
+        raise TopicError(
+            f"the topic {settings.user_info_changes_topic} (USER_INFO_CHANGES_TOPIC) may lose changes before they are"
+            " read; set cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1, or name another topic"
+        )
+    for topic in settings.sources:
+        if "compact" not in configs[topic]["cleanup.policy"]:
+            logger.warning(
+                "the source topic %s is not compacted: rows older than its retention are missing after a rebuild", topic
+            )

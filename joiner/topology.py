@@ -1,19 +1,15 @@
 """The joiner as one Quix application: topics, stores, checkpoints, exactly once. The only module that knows Quix.
 
 Quix Streams brings the consumer group, RocksDB stores with changelog topics and their recovery, and the transaction
-that commits offsets, output and changelogs together. What the rows mean is decided in joiner.checkpoint. Two things of
-the engine's inside are used, both tried with quixstreams 3.28.1 and held in place by tests/unit/test_quix_internals.py:
-
-- `Application._process_message` is replaced: messages are taken from the consumer hundreds at a time, since a message
-  costs the engine tens of microseconds however little is done with it;
-- the current checkpoint's `get_store_transaction` gives the stores: a key is read and written once a checkpoint.
+that commits offsets, output and changelogs together. What the rows mean is decided in joiner.checkpoint. Messages are
+taken from the consumer by the thousand, in place of `Application._process_message`: one at a time costs the engine tens
+of microseconds each, however little is done with it. What else is used of its inside stands in joiner.engine.
 """
 
 import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Any
 
 from confluent_kafka import Message, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -22,10 +18,10 @@ from quixstreams.checkpointing import Checkpoint as EngineCheckpoint
 from quixstreams.kafka import ConnectionConfig
 from quixstreams.models import TopicConfig
 from quixstreams.sinks import BaseSink
-from quixstreams.state import PartitionTransaction
 from quixstreams.state.rocksdb import RocksDBOptions
 
-from joiner.checkpoint import Checkpoint, SourceRecord, Store
+from joiner.checkpoint import Checkpoint, SourceRecord
+from joiner.engine import PartitionStore, Sender
 from joiner.health import Health
 from joiner.settings import JoinerSettings
 from joiner.topics import Partitions
@@ -42,7 +38,7 @@ BATCH = 2_000
 POLL_SECONDS = 0.02
 """How long a batch waits to fill: what it adds to freshness at the most."""
 
-CHECKPOINT_ROWS = 100_000
+CHECKPOINT_ROWS = 50_000
 """Rows and users held in memory before a checkpoint is closed early: some 100 MB."""
 
 CHANGES_KEY = b"changes"
@@ -56,35 +52,19 @@ SESSION_MS = 6_000
 """The lowest that a broker takes by default: how soon a killed joiner is noticed."""
 
 
-class _PartitionStore(Store):
-    """The engine's store of one partition, for the length of one checkpoint."""
-
-    def __init__(self, transaction: PartitionTransaction[bytes, Any]) -> None:
-        self._transaction = transaction
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._transaction.get_bytes(key=key, prefix=b"")
-
-    def set(self, key: bytes, value: bytes | None) -> None:
-        if value is None:
-            self._transaction.delete(key=key, prefix=b"")
-        else:
-            self._transaction.set_bytes(key=key, value=value, prefix=b"")
-
-
 class _Work:
     """What belongs to one checkpoint of the engine, and is dropped with it."""
 
     def __init__(self, engine: EngineCheckpoint) -> None:
         self.engine = engine
         self.checkpoint = Checkpoint()
-        self._stores: dict[tuple[str, int], _PartitionStore] = {}
+        self._stores: dict[tuple[str, int], PartitionStore] = {}
 
-    def store(self, topic: str, partition: int) -> _PartitionStore:
+    def store(self, topic: str, partition: int) -> PartitionStore:
         store = self._stores.get((topic, partition))
         if store is None:
             transaction = self.engine.get_store_transaction(stream_id=topic, partition=partition)
-            store = self._stores[topic, partition] = _PartitionStore(transaction)
+            store = self._stores[topic, partition] = PartitionStore(transaction)
         return store
 
 
@@ -225,17 +205,11 @@ class JoinerApplication(Application):
         if work is None or work.engine is not self._processing_context.checkpoint:
             return
         for partition, pack in work.checkpoint.packs(self._partitions.changes):
-            self._producer.produce(
-                topic=self._settings.user_info_changes_topic, key=CHANGES_KEY, value=pack, partition=partition
-            )
+            Sender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
+        send = Sender(self._producer, self._settings.user_info_topic)
         for record in work.checkpoint.records():
-            self._producer.produce(
-                topic=self._settings.user_info_topic,
-                key=record.key,
-                value=record.value,
-                timestamp=record.newest_ms,
-                headers=[(OLDEST_CHANGE_HEADER, str(record.oldest_ms).encode())],
-            )
+            headers = [(OLDEST_CHANGE_HEADER, str(record.oldest_ms))]
+            send(record.key, record.value, timestamp=record.newest_ms, headers=headers)
         work.checkpoint.save()
 
     def _bury(self, message: Message, bad: BadRow, now_ms: int) -> None:
@@ -314,6 +288,7 @@ def _producer_config(settings: JoinerSettings, properties: Mapping[str, str]) ->
         **COMMON,
         "compression.type": "lz4",
         "linger.ms": 5,
+        "queue.buffering.max.messages": 500_000,
         **properties,
         "enable.idempotence": True,
         "partitioner": PARTITIONER,

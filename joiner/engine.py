@@ -1,0 +1,105 @@
+"""What is done to the inside of the engine, and why; nowhere else is anything of it touched.
+
+Tried with quixstreams 3.28.1; tests/unit/test_engine.py fails when an upgrade changes what is used here:
+
+- `PartitionTransaction._partition.get_or_create_column_family(...)` gives the RocksDB column family, and
+  `_update_cache` the pending writes. The public get and set cost ten times what they do, and here each key is read
+  once, before it is written, and written once a checkpoint.
+- `PartitionTransaction._prepare` writes the changelog. The engine's own asks for a delivery report per record and polls
+  after each; under exactly-once a lost record fails the commit anyway, so here only the last record of a partition
+  reports, for the offset that the store remembers.
+- `InternalProducer._producer._producer` is librdkafka's producer itself.
+
+Imports nothing of the engine: it is handed in.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from joiner.checkpoint import Store
+
+COLUMN_FAMILY = "default"
+COLUMN_FAMILY_HEADER = "__column_family__"
+OFFSETS_HEADER = "__processed_tp_offsets__"
+
+POLL_EVERY = 1_000
+"""Records between two polls for delivery reports."""
+
+
+class PartitionStore(Store):
+    """The engine's store of one partition for the length of one checkpoint: each key read once, then written once."""
+
+    def __init__(self, transaction: Any) -> None:  # noqa: ANN401 - the inside of the engine has no types
+        self._rows = transaction._partition.get_or_create_column_family(COLUMN_FAMILY)  # noqa: SLF001
+        self._cache = transaction._update_cache  # noqa: SLF001
+        self._updated: dict[bytes, bytes] = self._cache._updated[COLUMN_FAMILY][b""]  # noqa: SLF001
+        self._deleted: set[bytes] = self._cache._deleted[COLUMN_FAMILY]  # noqa: SLF001
+        self._changelog = transaction._changelog_producer  # noqa: SLF001
+        transaction._prepare = self._write_changelog  # noqa: SLF001
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return what was stored under a key when the checkpoint began."""
+        value: bytes | None = self._rows.get(key)
+        return value
+
+    def set(self, key: bytes, value: bytes | None) -> None:
+        """Store a value when the checkpoint commits, or with None forget the key."""
+        if value is None:
+            self._deleted.add(key)
+        else:
+            self._updated[key] = value
+        self._cache._empty = False  # noqa: SLF001
+
+    def _write_changelog(self, processed_offsets: Mapping[str, int] | None) -> None:
+        internal = self._changelog._producer  # noqa: SLF001
+        headers = [(COLUMN_FAMILY_HEADER, COLUMN_FAMILY), (OFFSETS_HEADER, orjson.dumps(processed_offsets))]
+        send = Sender(internal, self._changelog.changelog_name, self._changelog.partition, headers)
+        last = len(self._updated) + len(self._deleted)
+        for number, (key, value) in enumerate(self._updated.items(), 1):
+            send(key, value, report=number == last)
+        for number, key in enumerate(self._deleted, len(self._updated) + 1):
+            send(key, None, report=number == last)
+
+
+class Sender:
+    """Sends records of one topic through the engine's producer, inside its open transaction.
+
+    Args:
+        internal: the engine's InternalProducer.
+        topic: where the records go.
+        partition: and to which partition; None lets the producer's partitioner choose by key.
+        headers: what every record carries.
+    """
+
+    def __init__(self, internal: Any, topic: str, partition: int | None = None, headers: Any = None) -> None:  # noqa: ANN401
+        self._producer = internal._producer._producer  # noqa: SLF001
+        self._on_delivery = internal._on_delivery  # noqa: SLF001
+        self._topic = topic
+        self._place: dict[str, Any] = {} if partition is None else {"partition": partition}
+        if headers is not None:
+            self._place["headers"] = headers
+        self._sent = 0
+
+    def __call__(self, key: bytes, value: bytes | None, *, report: bool = False, **more: object) -> None:
+        """Send a record.
+
+        Args:
+            key: the record's key.
+            value: the record's value; None is a tombstone.
+            report: have the engine note the offset that the record gets.
+            more: further arguments of librdkafka's produce, such as timestamp.
+        """
+        if report:
+            more["on_delivery"] = self._on_delivery
+        while True:
+            try:
+                self._producer.produce(self._topic, value, key, **self._place, **more)
+                break
+            except BufferError:
+                # librdkafka's queue is full: what the broker takes makes room.
+                self._producer.poll(0.05)
+        self._sent += 1
+        if self._sent % POLL_EVERY == 0:
+            self._producer.poll(0)

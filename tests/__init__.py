@@ -1,0 +1,1 @@
+"""Tests: pure logic, properties, a real Kafka, the whole way."""

@@ -1,0 +1,1 @@
+"""The tiers against a real Kafka."""

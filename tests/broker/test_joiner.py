@@ -1,0 +1,329 @@
+"""The joiner on a real Kafka: what it writes equals what SQL would say, whatever comes in and whoever dies."""
+
+import json
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.ports import free_port
+from tests.broker.topics import Topics, compacted
+from tests.programs import Program
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.broker
+
+
+class Joiners:
+    """Joiners of one group, each with an id, a folder and a port of its own."""
+
+    def __init__(self, topics: Topics, folder: Path) -> None:
+        self.topics = topics
+        self._folder = folder
+        self.programs: list[Program] = []
+        self._ports: list[int] = []
+
+    def add(self, **settings: str) -> Program:
+        """Make one more joiner, not started yet."""
+        number = len(self.programs)
+        port = free_port()
+        environment = {
+            **self.topics.settings(),
+            "JOINER_INSTANCE_ID": str(number),
+            "JOINER_STATE_DIR": str(self._folder / f"joiner-{number}"),
+            "JOINER_HTTP_PORT": str(port),
+            **settings,
+        }
+        self.programs.append(Program("joiner", environment, self._folder / f"joiner-{number}.log"))
+        self._ports.append(port)
+        return self.programs[-1]
+
+    def start(self, **settings: str) -> Program:
+        """Make one more joiner, and wait until it processes."""
+        program = self.add(**settings).start()
+        program.wait_until_ready(self._ports[-1])
+        return program
+
+    def await_truth(self, seconds: float = 60.0) -> None:
+        """Wait until user-info equals what SQL would say."""
+        self.topics.flush()
+        truth = self.topics.truth()
+        wait_for(lambda: self.topics.user_info() == truth, seconds, "user-info equal to the truth")
+
+
+@pytest.fixture
+def joiners(kafka: str, tmp_path: Path) -> Iterator[Joiners]:
+    """Give joiners on topics of this test's own; whatever still runs at its end is killed."""
+    made = Joiners(Topics(kafka), tmp_path)
+    yield made
+    for program in made.programs:
+        program.kill()
+
+
+def test_counts_follow_rows_through_insert_move_and_delete(joiners: Joiners) -> None:
+    """Each row's change reaches its owners' records, in the bytes that the reader will serve."""
+    topics = joiners.topics
+    topics.create_sources()
+    joiners.start()
+
+    # 1. Alice and Bob exist; Bob follows Alice, Alice tweets, and likes her own tweet.
+    topics.put("users", user_id=1, username="alice", name="Alice 爱丽丝")
+    topics.put("users", user_id="2", username="bob")
+    topics.put("follows", follow_id=7, follower_id=2, followee_id="1")
+    topics.put("tweets", tweet_id=70, text="hello", user_id=1)
+    topics.put("likes", like_id=700, user_id=1, tweet_id=70)
+    joiners.await_truth()
+    alice = compacted(topics.messages("user-info"))[b"1"]
+    assert alice == (
+        '{"userId":"1","username":"alice","name":"Alice 爱丽丝","description":null,"location":null,"webPageUrl":null,'
+        '"joinedDate":null,"profileImageUrl":null,"backgroundImageUrl":null,'
+        '"tweetCount":1,"followingCount":0,"followerCount":1,"likeCount":1}'
+    ).encode()
+
+    # 2. The tweet moves to Bob, the follow goes, and goes again as Debezium's second message does.
+    topics.put("tweets", tweet_id=70, text="hello", user_id=2)
+    topics.delete("follows", 7)
+    topics.delete("follows", 7)
+    joiners.await_truth()
+
+    # 3. Alice goes: no record is left of her; her like is kept for when she returns.
+    topics.delete("users", 1)
+    joiners.await_truth()
+    assert b"1" not in compacted(topics.messages("user-info"))
+    topics.put("users", user_id=1, username="alice")
+    joiners.await_truth()
+    assert topics.user_info()["1"]["likeCount"] == 1
+
+
+def test_records_carry_source_times_and_the_documented_partition(joiners: Joiners) -> None:
+    """A record's time is that of its newest change, its header that of the oldest it shows; CRC-32 places it."""
+    topics = joiners.topics
+    topics.create_sources()
+    joiners.start(USER_INFO_PARTITIONS="5")
+    for like, milliseconds in ((1, 1_700_000_003_000), (2, 1_700_000_001_000)):
+        after = {"like_id": like, "user_id": "zoë", "tweet_id": 1}
+        envelope = {"before": None, "after": after, "op": "c", "source": {"ts_ms": milliseconds}}
+        topics.send("likes", str(like).encode(), json.dumps(envelope).encode())
+    user = {"before": None, "after": {"user_id": "zoë"}, "op": "c", "source": {"ts_ms": 1_700_000_002_000}}
+    topics.send("users", "zoë".encode(), json.dumps(user).encode())
+    topics.flush()
+
+    def complete() -> bool:
+        return topics.user_info().get("zoë", {}).get("likeCount") == 2
+
+    wait_for(complete, 30, "both likes counted")
+    last = topics.messages("user-info")[-1]
+    assert last.timestamp()[1] == 1_700_000_003_000
+    shown = [dict(message.headers())["oldest-change-ms"] for message in topics.messages("user-info")]
+    assert b"1700000001000" in shown
+    import zlib  # noqa: PLC0415 - the point is that a router needs nothing else
+
+    assert last.partition() == zlib.crc32("zoë".encode()) % 5
+
+
+POISON = [
+    (b"1", b"{", "bad-json"),
+    (b"1", b"", "bad-json"),
+    (b"1", b"\xff\xfe", "bad-json"),
+    (b"1", b"[1, 2]", "bad-shape"),
+    (b"1", b"null", "bad-shape"),
+    (b"1", b'{"username": "nobody"}', "missing-column"),
+    (b"1", b'{"user_id": null}', "null-id"),
+    (b"1", b'{"user_id": 1.5}', "bad-id"),
+    (b"x" * 512, b'{"user_id": "x"}', "bad-id"),
+    (b"\xff\xfe", b'{"user_id": "x"}', "bad-key"),
+    (b"2", b'{"user_id": 1}', "key-mismatch"),
+    (b"1", b'{"op": "q", "before": null, "after": {"user_id": 1}}', "unknown-op"),
+    (b"1", b'{"user_id": 1, "name": {"first": "A"}}', "not-text"),
+]
+
+
+def test_poison_goes_to_the_dead_letters_and_stops_nothing(joiners: Joiners) -> None:
+    """Every kind of bad input lands in the dead letters as received, says why and from where, and changes nothing."""
+    topics = joiners.topics
+    topics.create("users", partitions=1, cleanup_policy="delete")
+    topics.create("tweets", "follows", "likes")
+    joiners.start()
+    topics.put("users", user_id=1, username="alice", description="d" * 1024 * 1024)
+    topics.put("users", user_id=3, username=12345678901234567890123, name=True)
+    for key, value, _ in POISON:
+        topics.send("users", key, value)
+    topics.send("users", None, b'{"user_id": 1}')
+    topics.put("users", user_id=2, username="bob")
+    joiners.await_truth()
+    letters = wait_for(
+        lambda: letters if len(letters := topics.messages("user-info-dead-letters")) == len(POISON) + 1 else None,
+        what="all dead letters",
+    )
+    told = [(letter.key(), letter.value(), dict(letter.headers())["reason"].decode()) for letter in letters]
+    assert [*POISON, (None, b'{"user_id": 1}', "null-key")] == told
+    first = dict(letters[0].headers())
+    assert first["topic"] == topics.name("users").encode()
+    assert (first["partition"], first["offset"]) == (b"0", b"2")
+    bodies = {key: json.loads(value) for key, value in compacted(topics.messages("user-info")).items()}
+    assert len(bodies[b"1"]["description"]) == 1024 * 1024
+    assert (bodies[b"3"]["username"], bodies[b"3"]["name"]) == ("12345678901234567890123", "true")
+    assert joiners.programs[0].stop() == 0
+
+
+def test_two_joiners_killed_in_mid_load_lose_and_double_nothing(joiners: Joiners) -> None:
+    """SIGKILL of either joiner, again and again under load, and every count still equals the truth."""
+    topics = joiners.topics
+    topics.create_sources(partitions=4)
+    chance = random.Random(7)
+    both = [joiners.start(), joiners.start()]
+    for user in range(200):
+        topics.put("users", user_id=user, username=f"user{user}")
+    for victim in (0, 1, 0, 1):
+        for number in range(3_000):
+            change(topics, chance, number)
+        topics.flush()
+        both[victim].kill()
+        both[victim].start()
+    joiners.await_truth(90)
+
+
+def change(topics: Topics, chance: random.Random, number: int) -> None:
+    """Write one change: mostly new likes and follows, some rows moved, some deleted."""
+    kind = chance.random()
+    like, follow = chance.randrange(2_000), chance.randrange(2_000)
+    if kind < 0.5:
+        topics.put("likes", like_id=like, user_id=chance.randrange(200), tweet_id=number)
+    elif kind < 0.8:
+        topics.put("follows", follow_id=follow, follower_id=chance.randrange(200), followee_id=chance.randrange(220))
+    elif kind < 0.9:
+        topics.delete("likes", like)
+    else:
+        topics.delete("follows", follow)
+
+
+def test_work_moves_to_a_second_joiner_and_back(joiners: Joiners) -> None:
+    """A joiner that joins and leaves takes state with it in the changelogs; counts go on from where they were."""
+    topics = joiners.topics
+    topics.create_sources(partitions=4)
+    first = joiners.start()
+    for user in range(50):
+        topics.put("users", user_id=user)
+        topics.put("likes", like_id=user, user_id=user, tweet_id=1)
+    joiners.await_truth()
+    second = joiners.start()
+    for user in range(50):
+        topics.put("likes", like_id=100 + user, user_id=user, tweet_id=2)
+    joiners.await_truth()
+    assert second.stop() == 0
+    for user in range(50):
+        topics.delete("likes", user)
+    joiners.await_truth()
+    assert first.stop() == 0
+
+
+def test_state_lost_with_its_disk_comes_back_from_the_changelogs(joiners: Joiners) -> None:
+    """A joiner whose folder is gone rebuilds its state from Kafka, and a redelivered row still counts once."""
+    topics = joiners.topics
+    topics.create_sources()
+    first = joiners.start()
+    topics.put("users", user_id=1)
+    for like in range(20):
+        topics.put("likes", like_id=like, user_id=1, tweet_id=like)
+    joiners.await_truth()
+    assert first.stop() == 0
+    state = Path(first.environment["JOINER_STATE_DIR"])
+    state.rename(state.with_name("lost"))
+    first.start()
+    for like in range(20):
+        topics.put("likes", like_id=like, user_id=1, tweet_id=like)
+    topics.delete("likes", 0)
+    joiners.await_truth()
+
+
+def test_a_source_that_does_not_exist_is_awaited_and_then_named(joiners: Joiners) -> None:
+    """A missing source topic is never created: the joiner says so while it waits, and fails by its name."""
+    topics = joiners.topics
+    topics.create("users", "tweets", "follows")
+    joiner = joiners.add(JOINER_WAIT_FOR_TOPICS_SECONDS="3").start()
+    joiner.wait_until_said(f"waiting: the source topics {topics.name('likes')} (LIKES_TOPIC) do not exist")
+    assert joiner.wait() == 1
+    assert f"Error: the source topics {topics.name('likes')} (LIKES_TOPIC) do not exist" in joiner.log()
+    assert topics.name("likes") not in topics.admin.list_topics(timeout=10).topics
+
+
+def test_a_source_that_appears_while_it_is_awaited_is_taken(joiners: Joiners) -> None:
+    """The joiner goes on by itself once the connector has made its topics, empty ones included."""
+    topics = joiners.topics
+    topics.create("users", "tweets", "follows")
+    joiner = joiners.add().start()
+    joiner.wait_until_said("waiting:")
+    topics.create("likes")
+    topics.put("users", user_id="solo")
+    joiners.await_truth()
+
+
+@pytest.mark.parametrize(
+    ("topic", "policy", "said"),
+    [
+        ("user-info", "delete", "(USER_INFO_TOPIC) is not compacted: its cleanup.policy is delete"),
+        ("user-info-changes", "compact", "(USER_INFO_CHANGES_TOPIC) may lose changes before they are read"),
+    ],
+)
+def test_a_topic_that_would_lose_data_is_refused_by_name(joiners: Joiners, topic: str, policy: str, said: str) -> None:
+    """The joiner does not start on topics whose policy forgets records or differences."""
+    topics = joiners.topics
+    topics.create_sources()
+    topics.create(topic, cleanup_policy=policy)
+    joiner = joiners.add().start()
+    assert joiner.wait() == 1
+    assert f"Error: the topic {topics.name(topic)} {said}" in joiner.log()
+
+
+def test_kafka_out_of_reach_is_one_clear_line(tmp_path: Path) -> None:
+    """No broker at the address: the joiner says which setting to look at, and gives up in the time that was set."""
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
+        "JOINER_WAIT_FOR_TOPICS_SECONDS": "1",
+        "JOINER_HTTP_PORT": "0",
+        "JOINER_STATE_DIR": str(tmp_path / "state"),
+    }
+    with Program("joiner", environment, tmp_path / "log") as joiner:
+        assert joiner.wait(60) == 1
+        assert "(KAFKA_BOOTSTRAP_SERVERS)" in joiner.log()
+        assert "Traceback" not in joiner.log()
+
+
+def test_a_second_joiner_on_the_same_folder_id_or_port_is_refused_by_name(joiners: Joiners) -> None:
+    """Two processes never share what must be one process's own."""
+    topics = joiners.topics
+    topics.create_sources()
+    first = joiners.start()
+    mine = first.environment
+    for taken, said in (
+        ({"JOINER_STATE_DIR": mine["JOINER_STATE_DIR"]}, f"is in use by the process {first.pid}"),
+        ({"JOINER_INSTANCE_ID": "0"}, f"JOINER_INSTANCE_ID=0 of {topics.prefix}joiner is in use by the process"),
+        ({"JOINER_HTTP_PORT": mine["JOINER_HTTP_PORT"]}, f"JOINER_HTTP_PORT={mine['JOINER_HTTP_PORT']}"),
+    ):
+        second = joiners.add(**taken).start()
+        assert second.wait() == 1
+        assert said in second.log()
+    assert first.running
+
+
+def test_a_joiner_paused_past_its_session_ends_without_committing(joiners: Joiners) -> None:
+    """A zombie commits nothing: its work was taken over, it says so and ends, and the counts are right."""
+    topics = joiners.topics
+    topics.create_sources()
+    zombie = joiners.start()
+    topics.put("users", user_id=1)
+    joiners.await_truth()
+    zombie.signal(signal.SIGSTOP)
+    heir = joiners.start()
+    for like in range(100):
+        topics.put("likes", like_id=like, user_id=1, tweet_id=1)
+    joiners.await_truth()
+    zombie.signal(signal.SIGCONT)
+    assert zombie.wait(60) == 1
+    topics.put("likes", like_id=1000, user_id=1, tweet_id=1)
+    joiners.await_truth()
+    assert heir.running
+    assert os.path.exists(zombie.environment["JOINER_STATE_DIR"])  # noqa: PTH110

@@ -1,0 +1,151 @@
+"""Topics of one test on a shared Kafka: source rows in, user-info out, and the truth to compare with."""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+TABLES = {
+    "users": ("user_id", ()),
+    "tweets": ("tweet_id", (("user_id", "tweetCount"),)),
+    "follows": ("follow_id", (("follower_id", "followingCount"), ("followee_id", "followerCount"))),
+    "likes": ("like_id", (("user_id", "likeCount"),)),
+}
+COUNTS = ("tweetCount", "followingCount", "followerCount", "likeCount")
+
+
+@dataclass
+class Topics:
+    """A set of topics with names of its own, and what was written to them.
+
+    Args:
+        bootstrap_servers: where Kafka is.
+        prefix: what the names begin with, so that tests share a broker.
+        rows: table -> row id -> row, as it stands after all that was written.
+    """
+
+    bootstrap_servers: str
+    prefix: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}-")
+    rows: dict[str, dict[str, dict[str, object]]] = field(default_factory=lambda: {table: {} for table in TABLES})
+
+    def __post_init__(self) -> None:
+        """Make the clients; idempotent, since order within a key is what the joiner builds on."""
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+        self._producer = Producer(
+            {
+                "bootstrap.servers": self.bootstrap_servers,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "message.max.bytes": 5 * 1024 * 1024,
+            }
+        )
+
+    def name(self, topic: str) -> str:
+        """Return this test's name of a topic."""
+        return self.prefix + topic
+
+    def settings(self) -> dict[str, str]:
+        """Return the environment that names Kafka and every topic."""
+        names = ("users", "tweets", "follows", "likes", "user-info", "user-info-changes")
+        topics = {f"{name.upper().replace('-', '_')}_TOPIC": self.name(name) for name in names}
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "DEAD_LETTERS_TOPIC": self.name("user-info-dead-letters"),
+            "JOINER_GROUP": f"{self.prefix}joiner",
+            **topics,
+        }
+
+    def create(self, *topics: str, partitions: int = 3, **config: str) -> None:
+        """Create topics; compacted unless told otherwise."""
+        config = {"cleanup_policy": "compact", "max_message_bytes": str(5 * 1024 * 1024)} | config
+        broker_config = {name.replace("_", "."): value for name, value in config.items()}
+        wanted = [NewTopic(self.name(topic), partitions, 1, config=broker_config) for topic in topics]
+        for created in self.admin.create_topics(wanted).values():
+            created.result()
+
+    def create_sources(self, partitions: int = 3) -> None:
+        """Create the four source topics, as a connector would."""
+        self.create(*TABLES, partitions=partitions)
+
+    def put(self, table: str, **row: object) -> None:
+        """Write a row as flat JSON under its primary key as text."""
+        key = str(row[TABLES[table][0]])
+        self.rows[table][key] = row
+        self.send(table, key.encode(), json.dumps(row).encode())
+
+    def delete(self, table: str, row_id: object) -> None:
+        """Write a row's deletion."""
+        self.rows[table].pop(str(row_id), None)
+        self.send(table, str(row_id).encode(), None)
+
+    def send(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        """Write a record as it stands."""
+        self._producer.produce(self.name(topic), value, key)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until all that was written has arrived."""
+        assert self._producer.flush(30) == 0
+
+    def truth(self) -> dict[str, dict[str, int]]:
+        """Return what SQL would count over the rows: user id -> the four counts."""
+        counted: Counter[tuple[str, str]] = Counter()
+        for table, (_, owners) in TABLES.items():
+            for row in self.rows[table].values():
+                counted.update((str(row[owner]), count) for owner, count in owners if row[owner] is not None)
+        return {user: {count: counted[user, count] for count in COUNTS} for user in self.rows["users"]}
+
+    def user_info(self) -> dict[str, dict[str, int]]:
+        """Return what the topic user-info says: user id -> the four counts."""
+        records = compacted(self.messages("user-info"))
+        bodies = {key.decode(): json.loads(value) for key, value in records.items()}
+        return {user: {count: body[count] for count in COUNTS} for user, body in bodies.items()}
+
+    def messages(self, topic: str) -> list[Message]:
+        """Return all committed records of a topic, partition by partition; none where it does not exist."""
+        return read_all(self.bootstrap_servers, self.name(topic))
+
+
+def read_all(bootstrap_servers: str, topic: str) -> list[Message]:
+    """Return all committed records of a topic up to its ends, in order within each partition."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "reads-everything",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        metadata = consumer.list_topics(timeout=10).topics.get(topic)
+        unread = set(metadata.partitions) if metadata is not None else set()
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in unread])
+        messages = []
+        while unread:
+            for message in consumer.consume(5_000, 1):
+                if message.error() is not None:
+                    unread.discard(message.partition())
+                else:
+                    messages.append(message)
+        return messages
+    finally:
+        consumer.close()
+
+
+def compacted(messages: Iterable[Message]) -> Mapping[bytes, bytes]:
+    """Return each key's last value, as compaction leaves it; reserved keys left out."""
+    latest: dict[bytes, bytes] = {}
+    for message in messages:
+        key, value = message.key(), message.value()
+        assert key is not None
+        if value is None:
+            latest.pop(key, None)
+        elif not key.startswith(b"\xff"):
+            latest[key] = value
+    return latest

@@ -1,0 +1,1 @@
+"""From a Postgres row to an HTTP answer."""

@@ -1,0 +1,1 @@
+"""Pure logic, and edges that need no server."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-
+from stack.kafka import Kafka
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack.ports import free_port
-from tests.broker.topics import Topics, compacted
+from tests.broker.topics import Topics, compacted, headers_of
 from tests.programs import Program
 from tests.waiting import wait_for
 
@@ -77,11 +77,14 @@ def test_counts_follow_rows_through_insert_move_and_delete(joiners: Joiners) -> 
     topics.put("likes", like_id=700, user_id=1, tweet_id=70)
     joiners.await_truth()
     alice = compacted(topics.messages("user-info"))[b"1"]
-    assert alice == (
-        '{"userId":"1","username":"alice","name":"Alice 爱丽丝","description":null,"location":null,"webPageUrl":null,'
-        '"joinedDate":null,"profileImageUrl":null,"backgroundImageUrl":null,'
-        '"tweetCount":1,"followingCount":0,"followerCount":1,"likeCount":1}'
-    ).encode()
+    assert (
+        alice
+        == (
+            '{"userId":"1","username":"alice","name":"Alice 爱丽丝","description":null,"location":null,'
+            '"webPageUrl":null,"joinedDate":null,"profileImageUrl":null,"backgroundImageUrl":null,'
+            '"tweetCount":1,"followingCount":0,"followerCount":1,"likeCount":1}'
+        ).encode()
+    )
 
     # 2. The tweet moves to Bob, the follow goes, and goes again as Debezium's second message does.
     topics.put("tweets", tweet_id=70, text="hello", user_id=2)
@@ -117,7 +120,7 @@ def test_records_carry_source_times_and_the_documented_partition(joiners: Joiner
     wait_for(complete, 30, "both likes counted")
     last = topics.messages("user-info")[-1]
     assert last.timestamp()[1] == 1_700_000_003_000
-    shown = [dict(message.headers())["oldest-change-ms"] for message in topics.messages("user-info")]
+    shown = [headers_of(message)["oldest-change-ms"] for message in topics.messages("user-info")]
     assert b"1700000001000" in shown
     import zlib  # noqa: PLC0415 - the point is that a router needs nothing else
 
@@ -155,12 +158,12 @@ def test_poison_goes_to_the_dead_letters_and_stops_nothing(joiners: Joiners) -> 
     topics.put("users", user_id=2, username="bob")
     joiners.await_truth()
     letters = wait_for(
-        lambda: letters if len(letters := topics.messages("user-info-dead-letters")) == len(POISON) + 1 else None,
+        lambda: letters if len(letters := topics.messages("user-info-dead-letters")) == len(POISON) + 1 else [],
         what="all dead letters",
     )
-    told = [(letter.key(), letter.value(), dict(letter.headers())["reason"].decode()) for letter in letters]
+    told = [(letter.key(), letter.value(), headers_of(letter)["reason"].decode()) for letter in letters]
     assert [*POISON, (None, b'{"user_id": 1}', "null-key")] == told
-    first = dict(letters[0].headers())
+    first = headers_of(letters[0])
     assert first["topic"] == topics.name("users").encode()
     assert (first["partition"], first["offset"]) == (b"0", b"2")
     bodies = {key: json.loads(value) for key, value in compacted(topics.messages("user-info")).items()}

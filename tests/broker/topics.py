@@ -149,3 +149,8 @@ def compacted(messages: Iterable[Message]) -> Mapping[bytes, bytes]:
         elif not key.startswith(b"\xff"):
             latest[key] = value
     return latest
+
+
+def headers_of(message: Message) -> dict[str, bytes]:
+    """Return a record's headers by name."""
+    return dict(message.headers() or [])

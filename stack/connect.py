@@ -1,0 +1,178 @@
+"""A real Kafka Connect with Debezium: rows of PostgreSQL become records of the four source topics."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from shared.errors import StackError
+from shared.records import TABLES
+from stack import java
+from stack.kafka import MAX_MESSAGE_BYTES
+from stack.ports import free_port
+from stack.postgres import DATABASE, PUBLICATION, Postgres
+from stack.process import Command, check_port
+
+COORDINATES = (
+    f"org.apache.kafka:connect-runtime:4.3.1+io.debezium:debezium-connector-postgres:3.4.0.Final+{java.LOGGING}"
+)
+CONNECTOR = "user-info"
+PREFIX = "app"
+PARTITIONS = 4
+
+SOURCE_TOPIC = {
+    "cleanup.policy": "compact",
+    "max.message.bytes": str(MAX_MESSAGE_BYTES),
+}
+"""How the source topics are created."""
+
+
+def connector(postgres_host: str, postgres_port: int) -> dict[str, str]:
+    """Return the connector's configuration: what a deployment of one's own would send to its Connect."""
+    return {
+        "name": CONNECTOR,
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "tasks.max": "1",
+        "plugin.name": "pgoutput",
+        "database.hostname": postgres_host,
+        "database.port": str(postgres_port),
+        "database.user": "postgres",
+        "database.password": "",
+        "database.dbname": DATABASE,
+        "topic.prefix": PREFIX,
+        "table.include.list": ",".join(f"public.{table.name}" for table in TABLES),
+        "publication.name": PUBLICATION,
+        "publication.autocreate.mode": "disabled",
+        "slot.name": "user_info",
+        "snapshot.mode": "initial",
+        "tombstones.on.delete": "true",
+        "poll.interval.ms": "50",
+        # Moves the slot on when other tables change and ours do not.
+        "heartbeat.interval.ms": "10000",
+        "transforms": "route",
+        "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter",
+        "transforms.route.regex": f"{PREFIX}\\.public\\.(.*)",
+        "transforms.route.replacement": "$1",
+        "topic.creation.default.replication.factor": "-1",
+        "topic.creation.default.partitions": str(PARTITIONS),
+        **{f"topic.creation.default.{name}": value for name, value in SOURCE_TOPIC.items()},
+        "producer.override.max.request.size": str(MAX_MESSAGE_BYTES),
+        "producer.override.compression.type": "lz4",
+        "errors.max.retries": "-1",
+    }
+
+
+def worker() -> dict[str, str]:
+    """Return the worker's settings that a deployment of one's own needs too."""
+    return {
+        "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "key.converter.schemas.enable": "false",
+        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "value.converter.schemas.enable": "false",
+        "offset.flush.interval.ms": "1000",
+        "connector.client.config.override.policy": "All",
+        "topic.creation.enable": "true",
+        "plugin.discovery": "service_load",
+    }
+
+
+class Connect:
+    """Kafka Connect, standalone, with the connector's place in PostgreSQL's log.
+
+    Args:
+        folder: where settings, offsets and log are kept; started there again, it goes on where it was.
+        bootstrap_servers: Kafka's address.
+        postgres: the database whose tables it reads.
+        port: of its REST interface; 0 takes a free one and keeps it.
+    """
+
+    def __init__(self, folder: Path, bootstrap_servers: str, postgres: Postgres, port: int = 0) -> None:
+        self.folder = folder.absolute()
+        self.port = port or free_port()
+        self._bootstrap_servers = bootstrap_servers
+        self._postgres = postgres
+
+    @property
+    def command(self) -> Command:
+        """How it is started."""
+        files = (str(self.folder / "worker.properties"), str(self.folder / "connector.json"))
+        options = ("-Xmx512m", *java.QUIET)
+        main_class = "org.apache.kafka.connect.cli.ConnectStandalone"
+        return Command("Kafka Connect", java.command(COORDINATES, main_class, *files, options=options), self.folder)
+
+    def start(self, *, detached: bool = False) -> Self:
+        """Start it and wait until the connector's task runs.
+
+        Raises:
+            StackError: its port is in use, it does not come up, or its task fails.
+        """
+        check_port("Kafka Connect", self.port, "STACK_CONNECT_PORT")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._create_topics()
+        settings = {
+            **worker(),
+            "bootstrap.servers": self._bootstrap_servers,
+            "listeners": f"http://127.0.0.1:{self.port}",
+            "offset.storage.file.filename": str(self.folder / "offsets"),
+        }
+        text = "".join(f"{name}={value}\n" for name, value in settings.items())
+        (self.folder / "worker.properties").write_text(text)
+        configuration = connector("127.0.0.1", self._postgres.port)
+        (self.folder / "connector.json").write_text(json.dumps({"name": CONNECTOR, "config": configuration}))
+        self.command.start(self.answers, detached=detached)
+        return self
+
+    def stop(self) -> bool:
+        """End it as an operator would; return whether it ran."""
+        return self.command.stop()
+
+    def answers(self) -> bool:
+        """Tell whether the connector's task runs.
+
+        Raises:
+            StackError: the task has failed; says why.
+        """
+        status = self.status()
+        tasks = status.get("tasks", [])
+        for task in tasks:
+            if task["state"] == "FAILED":
+                trace = "\n".join(task.get("trace", "").splitlines()[:5])
+                self.stop()
+                raise StackError(f"the connector's task has failed:\n{trace}\n{self.command.last_lines()}")
+        return bool(tasks) and all(task["state"] == "RUNNING" for task in tasks)
+
+    def status(self) -> dict[str, Any]:
+        """Return what Connect says of the connector; nothing where it does not answer."""
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.port}/connectors/{CONNECTOR}/status", timeout=5)
+        except httpx.TransportError:
+            return {}
+        found: dict[str, Any] = answer.json() if answer.is_success else {}
+        return found
+
+    def _create_topics(self) -> None:
+        """Create the source topics, which Connect itself would create only with a table's first row."""
+        admin = AdminClient({"bootstrap.servers": self._bootstrap_servers, "log_level": 0})
+        existing = admin.list_topics(timeout=10).topics
+        missing = [
+            NewTopic(table.name, PARTITIONS, -1, config=SOURCE_TOPIC) for table in TABLES if table.name not in existing
+        ]
+        for name, created in (admin.create_topics(missing) if missing else {}).items():
+            try:
+                created.result()
+            except KafkaException as error:
+                raise StackError(f"cannot create the topic {name}: {error.args[0].str()}") from error
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        self.stop()

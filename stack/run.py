@@ -1,0 +1,167 @@
+"""`make run`: everything up, a population in it, the answers shown, and on Ctrl-C everything down again."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import psycopg
+from pydantic import Field
+
+from shared.errors import StackError
+from shared.settings import Port, load
+from stack.load import keep_changing
+from stack.process import check_port
+from stack.seed import populate
+from stack.servers import Servers
+from stack.settings import StackSettings
+from stack.tiers import Tier
+
+CATCH_UP_SECONDS = 180.0
+
+FIRST_USER = """
+SELECT user_id, (SELECT count(*) FROM tweets t WHERE t.user_id = u.user_id),
+       (SELECT count(*) FROM follows f WHERE f.follower_id = u.user_id),
+       (SELECT count(*) FROM follows f WHERE f.followee_id = u.user_id),
+       (SELECT count(*) FROM likes l WHERE l.user_id = u.user_id)
+FROM users u ORDER BY user_id LIMIT 1
+"""
+
+
+class RunSettings(StackSettings):
+    """The stack's settings, and the ports of the tiers that run beside it."""
+
+    joiner_http_port: Port = Field(8001, description="Port of the joiner's health.")
+    reader_port: Port = Field(8000, description="Port of the reader.")
+
+
+def run(users: int, rate: float, say: Callable[[str], None]) -> None:
+    """Run the whole service until interrupted.
+
+    Args:
+        users: how many users the tables get where they are empty.
+        rate: changes a second that are kept going; 0: none.
+        say: shows a line.
+
+    Raises:
+        StackError: a part does not come up, or ends by itself; everything else has been stopped then.
+    """
+    settings = load(RunSettings)
+    with ExitStack() as parts:
+        tiers = _start(settings, users, say, parts)
+        dsn = Servers(settings).postgres.dsn
+        _await_truth(settings, dsn, tiers, say)
+        say(_invitation(settings))
+        if rate > 0:
+            arguments = (dsn, rate, None, lambda line: say(f"load    | {line}"))
+            threading.Thread(target=keep_changing, args=arguments, daemon=True).start()
+        while True:
+            for tier in tiers:
+                tier.check()
+            time.sleep(0.5)
+
+
+def _start(settings: RunSettings, users: int, say: Callable[[str], None], parts: ExitStack) -> list[Tier]:
+    for name, port, variable in (
+        ("the reader", settings.reader_port, "READER_PORT"),
+        ("the joiner", settings.joiner_http_port, "JOINER_HTTP_PORT"),
+    ):
+        check_port(name, port, variable)
+    servers = Servers(settings)
+    for server in (servers.kafka, servers.postgres):
+        if servers.start(server, say, detached=False):
+            parts.enter_context(_announced(server.command.name, server.stop, say))
+    began = time.monotonic()
+    written = populate(servers.postgres.dsn, users)
+    say(f"wrote {written:,} rows in {time.monotonic() - began:.1f} s" if written else "the tables hold rows already")
+    tiers = []
+    for module, environment in _environments(settings).items():
+        tier = Tier(module, environment, settings.stack_dir / module / "log", say)
+        parts.enter_context(_announced(f"the {module}", tier.stop, say))
+        tiers.append(tier)
+    if servers.start(servers.connect, say, detached=False):
+        parts.enter_context(_announced(servers.connect.command.name, servers.connect.stop, say))
+    return tiers
+
+
+@contextmanager
+def _announced(name: str, stop: Callable[[], object], say: Callable[[str], None]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        say(f"stopping {name}")
+        stop()
+
+
+def _environments(settings: RunSettings) -> dict[str, dict[str, str]]:
+    kafka = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers}
+    folder = settings.stack_dir.absolute()
+    return {
+        "joiner": {
+            **kafka,
+            "JOINER_STATE_DIR": str(folder / "joiner"),
+            "JOINER_HTTP_PORT": str(settings.joiner_http_port),
+            "JOINER_WAIT_FOR_TOPICS_SECONDS": "120",
+        },
+        "reader": {
+            **kafka,
+            "READER_STATE_DIR": str(folder / "reader"),
+            "READER_PORT": str(settings.reader_port),
+        },
+    }
+
+
+def _await_truth(settings: RunSettings, dsn: str, tiers: list[Tier], say: Callable[[str], None]) -> None:
+    """Wait until the first user is answered with the counts that SQL gives: the rows have come all the way."""
+    began = time.monotonic()
+    say("waiting until the rows have come through to HTTP")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        while True:
+            for tier in tiers:
+                tier.check()
+            first = connection.execute(FIRST_USER).fetchone()
+            if first is None or _answered(settings, first[0]) == first[1:]:
+                say(f"the reader answers what SQL says, {time.monotonic() - began:.1f} s later")
+                return
+            if time.monotonic() - began > CATCH_UP_SECONDS:
+                raise StackError(f"the reader does not answer what SQL says after {CATCH_UP_SECONDS:.0f} s")
+            time.sleep(0.2)
+
+
+def _answered(settings: RunSettings, user_id: int) -> tuple[int, ...] | None:
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{settings.reader_port}/users/{user_id}", timeout=5)
+    except httpx.TransportError:
+        return None
+    if not answer.is_success:
+        return None
+    record = answer.json()
+    return tuple(record[key] for key in ("tweetCount", "followingCount", "followerCount", "likeCount"))
+
+
+def _invitation(settings: RunSettings) -> str:
+    reader = f"http://127.0.0.1:{settings.reader_port}"
+    defaults = StackSettings.model_fields
+    chosen = " ".join(
+        f"{name.upper()}={getattr(settings, name)} "
+        for name, field in defaults.items()
+        if name.upper() in os.environ and getattr(settings, name) != field.default
+    )
+    change = "INSERT INTO likes (user_id, tweet_id) VALUES (1, 1)"
+    return f"""
+  Users      {reader}/users/1
+  Reader     {reader}/readyz
+  Joiner     http://127.0.0.1:{settings.joiner_http_port}/readyz
+  Kafka      {settings.bootstrap_servers}
+  Postgres   127.0.0.1:{settings.stack_postgres_port}
+  Connect    http://127.0.0.1:{settings.stack_connect_port}/connectors
+
+  Try, in another terminal:
+    curl -s {reader}/users/1
+    {chosen}.venv/bin/python -m stack psql -c "{change}"
+    curl -s {reader}/users/1
+
+  Ctrl-C stops everything; the data stays in {settings.stack_dir}.
+"""

@@ -1,0 +1,72 @@
+"""The two tiers as child processes of `make run`, their log lines shown under their names."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from shared.errors import StackError
+from stack.process import die_with_parent
+
+STOP_SECONDS = 20.0
+
+
+class Tier:
+    """One `python -m joiner` or `python -m reader`.
+
+    Args:
+        module: which of them.
+        environment: its settings.
+        log: the file that takes its output.
+        show: given each line of its output.
+    """
+
+    def __init__(self, module: str, environment: Mapping[str, str], log: Path, show: Callable[[str], None]) -> None:
+        self.module = module
+        self._log = log
+        self._show = show
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            # Ctrl-C is for `make run`, which then ends its parts in order.
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - started before this program has threads that matter
+        )
+        threading.Thread(target=self._pass_on, name=f"log of {module}", daemon=True).start()
+
+    def check(self) -> None:
+        """Make sure that it runs.
+
+        Raises:
+            StackError: it has ended; its last lines say why.
+        """
+        status = self._process.poll()
+        if status is not None:
+            last = "".join(f"  {line}\n" for line in self._log.read_text(errors="replace").splitlines()[-10:])
+            raise StackError(f"the {self.module} ended with status {status}; its log, {self._log}, ends with:\n{last}")
+
+    def stop(self) -> None:
+        """End it, kindly at first."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _pass_on(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        with self._log.open("a", encoding="utf-8") as log:
+            for line in self._process.stdout:
+                log.write(line)
+                log.flush()
+                self._show(f"{self.module:7} | {line.rstrip()}")

@@ -1,0 +1,12 @@
+"""How long Hypothesis looks: long enough to find a wrong sign, short enough to be run at every change."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "here", deadline=None, max_examples=200, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
+settings.register_profile("thorough", settings.get_profile("here"), max_examples=20_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "here"))

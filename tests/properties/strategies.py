@@ -1,0 +1,159 @@
+"""What Hypothesis draws: rows' histories as Kafka may deliver them, in every encoding that a source may use.
+
+Order holds only within a row. Everything is small, so that rows and owners collide and failures shrink to a few lines.
+"""
+
+import json
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+UNAVAILABLE = "__debezium_unavailable_value"
+PRIMARY_KEYS = {"users": "user_id", "tweets": "tweet_id", "follows": "follow_id", "likes": "like_id"}
+OWNERS = {"users": (), "tweets": ("user_id",), "follows": ("follower_id", "followee_id"), "likes": ("user_id",)}
+USER_IDS = ("a", "7", "é")
+
+Row = dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One record of a source topic.
+
+    Args:
+        table: whose topic it is in.
+        row_id: whose row it is about.
+        row: what the row holds then, a description that was not sent included as UNAVAILABLE; None: it is gone.
+        key: as written to Kafka.
+        value: as written to Kafka.
+        source_ms: when the source made the change.
+    """
+
+    table: str
+    row_id: str
+    row: Row | None
+    key: bytes
+    value: bytes | None
+    source_ms: int
+
+    def __repr__(self) -> str:
+        """Be short, since a history is read when something is wrong."""
+        return f"{self.table}[{self.row_id}]={self.row} @{self.source_ms}"
+
+
+@dataclass(frozen=True)
+class History:
+    """Events in an order in which Kafka may deliver them, and the tables that they end in."""
+
+    events: tuple[Event, ...]
+    tables: dict[str, list[Row]]
+
+
+ids = st.sampled_from(USER_IDS)
+owners = st.one_of(ids, st.just("ghost"), st.none())
+texts = st.one_of(st.none(), st.sampled_from(["x", "Ünï 🦉", ""]))
+number_or_text = st.booleans()
+wrapped = st.booleans()
+
+
+def spelled(value: str | None, as_number: bool) -> object:
+    """Return an id as a row may hold it: 7 and "7" are the same."""
+    return int(value) if value is not None and value.isdigit() and as_number else value
+
+
+@st.composite
+def keys(draw: st.DrawFn, table: str, row_id: str) -> bytes:
+    """Draw one of the encodings of a key."""
+    column = PRIMARY_KEYS[table]
+    spelling = spelled(row_id, draw(number_or_text))
+    document: object = {column: spelling}
+    match draw(st.sampled_from(["text", "string", "object", "wrapped"])):
+        case "text":
+            return row_id.encode()
+        case "string":
+            document = row_id
+        case "wrapped":
+            document = {"schema": {"type": "struct"}, "payload": document}
+    return json.dumps(document, ensure_ascii=draw(st.booleans())).encode()
+
+
+@st.composite
+def values(draw: st.DrawFn, table: str, row_id: str, change: tuple[Row | None, Row | None], source_ms: int) -> bytes:
+    """Draw one of the encodings of a row (before, after), or of its deletion as Debezium's first message says it."""
+    before, row = change
+    as_number = draw(number_or_text)
+    ids_of = {PRIMARY_KEYS[table], *OWNERS[table]}
+
+    def spelt(values: Row | None) -> dict[str, object] | None:
+        if values is None:
+            return None
+        whole = {PRIMARY_KEYS[table]: row_id, **values, "unknown_column": [1]}
+        return {name: spelled(value, as_number) if name in ids_of else value for name, value in whole.items()}  # type: ignore[arg-type]
+
+    document: object = spelt(row)
+    if row is None or draw(st.booleans()):
+        operation = "d" if row is None else draw(st.sampled_from("cur"))
+        document = {"before": spelt(before), "after": document, "op": operation, "source": {"ts_ms": source_ms}}
+    if draw(wrapped):
+        document = {"schema": None, "payload": document}
+    return json.dumps(document, ensure_ascii=draw(st.booleans())).encode()
+
+
+@st.composite
+def rows(draw: st.DrawFn, table: str) -> Row:
+    """Draw what a row holds apart from its key."""
+    if table == "users":
+        return {"username": draw(texts), "description": draw(texts)}
+    return {column: draw(owners) for column in OWNERS[table]}
+
+
+@st.composite
+def row_histories(draw: st.DrawFn, table: str, row_id: str) -> tuple[list[Event], Row | None]:
+    """Draw one row's life: written, edited, moved, deleted twice over, written anew, delivered again."""
+    events: list[Event] = []
+    row: Row | None = None
+
+    def write(sent: Row | None, *, tombstone: bool = False) -> None:
+        source_ms = draw(st.integers(1, 50))
+        key = draw(keys(table, row_id))
+        value = None if tombstone else draw(values(table, row_id, (row, sent), source_ms))
+        events.append(Event(table, row_id, sent, key, value, source_ms))
+
+    for action in draw(st.lists(st.sampled_from(["write", "delete", "again", "unavailable"]), max_size=5)):
+        if action == "write":
+            fresh = draw(rows(table))
+            write(fresh)
+            row = fresh
+        elif action == "delete":
+            if draw(st.booleans()):
+                write(None)
+            row = None
+            for _ in range(draw(st.integers(1, 2))):
+                write(None, tombstone=True)
+        elif action == "again" and events:
+            events.append(events[-1])
+        elif action == "unavailable" and table == "users":
+            edit = {"username": draw(texts), "description": UNAVAILABLE}
+            known = row["description"] if row is not None else None
+            write(edit)
+            row = {**edit, "description": known}
+    return events, row
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> History:
+    """Draw the lives of a few rows of each table, interleaved in any way that keeps each row's own order."""
+    lives = [draw(row_histories("users", user)) for user in USER_IDS]
+    tables: list[tuple[str, str]] = [("users", user) for user in USER_IDS]
+    for table in ("tweets", "follows", "likes"):
+        for row_id in ("1", "r"):
+            lives.append(draw(row_histories(table, row_id)))
+            tables.append((table, row_id))
+    turns = [life for life, (events, _) in enumerate(lives) for _ in events]
+    waiting = [iter(events) for events, _ in lives]
+    events = tuple(next(waiting[life]) for life in draw(st.permutations(turns)))
+    final: dict[str, list[Row]] = {table: [] for table in PRIMARY_KEYS}
+    for (table, row_id), (_, row) in zip(tables, lives, strict=True):
+        if row is not None:
+            final[table].append({PRIMARY_KEYS[table]: row_id, **row})
+    return History(events, final)

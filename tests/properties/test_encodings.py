@@ -1,0 +1,113 @@
+"""Bytes in: the same row in every encoding, any bytes at all, ids of any size."""
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from joiner.changes import RowChange, parse
+from joiner.checkpoint import Checkpoint, SourceRecord
+from shared.errors import BadRow
+from shared.records import FOLLOWS, TABLES, USERS, Table
+from tests.properties.cluster import DictStore
+from tests.properties.strategies import keys, rows, spelled, values
+
+user_rows = rows("users")
+tables = st.sampled_from(TABLES)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+near_misses = st.dictionaries(
+    st.sampled_from(
+        [
+            "user_id",
+            "tweet_id",
+            "follow_id",
+            "follower_id",
+            "followee_id",
+            "like_id",
+            "name",
+            "op",
+            "before",
+            "after",
+            "schema",
+            "payload",
+            "source",
+        ]
+    ),
+    json_values | st.dictionaries(st.sampled_from(["user_id", "like_id", "ts_ms", "name"]), json_values),
+)
+hostile_values = st.one_of(
+    st.binary(),
+    json_values.map(json.dumps).map(str.encode),
+    near_misses.map(json.dumps).map(str.encode),
+    st.just(b"[" * 100_000),
+    st.just(b'{"user_id":' * 2_000),
+    st.just(b'{"user_id":1e999999}'),
+    st.just(b'{"user_id":"\\ud800"}'),
+    st.just(b'{"user_id":1,"x":1e999,"name":"\\udfff"}'),
+)
+
+
+@given(st.data(), user_rows)
+def test_a_row_is_the_same_in_every_encoding(data: st.DataObject, row: dict[str, str | None]) -> None:
+    """Flat, envelope, wrapped or not, and whatever the key looks like: one row, one change."""
+    change = data.draw(values("users", "7", (None, row), 5))
+    read = parse(USERS, data.draw(keys("users", "7")), change)
+    assert ("7", (row["username"], None, row["description"], *[None] * 5)) == (read.row_id, read.values)
+
+
+@given(tables, st.none() | st.binary() | st.text().map(str.encode), hostile_values)
+@example(FOLLOWS, b"1", b'{"follow_id":1,"follower_id":{},"followee_id":null}')
+def test_any_bytes_give_a_row_or_a_dead_letter_and_change_no_state(
+    table: Table, key: bytes | None, value: bytes
+) -> None:
+    """Nothing that a producer can write raises anything but BadRow, and what raises it has changed nothing."""
+    store, checkpoint = DictStore(), Checkpoint()
+    try:
+        checkpoint.take_row(table, store if table.owners else None, SourceRecord(key, value, 1, 1))
+    except BadRow as bad:
+        reason = bad.reason
+        checkpoint.save()
+        assert ({}, []) == (store.content, list(checkpoint.packs(3))), reason
+
+
+@given(st.integers(min_value=-(10**500), max_value=10**500))
+@example(2**63)
+@example(2**64)
+@example(10**400)
+def test_integer_ids_are_taken_exactly_whatever_their_size(number: int) -> None:
+    """An id is never rounded, and is the same user as its text."""
+    as_number, as_text = (f'{{"user_id": {spelling}}}'.encode() for spelling in (number, f'"{number}"'))
+    key = str(number).encode()
+    assert parse(USERS, key, as_number) == parse(USERS, key, as_text)
+    assert parse(USERS, as_number, None) == parse(USERS, key, None) == RowChange(str(number), None)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_fraction_is_no_id_and_keeps_its_text_in_a_profile(number: float) -> None:
+    """1.5 and 1e3 identify nobody; as a name they are the text that was written."""
+    text = repr(number)
+    row = f'{{"user_id": 1, "name": {text}}}'.encode()
+    assert parse(USERS, b"1", row).values == (None, text, *[None] * 6)
+    with pytest.raises(BadRow, match="bad-id"):
+        parse(USERS, b"1", f'{{"user_id": {text}}}'.encode())
+
+
+@given(st.text(min_size=1, max_size=600))
+def test_ids_are_1_to_511_bytes_of_utf_8(text: str) -> None:
+    """Length counts in bytes, as LMDB counts it."""
+    document = json.dumps({"user_id": text}).encode("utf-8", "surrogatepass")
+    fits = not any("\ud800" <= char <= "\udfff" for char in text) and len(text.encode()) <= 511
+    if fits:
+        assert parse(USERS, document, document).row_id == text
+    else:
+        with pytest.raises(BadRow):
+            parse(USERS, b"x", document)
+
+
+def test_spelled_knows_numbers() -> None:
+    """The strategies do use both spellings of an id."""
+    assert (7, "7", "a") == (spelled("7", as_number=True), spelled("7", as_number=False), spelled("a", as_number=True))

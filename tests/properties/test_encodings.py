@@ -19,24 +19,9 @@ json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
+COLUMNS = "user_id tweet_id follow_id follower_id followee_id like_id name op before after schema payload source"
 near_misses = st.dictionaries(
-    st.sampled_from(
-        [
-            "user_id",
-            "tweet_id",
-            "follow_id",
-            "follower_id",
-            "followee_id",
-            "like_id",
-            "name",
-            "op",
-            "before",
-            "after",
-            "schema",
-            "payload",
-            "source",
-        ]
-    ),
+    st.sampled_from(COLUMNS.split()),
     json_values | st.dictionaries(st.sampled_from(["user_id", "like_id", "ts_ms", "name"]), json_values),
 )
 hostile_values = st.one_of(

@@ -1,0 +1,78 @@
+"""Which copy is live, and which is being built beside it: folders, and a file that names one of them.
+
+A swap is one rename, so that at any moment exactly one copy is live. A copy that was open when the machine went down is
+not trusted (see reader.store). Knows nothing of what the copies hold.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from reader.store import Store
+from shared.errors import StateError
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Generations:
+    """The copies in a reader's folder.
+
+    Args:
+        folder: READER_STATE_DIR.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pointer = folder / "current"
+        self._opened = folder / "opened-in"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._forget_torn_copies()
+            live = self._pointer.read_text().strip() if self._pointer.exists() else "copy-1"
+            self._point_to(live)
+        except OSError as error:
+            raise StateError(f"READER_STATE_DIR={folder} cannot be used: {error.strerror}: {error.filename}") from error
+        self.live = Store(folder / live)
+
+    def body(self, key: bytes) -> bytes | None:
+        """Return what the live copy serves for a key."""
+        return self.live.body(key)
+
+    def build(self) -> Store:
+        """Return an empty copy beside the live one; what an earlier build left is dropped."""
+        for folder in self._folder.glob("copy-*"):
+            if folder != self.live.folder:
+                shutil.rmtree(folder)
+        return Store(self._folder / f"copy-{int(self.live.folder.name.removeprefix('copy-')) + 1}")
+
+    def swap(self, built: Store) -> Store:
+        """Make a built copy the live one, and return the one that it replaces, to be dropped when nobody reads it."""
+        built.sync()
+        self._point_to(built.folder.name)
+        old, self.live = self.live, built
+        return old
+
+    @staticmethod
+    def drop(old: Store) -> None:
+        """Close a copy and delete it."""
+        old.close()
+        shutil.rmtree(old.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Close the live copy, whole."""
+        self.live.close()
+        self._opened.unlink(missing_ok=True)
+
+    def _point_to(self, name: str) -> None:
+        draft = self._folder / "current.new"
+        draft.write_text(name)
+        draft.replace(self._pointer)
+
+    def _forget_torn_copies(self) -> None:
+        boot = BOOT_ID.read_text() if BOOT_ID.exists() else "unknown"
+        if self._opened.exists() and self._opened.read_text() != boot:
+            for folder in self._folder.glob("copy-*"):
+                shutil.rmtree(folder)
+        self._opened.write_text(boot)
+        with self._opened.open() as file:
+            os.fsync(file.fileno())

@@ -1,0 +1,68 @@
+"""How far the reader is: the states of `/readyz`, and the estimate of what is left. Pure; the clock is handed in."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["starting", "replaying", "ready", "stale", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the reader says of itself.
+
+    Args:
+        state: starting: nothing to serve yet, and nothing to read; replaying: reading towards the ends that it saw at
+            start; ready: it has reached them; stale: it serves what it has, for a reason; failed: it will not go on
+            by itself, for a reason.
+        serves: whether user reads are answered; a failed reader goes on with what it had.
+        applied: records, by offset, that the store has taken in of the topic.
+        target: records, by offset, that the topic had when this was last looked at.
+        seconds_left: until the replay ends, where there is a pace to judge by.
+        reason: for people.
+    """
+
+    state: State = "starting"
+    serves: bool = False
+    applied: int | None = None
+    target: int | None = None
+    seconds_left: float | None = None
+    reason: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether traffic should come here."""
+        return self.state in {"ready", "stale"}
+
+    @property
+    def percent(self) -> float | None:
+        """How much of the topic is in the store."""
+        if self.applied is None or self.target is None:
+            return None
+        return 100.0 if self.applied >= self.target else round(100 * self.applied / self.target, 1)
+
+    def report(self) -> dict[str, object]:
+        """Return the body of `/readyz`."""
+        return {
+            "state": self.state,
+            "applied": self.applied,
+            "target": self.target,
+            "percent": self.percent,
+            "secondsLeft": self.seconds_left,
+            "reason": self.reason,
+        }
+
+
+def seconds_left(first: int, applied: int, target: int, seconds: float) -> float | None:
+    """Estimate how long a replay still takes, at the pace that it has had.
+
+    Args:
+        first: where this replay began.
+        applied: where it is.
+        target: where it ends.
+        seconds: how long it has been going on.
+    """
+    if applied >= target:
+        return 0.0
+    if applied <= first or seconds <= 0:
+        return None
+    return round((target - applied) * seconds / (applied - first), 1)

@@ -1,0 +1,157 @@
+"""The local copy of the topic, in LMDB. The only module that knows LMDB.
+
+Guarantees: a batch's records and the offsets that follow it are one transaction, so that whatever ends the process, the
+store holds exactly the topic's prefix that its offsets claim. Knows nothing of Kafka and HTTP.
+
+Commits are not synced one by one: a killed process loses nothing by that, since the kernel has the pages, and a sync in
+the middle of traffic costs tens of milliseconds. `sync` is called every few seconds instead. What a power cut leaves
+could be torn where LMDB does not see it, so a store that was open when the machine went down is never opened again: the
+folder remembers the boot it was opened in (see reader.generations), and the topic is replayed.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lmdb
+
+from shared.errors import StateError
+
+FORMAT = 1
+"""Version of what is written here; another one is not read but built anew."""
+
+FIRST_MAP_BYTES = 1 << 30
+HEADER = struct.Struct(">IQq")
+"""Before each body: the record's partition, offset and timestamp in epoch ms."""
+
+
+class Record(NamedTuple):
+    """One record of the topic; value None deletes the key."""
+
+    key: bytes
+    value: bytes | None
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+class StoreFullError(StateError):
+    """The disk has no room for the next batch."""
+
+
+class Store:
+    """One copy of one topic.
+
+    Args:
+        folder: where LMDB keeps its files; made where missing.
+        map_bytes: how much room to begin with; it grows by itself.
+    """
+
+    def __init__(self, folder: Path, map_bytes: int = FIRST_MAP_BYTES) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._map_bytes = max(map_bytes, _size_of(folder / "data.mdb") * 2)
+            self._environment = lmdb.open(
+                str(folder), map_size=self._map_bytes, max_dbs=2, sync=False, metasync=False, max_readers=512
+            )
+            self._records = self._environment.open_db(b"records")
+            self._meta = self._environment.open_db(b"meta")
+        except (OSError, lmdb.Error) as error:
+            raise StateError(f"the reader's folder {folder} cannot be opened: {error}") from error
+
+    def body(self, key: bytes) -> bytes | None:
+        """Return what is served for a key; None where there is nothing."""
+        with self._environment.begin(db=self._records, buffers=True) as transaction:
+            stored = transaction.get(key)
+            return None if stored is None else bytes(stored[HEADER.size :])
+
+    def record(self, key: bytes) -> Record | None:
+        """Return a key's record with its place in the topic; None where there is nothing."""
+        with self._environment.begin(db=self._records) as transaction:
+            stored = transaction.get(key)
+        if stored is None:
+            return None
+        partition, offset, timestamp_ms = HEADER.unpack_from(stored)
+        return Record(key, stored[HEADER.size :], partition, offset, timestamp_ms)
+
+    def apply(self, records: Iterable[Record], offsets: Mapping[int, int]) -> None:
+        """Take in a batch, all of it or nothing.
+
+        Args:
+            records: in the topic's order within each partition.
+            offsets: partition -> the offset to go on from afterwards.
+
+        Raises:
+            lmdb.MapFullError: the map must grow first; see `grow`.
+            StoreFullError: the disk is full.
+        """
+        latest = {record.key: record for record in records}
+        try:
+            with self._environment.begin(write=True) as transaction:
+                for key in sorted(latest):
+                    _, value, partition, offset, timestamp_ms = latest[key]
+                    if value is None:
+                        transaction.delete(key, db=self._records)
+                    else:
+                        header = HEADER.pack(partition, offset, timestamp_ms)
+                        transaction.put(key, header + value, db=self._records)
+                for partition, offset in offsets.items():
+                    transaction.put(b"offset/%d" % partition, b"%d" % offset, db=self._meta)
+        except lmdb.MapFullError:
+            raise
+        except lmdb.Error as error:
+            raise StoreFullError(f"the reader's folder {self.folder} does not take another batch: {error}") from error
+
+    def grow(self) -> None:
+        """Double the map. No transaction may be open in this process: call it where reads happen."""
+        self._map_bytes *= 2
+        self._environment.set_mapsize(self._map_bytes)
+
+    def offsets(self) -> dict[int, int]:
+        """Return partition -> the offset to go on from, for every partition that was ever read."""
+        with self._environment.begin(db=self._meta) as transaction, transaction.cursor() as cursor:
+            found = cursor.set_range(b"offset/")
+            pairs = [(key, value) for key, value in cursor.iternext() if key.startswith(b"offset/")] if found else []
+        return {int(key.removeprefix(b"offset/")): int(value) for key, value in pairs}
+
+    def note(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON was written there
+        """Return what was noted under a name; None where nothing was."""
+        with self._environment.begin(db=self._meta) as transaction:
+            value = transaction.get(b"note/" + name.encode())
+        return None if value is None else json.loads(value)
+
+    def write_note(self, name: str, value: object) -> None:
+        """Note something beside the data."""
+        with self._environment.begin(write=True, db=self._meta) as transaction:
+            transaction.put(b"note/" + name.encode(), json.dumps(value).encode())
+
+    def count(self) -> int:
+        """Return how many records are held."""
+        with self._environment.begin(db=self._records) as transaction:
+            entries: int = transaction.stat(self._records)["entries"]
+            return entries
+
+    def items(self) -> dict[bytes, bytes]:
+        """Return everything, key -> body; for checks."""
+        with self._environment.begin(db=self._records) as transaction, transaction.cursor() as cursor:
+            return {bytes(key): bytes(value[HEADER.size :]) for key, value in cursor}
+
+    def sync(self) -> None:
+        """Have the disk hold what was committed."""
+        self._environment.sync(True)
+
+    def close(self) -> None:
+        """Sync and let go."""
+        self.sync()
+        self._environment.close()
+
+
+def _size_of(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+MapFullError = lmdb.MapFullError
+"""Raised by `Store.apply` when the map must grow."""

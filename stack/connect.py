@@ -1,6 +1,7 @@
 """A real Kafka Connect with Debezium: rows of PostgreSQL become records of the four source topics."""
 
 import json
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -96,7 +97,7 @@ class Connect:
         self._bootstrap_servers = bootstrap_servers
         self._postgres = postgres
 
-    @property
+    @cached_property
     def command(self) -> Command:
         """How it is started."""
         files = (str(self.folder / "worker.properties"), str(self.folder / "connector.json"))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -64,7 +65,7 @@ class Kafka:
         """Its address."""
         return f"127.0.0.1:{self.port}"
 
-    @property
+    @cached_property
     def command(self) -> Command:
         """How it is started."""
         options = (f"-Xmx{self._heap}", f"-Xms{self._heap}", *java.QUIET)

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -83,7 +84,7 @@ class Postgres:
         """How a client connects."""
         return f"host=127.0.0.1 port={self.port} user=postgres dbname={DATABASE}"
 
-    @property
+    @cached_property
     def command(self) -> Command:
         """How it is started."""
         options = {**OPTIONS, "fsync": "on" if self._durable else "off"}

@@ -25,9 +25,9 @@ LOG_LINES = 15
 PR_SET_PDEATHSIG = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Command:
-    """How a server is started.
+    """How a server is started, and the process that it became.
 
     Args:
         name: what people call it, such as ``Kafka``.
@@ -42,6 +42,7 @@ class Command:
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     user: int | None = None
+    _child: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     @property
     def log(self) -> Path:
@@ -64,7 +65,7 @@ class Command:
             StackError: it ended or did not become ready; carries the log's last lines.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        process = self._spawn(detached=detached)
+        process = self._child = self._spawn(detached=detached)
         started = psutil.Process(process.pid).create_time()
         self._record.write_text(json.dumps({"pid": process.pid, "started": started}))
         deadline = time.monotonic() + seconds
@@ -117,6 +118,9 @@ class Command:
             except psutil.TimeoutExpired:
                 process.kill()
                 process.wait(STOP_SECONDS)
+        if self._child is not None:
+            self._child.wait(STOP_SECONDS)
+            self._child = None
         self._record.unlink(missing_ok=True)
         return process is not None
 

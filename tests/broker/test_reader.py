@@ -168,8 +168,7 @@ def test_three_readers_agree_though_one_is_killed_again_and_again(topics: Topics
         readers[0].program.start()
     topics.flush()
     truth = {key.decode(): value for key, value in compacted(topics.messages("user-info")).items()}
-    for reader in readers:
-        wait_for(lambda reader=reader: reader.holds(truth), 30, "the reader equal to the topic")
+    wait_for(lambda: all(reader.holds(truth) for reader in readers), 60, "each reader equal to the topic")
 
 
 def test_before_it_has_caught_up_it_says_so_and_never_404(topics: Topics, reader: Reader) -> None:

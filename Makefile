@@ -46,8 +46,8 @@ format: install ## rewrite the code in the house's format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: install ## measure reads and freshness on this machine
-	$(PY) -m bench
+bench: install ## list what can be measured on this machine
+	$(PY) -m bench --help
 
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml

@@ -28,17 +28,21 @@ BACKLOG = 2048
 DRAIN_SECONDS = 3
 
 
-@click.command(
+@click.group(
+    invoke_without_command=True,
     epilog=f"\b\nSettings, all environment variables:\n{help_text(ReaderSettings)}\n"
     "  KAFKA_<PROPERTY>\n      Any property of librdkafka, such as KAFKA_SECURITY_PROTOCOL=ssl.",
     context_settings={"max_content_width": 100},
 )
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Keep the whole topic user-info in a local store and answer GET /users/{userId} out of it.
 
     Answers 503 until it has caught up with the topic, and from then on whatever happens to Kafka. Runs until SIGTERM
     or SIGINT. For more load start more readers, each with a READER_STATE_DIR and a READER_PORT of its own.
     """
+    if context.invoked_subcommand is not None:
+        return
     try:
         run(load(ReaderSettings))
     except UserInformationError as error:

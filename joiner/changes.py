@@ -91,12 +91,17 @@ def _row_of(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any] | No
         return document, False, None
     operation = document["op"]
     if operation not in ("c", "u", "r", "d"):
-        raise BadRow("unknown-op", f"the envelope's op is {operation!r}; known are c, u, r and d")
+        raise BadRow("unknown-op", f"the envelope's op is {_brief(operation)}; known are c, u, r and d")
     gone = operation == "d"
     row = document.get("before" if gone else "after")
     if not isinstance(row, dict) and not (gone and row is None):
         raise BadRow("bad-shape", f"the envelope's op is {operation!r}, but what it carries is no row")
     return row, gone, _source_ms(document)
+
+
+def _brief(value: object) -> str:
+    """Return a value for a message; one that is no text may be nested deeper than it could be written out."""
+    return f"{value!r:.40}" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def _source_ms(envelope: dict[str, Any]) -> int | None:
@@ -147,7 +152,7 @@ def _id_of(value: object, where: str) -> str:
     elif kind is float:
         raise _NeedsLiteralsError
     elif kind is _Literal and re.fullmatch(r"-?[0-9]+", str(value)):
-        text = "0" if value == "-0" else str(value)
+        text = str(value)
     elif value is None:
         raise BadRow("null-id", f"{where} is null")
     else:
@@ -169,14 +174,16 @@ def _owners_of(table: Table, row: dict[str, Any]) -> Values:
 
 def _profile_of(row: dict[str, Any]) -> Values:
     profile = tuple([_text_of(row.get(column), column) for column in PROFILE_COLUMNS])
-    if sum([len(text) for text in profile if text]) * 6 > MAX_RECORD_BYTES - ENVELOPE_BYTES:
-        _check_size(profile)
+    if not fits(profile):
+        raise BadRow("too-large", f"the profile does not fit into a record of {MAX_RECORD_BYTES} bytes")
     return profile
 
 
-def _check_size(profile: Values) -> None:
-    if len(orjson.dumps(profile)) > MAX_RECORD_BYTES - ENVELOPE_BYTES:
-        raise BadRow("too-large", f"the profile does not fit into a record of {MAX_RECORD_BYTES} bytes")
+def fits(profile: Values) -> bool:
+    """Tell whether a profile fits into a record."""
+    room = MAX_RECORD_BYTES - ENVELOPE_BYTES
+    # A character takes six bytes at the most, as an escape; few profiles need to be written out to be measured.
+    return sum([len(text) for text in profile if text]) * 6 <= room or len(orjson.dumps(profile)) <= room
 
 
 def _text_of(value: object, column: str) -> str | None:
@@ -201,10 +208,14 @@ def _loads(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
 
 
 def _loads_literally(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
-    document = json.loads(text.decode(), parse_int=_Literal, parse_float=_Literal, parse_constant=_refuse)
+    document = json.loads(text.decode(), parse_int=_integer, parse_float=_Literal, parse_constant=_refuse)
     # The standard library lets half a surrogate pair pass, which no UTF-8 can carry on: raises ValueError.
     json.dumps(document, ensure_ascii=False).encode()
     return document
+
+
+def _integer(digits: str) -> _Literal:
+    return _Literal("0" if digits == "-0" else digits)  # as the fast reader has it
 
 
 def _refuse(constant: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
-from joiner.changes import Values, is_unavailable
+from joiner.changes import Values, fits, is_unavailable
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS, Counts, Profile, Table
 
 Unchanged: TypeAlias = Literal[False]
@@ -27,11 +27,15 @@ def resolved(values: Values, known: Values | None) -> Values:
     Args:
         values: owners or profile fields; any may be UNAVAILABLE.
         known: the same row's values before, if it had any.
+
+    Each of the two fits into a record, but what is new beside what was left out may not: rather than stop the join,
+    what was left out is null then, as where it is not known.
     """
-    return tuple(
+    whole = tuple(
         ((known[index] if known is not None else None) if is_unavailable(value) else value)
         for index, value in enumerate(values)
     )
+    return whole if whole == values or fits(whole) else resolved(values, None)
 
 
 def moves(table: Table, old: Values | None, new: Values | None) -> Iterator[tuple[str, int, int]]:

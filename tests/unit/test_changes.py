@@ -1,0 +1,222 @@
+"""Bytes of a source record -> one row's change, or the reason why there is none."""
+
+import json
+import re
+
+import pytest
+
+from joiner.changes import ENVELOPE_BYTES, RowChange, fits, parse
+from shared.errors import BadRow
+from shared.records import FOLLOWS, LIKES, TWEETS, UNAVAILABLE, USERS, Table
+from shared.topics import MAX_RECORD_BYTES
+
+LIKE = RowChange("700", ("1",))
+NOTHING = [None] * 8
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"700",
+        b'"700"',
+        b' "700"',
+        b'{"like_id": 700}',
+        b'{"like_id": "700"}',
+        b'{"like_id": 700, "region": "eu"}',
+        b'{"schema": {"type": "struct", "optional": false}, "payload": {"like_id": 700}}',
+    ],
+)
+def test_a_key_is_read_as_text_as_a_json_string_or_out_of_an_object(key: bytes) -> None:
+    """Whatever a connector makes of a primary key, it names the same row."""
+    assert LIKE == parse(LIKES, key, b'{"like_id": 700, "user_id": 1}')
+    assert RowChange("700", None) == parse(LIKES, key, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "row_id"),
+    [
+        (b"{not json", "{not json"),
+        (b'"half', '"half'),
+        (b'{"id": 7}', '{"id": 7}'),
+        (b'{"schema": {}, "payload": 7}', '{"schema": {}, "payload": 7}'),
+        (b'"\\ud800"', '"\\ud800"'),
+        (b"[7]", "[7]"),
+        (b"007", "007"),
+        (b" 7 ", " 7 "),
+        ("zoë/🦉".encode(), "zoë/🦉"),
+    ],
+)
+def test_any_other_key_is_its_text_as_it_stands(key: bytes, row_id: str) -> None:
+    """No guess is made at what a key may have meant."""
+    assert RowChange(row_id, None) == parse(LIKES, key, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "source_ms"),
+    [
+        ({"like_id": 700, "user_id": 1, "tweet_id": 70}, None),
+        ({"like_id": "700", "user_id": "1"}, None),
+        ({"like_id": 700, "user_id": 1, "op": "q", "before": 5, "payload": None}, None),
+        ({"before": None, "after": {"like_id": 700, "user_id": 1}, "op": "c", "source": {"ts_ms": 5}}, 5),
+        ({"before": None, "after": {"like_id": 700, "user_id": 1}, "op": "r", "source": {"ts_ms": 0}}, None),
+        ({"after": {"like_id": 700, "user_id": "1"}, "op": "u", "source": None}, None),
+        ({"after": {"like_id": 700, "user_id": "1"}, "op": "u", "source": {"ts_ms": True}}, None),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_row_is_read_flat_or_out_of_an_envelope_wrapped_or_not(
+    value: dict[str, object], source_ms: int | None, wrapped: bool
+) -> None:
+    """The encodings are told apart by looking, and only an envelope knows the source's time."""
+    document = {"schema": {"type": "struct"}, "payload": value} if wrapped else value
+    assert LIKE._replace(source_ms=source_ms) == parse(LIKES, b"700", json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("value", "source_ms"),
+    [
+        (None, None),
+        (b'{"before": {"like_id": 700, "user_id": 1}, "after": null, "op": "d", "source": {"ts_ms": 5}}', 5),
+        (b'{"before": {"like_id": 700}, "op": "d"}', None),
+        (b'{"before": {}, "op": "d"}', None),
+        (b'{"before": null, "op": "d"}', None),
+        (b'{"op": "d"}', None),
+        (b'{"schema": null, "payload": {"before": {"like_id": "700"}, "op": "d"}}', None),
+    ],
+)
+def test_a_deletion_is_a_null_value_or_an_envelope_that_says_so(value: bytes | None, source_ms: int | None) -> None:
+    """Debezium's two messages about one deletion say the same, however much of the old row the first one carries."""
+    assert RowChange("700", None, source_ms) == parse(LIKES, b"700", value)
+
+
+def test_owners_stand_in_the_tables_order_and_may_be_null() -> None:
+    """A follow has two owners, a tweet one; null is nobody."""
+    follow = b'{"followee_id": "b", "follow_id": 1, "follower_id": "a"}'
+    assert ("a", "b") == parse(FOLLOWS, b"1", follow).values
+    assert (None, "b") == parse(FOLLOWS, b"1", b'{"follow_id": 1, "follower_id": null, "followee_id": "b"}').values
+    assert (None,) == parse(TWEETS, b"1", b'{"tweet_id": 1, "user_id": null, "text": [1]}').values
+
+
+def test_profile_fields_stand_in_the_records_order() -> None:
+    """Columns may come in any order, absent ones are null, unknown ones are ignored."""
+    row = {
+        "background_image_url": "h",
+        "profile_image_url": "g",
+        "joined_date": "f",
+        "web_page_url": "e",
+        "location": "d",
+        "description": "c",
+        "name": "b",
+        "username": "a",
+        "user_id": 1,
+        "password": {"hash": "x"},
+    }
+    assert tuple("abcdefgh") == parse(USERS, b"1", json.dumps(row).encode()).values
+    assert (None, "b", *NOTHING[2:]) == parse(USERS, b"1", b'{"user_id": 1, "name": "b"}').values
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("12", "12"),
+        ("-7", "-7"),
+        ("-0", "0"),
+        ("12345678901234567890123", "12345678901234567890123"),
+        ("1.50", "1.50"),
+        ("1e3", "1e3"),
+        ("1e999", "1e999"),
+        ("true", "true"),
+        ("false", "false"),
+        ('"null"', "null"),
+        ('""', ""),
+    ],
+)
+@pytest.mark.parametrize("beside", ["null", "0.5"])
+def test_a_number_or_a_boolean_in_a_profile_becomes_its_json_text(text: str, stored: str, beside: str) -> None:
+    """No digit is lost, and what stands beside a field does not change how it is read."""
+    row = f'{{"user_id": 1, "username": {text}, "name": {beside}}}'.encode()
+    values = parse(USERS, b"1", row).values
+    assert values is not None
+    assert stored == values[0]
+
+
+def test_an_unavailable_value_is_passed_on_as_such() -> None:
+    """Whoever knows the last value puts it in its place; here none is known."""
+    values = parse(USERS, b"1", json.dumps({"user_id": 1, "description": UNAVAILABLE}).encode()).values
+    assert (None, None, UNAVAILABLE, *NOTHING[3:]) == values
+
+
+BAD = [
+    ("null-key", USERS, None, b'{"user_id": 1}', "the record has no key"),
+    ("null-key", USERS, None, None, "the record has no key"),
+    ("bad-key", USERS, b"\xff\xfe", b'{"user_id": 1}', "the key is not UTF-8"),
+    ("bad-key", USERS, b'{"user_id":\xff}', None, "the key is not UTF-8"),
+    ("bad-id", USERS, b"", b'{"user_id": ""}', "the key is not 1 to 511 bytes long"),
+    ("bad-id", USERS, b'""', None, "the key is not 1 to 511 bytes long"),
+    ("bad-id", USERS, b"x" * 512, None, "the key is not 1 to 511 bytes long"),
+    ("bad-id", USERS, "é".encode() * 256, None, "the key is not 1 to 511 bytes long"),
+    ("bad-id", USERS, b'{"user_id": [1]}', None, "the key is neither text nor an integer"),
+    ("bad-id", USERS, b'{"user_id": 1.5}', None, "the key is neither text nor an integer"),
+    ("null-id", USERS, b'{"user_id": null}', None, "the key is null"),
+    ("bad-id", USERS, b"1", b'{"user_id": true}', "user_id is neither text nor an integer"),
+    ("bad-id", USERS, b"1", b'{"user_id": 1.0}', "user_id is neither text nor an integer"),
+    ("bad-id", USERS, b"1", b'{"user_id": 1e3}', "user_id is neither text nor an integer"),
+    ("bad-id", USERS, b"1", b'{"user_id": {"id": 1}}', "user_id is neither text nor an integer"),
+    ("null-id", USERS, b"1", b'{"user_id": null}', "user_id is null"),
+    ("null-id", USERS, b"1", b'{"op": "d", "before": {"user_id": null}}', "user_id is null"),
+    ("key-mismatch", USERS, b"2", b'{"user_id": 1}', "the key says '2', the row's user_id says otherwise"),
+    ("key-mismatch", USERS, b"1", b'{"op": "d", "before": {"user_id": 2}}', "the row's user_id says otherwise"),
+    ("key-mismatch", USERS, b"01", b'{"user_id": 1}', "the key says '01'"),
+    ("bad-json", USERS, b"1", b"", "the value is no JSON"),
+    ("bad-json", USERS, b"1", b" ", "the value is no JSON"),
+    ("bad-json", USERS, b"1", b"{", "the value is no JSON"),
+    ("bad-json", USERS, b"1", b'{"user_id": 1} {}', "the value is no JSON"),
+    ("bad-json", USERS, b"1", b'{"user_id": 1, "name": "\xff"}', "the value is no JSON"),
+    ("bad-json", USERS, b"1", b'{"user_id": 1, "name": "\\ud800"}', "the value is no JSON"),
+    ("bad-json", USERS, b"1", b'{"user_id": 1, "name": NaN}', "the value is no JSON"),
+    ("bad-json", USERS, b"1", b'\xef\xbb\xbf{"user_id": 1}', "the value is no JSON"),
+    ("bad-json", USERS, b"1", b"[" * 100_000, "the value is no JSON"),
+    ("bad-shape", USERS, b"1", b"null", "neither a row nor an envelope; only a null value deletes"),
+    ("bad-shape", USERS, b"1", b"[1]", "neither a row nor an envelope"),
+    ("bad-shape", USERS, b"1", b'"text"', "neither a row nor an envelope"),
+    ("bad-shape", USERS, b"1", b'{"schema": null, "payload": null}', "neither a row nor an envelope"),
+    ("bad-shape", USERS, b"1", b'{"op": "c", "after": null}', "what it carries is no row"),
+    ("bad-shape", USERS, b"1", b'{"op": "u", "after": [1]}', "what it carries is no row"),
+    ("bad-shape", USERS, b"1", b'{"op": "d", "before": 1}', "what it carries is no row"),
+    ("unknown-op", USERS, b"1", b'{"op": "t", "after": {"user_id": 1}}', "the envelope's op is 't'; known are c, u"),
+    ("unknown-op", USERS, b"1", b'{"op": null}', "the envelope's op is a NoneType"),
+    ("unknown-op", USERS, b"1", b'{"op": ' + b"[" * 900 + b"]" * 900 + b"}", "the envelope's op is a list"),
+    ("unknown-op", USERS, b"1", b'{"op": "' + b"x" * 900 + b'"}', "the envelope's op is 'xxx"),
+    ("missing-column", USERS, b"1", b'{"username": "nobody"}', "the row has no column user_id"),
+    ("missing-column", USERS, b"1", b'{"op": "c", "after": {"username": "nobody"}}', "the row has no column user_id"),
+    ("missing-column", LIKES, b"1", b'{"like_id": 1}', "the row has no column user_id"),
+    ("missing-column", FOLLOWS, b"1", b'{"follow_id": 1, "follower_id": 1}', "the row has no column followee_id"),
+    ("bad-id", LIKES, b"1", b'{"like_id": 1, "user_id": [1]}', "user_id is neither text nor an integer"),
+    ("bad-id", LIKES, b"1", b'{"like_id": 1, "user_id": 1.5}', "user_id is neither text nor an integer"),
+    ("bad-id", LIKES, b"1", b'{"like_id": 1, "user_id": ""}', "user_id is not 1 to 511 bytes long"),
+    ("not-text", USERS, b"1", b'{"user_id": 1, "name": {}}', "the column name holds an object or an array"),
+    ("not-text", USERS, b"1", b'{"user_id": 1, "location": []}', "the column location holds an object or an array"),
+    ("too-large", USERS, b"1", b'{"user_id": 1, "name": "%s"}' % (b"x" * MAX_RECORD_BYTES), "does not fit"),
+    ("too-large", USERS, b"1", b'{"user_id": 1, "name": "%s"}' % (rb"\u0000" * 700_000), "does not fit"),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "table", "key", "value", "said"), BAD, ids=[f"{case[0]}-{number}" for number, case in enumerate(BAD)]
+)
+def test_bad_input_says_in_a_word_why_and_in_a_line_what_is_wrong(
+    reason: str, table: Table, key: bytes | None, value: bytes | None, said: str
+) -> None:
+    """Each kind of record that no row can be read from has its reason, and a message that fits into a log."""
+    with pytest.raises(BadRow, match=re.escape(said)) as raised:
+        parse(table, key, value)
+    assert reason == raised.value.reason
+    assert len(raised.value.detail) < 700
+
+
+def test_the_largest_profile_still_fits_into_a_record() -> None:
+    """The limit counts bytes as they will be written, escapes included."""
+    room = MAX_RECORD_BYTES - ENVELOPE_BYTES - len(json.dumps(["", *NOTHING[1:]], separators=(",", ":")))
+    assert fits(("x" * room, *NOTHING[1:]))
+    assert not fits(("x" * (room + 1), *NOTHING[1:]))
+    assert not fits(("x" * (room - 1) + "\n", *NOTHING[1:]))

@@ -1,0 +1,159 @@
+"""One checkpoint's work over plain dictionaries: what it sends on, what it shows, what it keeps."""
+
+import json
+
+import pytest
+
+from joiner.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, Record, SourceRecord, Store
+from shared.errors import BadRow
+from shared.records import LIKES, USERS
+from shared.topics import partition_of
+from tests.properties.cluster import DictStore
+
+NOW_MS = 1_000
+
+
+def source(key: str, value: object, time_ms: int = 10) -> SourceRecord:
+    """Return a record as a connector might write it."""
+    return SourceRecord(key.encode(), None if value is None else json.dumps(value).encode(), time_ms, NOW_MS)
+
+
+def like(like_id: int, user_id: object, time_ms: int = 10) -> SourceRecord:
+    """Return a like as flat JSON."""
+    return source(str(like_id), {"like_id": like_id, "user_id": user_id}, time_ms)
+
+
+def entries(checkpoint: Checkpoint, partitions: int = 1) -> list[list[object]]:
+    """Return what stage 1 passes on, unpacked."""
+    return [entry for _, pack in checkpoint.packs(partitions) for entry in json.loads(pack)]
+
+
+def shown(store: Store, *packs: bytes, first_offset: int = 0) -> list[Record]:
+    """Apply internal records in a checkpoint of their own, save it, and return what it shows."""
+    checkpoint = Checkpoint()
+    for offset, pack in enumerate(packs, first_offset):
+        checkpoint.take_changes(store, offset, pack)
+    records = list(checkpoint.records())
+    checkpoint.save()
+    return records
+
+
+def test_many_rows_of_one_user_are_one_entry() -> None:
+    """A user who gains a thousand likes costs one internal entry."""
+    checkpoint, store = Checkpoint(), DictStore()
+    for like_id in range(1_000):
+        checkpoint.take_row(LIKES, store, like(like_id, 7, time_ms=100 - like_id % 50))
+    assert [["7", 100, 51, [0, 0, 0, 1_000], False]] == entries(checkpoint)
+
+
+def test_a_row_that_comes_and_goes_leaves_nothing() -> None:
+    """Within one checkpoint what cancels out is neither sent on nor stored."""
+    checkpoint, store = Checkpoint(), DictStore()
+    checkpoint.take_row(LIKES, store, like(1, "a"))
+    checkpoint.take_row(LIKES, store, source("1", None))
+    checkpoint.save()
+    assert ([], {}) == (entries(checkpoint), store.content)
+
+
+def test_a_row_is_diffed_against_the_state_of_earlier_checkpoints() -> None:
+    """A moved row takes from one and gives to the other; delivered again it does neither."""
+    store = DictStore()
+    for owner, expected in (
+        ("a", [["a", 10, 10, [0, 0, 0, 1], False]]),
+        ("a", []),
+        ("b", [["a", 10, 10, [0, 0, 0, -1], False], ["b", 10, 10, [0, 0, 0, 1], False]]),
+    ):
+        checkpoint = Checkpoint()
+        checkpoint.take_row(LIKES, store, like(1, owner))
+        assert expected == entries(checkpoint)
+        checkpoint.save()
+    assert {b"1": b'["b"]'} == store.content
+
+
+def test_nothing_is_stored_before_the_checkpoint_is_saved() -> None:
+    """What dies with a checkpoint has left no trace."""
+    checkpoint, store = Checkpoint(), DictStore()
+    checkpoint.take_row(LIKES, store, like(1, "a"))
+    checkpoint.take_changes(store, 0, b'[["a",10,10,[0,0,0,1],false]]')
+    assert [] != entries(checkpoint)
+    assert {} == store.content
+
+
+def test_a_bad_row_changes_nothing() -> None:
+    """The owners known before stay known, and nothing is sent on."""
+    store = DictStore()
+    store.set(b"1", b'["a"]')
+    checkpoint = Checkpoint()
+    with pytest.raises(BadRow):
+        checkpoint.take_row(LIKES, store, source("1", {"like_id": 1}))
+    checkpoint.save()
+    assert ([], {b"1": b'["a"]'}) == (entries(checkpoint), store.content)
+
+
+def test_times_are_the_sources_or_the_records_and_never_in_the_future() -> None:
+    """A source whose clock runs ahead would have its records refused by the broker."""
+    envelope = {"op": "c", "after": {"like_id": 2, "user_id": "b"}, "source": {"ts_ms": 5}}
+    ahead = {"op": "c", "after": {"like_id": 3, "user_id": "c"}, "source": {"ts_ms": NOW_MS + 1}}
+    checkpoint, store = Checkpoint(), DictStore()
+    for record in (like(1, "a", time_ms=10), source("2", envelope), source("3", ahead)):
+        checkpoint.take_row(LIKES, store, record)
+    assert [("a", 10, 10), ("b", 5, 5), ("c", NOW_MS, NOW_MS)] == [tuple(entry[:3]) for entry in entries(checkpoint)]
+
+
+def test_a_users_changes_go_to_the_partition_of_the_user() -> None:
+    """All that concerns one user meets in one partition, in order."""
+    checkpoint, store = Checkpoint(), DictStore()
+    for like_id, user in enumerate("abcdefgh"):
+        checkpoint.take_row(LIKES, store, like(like_id, user))
+    for partition, pack in checkpoint.packs(3):
+        assert {partition} == {partition_of(entry[0].encode(), 3) for entry in json.loads(pack)}
+    assert list("abcdefgh") == sorted(str(entry[0]) for entry in entries(checkpoint, 3))
+
+
+def test_packs_stay_small_and_keep_every_entry() -> None:
+    """Large profiles are spread over several internal records; one too large for any has a record of its own."""
+    checkpoint = Checkpoint()
+    sizes = [100, PACK_BYTES // 2, PACK_BYTES // 2, 2 * PACK_BYTES, 100]
+    for user_id, size in enumerate(sizes):
+        row = {"user_id": user_id, "description": "d" * size}
+        checkpoint.take_row(USERS, None, source(str(user_id), row))
+    packs = [json.loads(pack) for _, pack in checkpoint.packs(1)]
+    assert [["0", "1"], ["2"], ["3"], ["4"]] == [[entry[0] for entry in pack] for pack in packs]
+
+
+def test_an_internal_record_is_applied_once_however_often_it_is_delivered() -> None:
+    """The offset stands beside the states, so that a group that lost its offsets counts nothing twice."""
+    store = DictStore()
+    profile, a_like = b'[["a",1,1,[0,0,0,0],[null,null,null,null,null,null,null,null]]]', b'[["a",2,2,[0,0,0,1],false]]'
+    assert 1 == len(shown(store, profile, a_like))
+    assert b"2" == store.content[APPLIED_OFFSET_KEY]
+    assert [] == shown(store, profile, a_like)
+    (record,) = shown(store, a_like, first_offset=2)
+    assert 2 == json.loads(record.value or b"")["likeCount"]
+
+
+def test_a_user_is_shown_once_a_checkpoint_and_only_where_something_is_new() -> None:
+    """Many changes, one record; changes that cancel out, none; a user without profile, none."""
+    store = DictStore()
+    up, down = b'[["a",5,5,[0,0,0,1],false]]', b'[["a",6,6,[0,0,0,-1],false]]'
+    profile = b'[["a",7,7,[0,0,0,0],["alice",null,null,null,null,null,null,null]]]'
+    gone = b'[["a",8,8,[0,0,0,0],null]]'
+    assert [] == shown(store, up, first_offset=0)
+    (record,) = shown(store, up, profile, first_offset=1)
+    assert (b"a", 7, 5) == (record.key, record.newest_ms, record.oldest_ms)
+    assert [] == shown(store, up, down, first_offset=3)
+    assert [Record(b"a", None, 8, 8)] == shown(store, gone, first_offset=5)
+    assert [] == shown(store, gone, first_offset=6)
+    assert {b"a", APPLIED_OFFSET_KEY} == store.content.keys()
+    assert [] == shown(store, down, down, first_offset=7)
+    assert {APPLIED_OFFSET_KEY} == store.content.keys()
+
+
+def test_size_counts_what_is_held_in_memory() -> None:
+    """Whoever closes a checkpoint early goes by it."""
+    checkpoint, store, changes = Checkpoint(), DictStore(), DictStore()
+    assert 0 == checkpoint.size
+    checkpoint.take_row(LIKES, store, like(1, "a"))
+    assert 2 == checkpoint.size
+    checkpoint.take_changes(changes, 0, b'[["a",10,10,[0,0,0,1],false]]')
+    assert 3 == checkpoint.size

@@ -1,0 +1,143 @@
+"""What a row's change does to counts and records, in single steps."""
+
+import pytest
+
+from joiner.changes import Values
+from joiner.join import (
+    NOBODY,
+    UNCHANGED,
+    Changes,
+    UserChange,
+    UserState,
+    applied,
+    body,
+    decoded,
+    differs,
+    encoded,
+    from_entry,
+    moves,
+    resolved,
+    shown,
+)
+from shared.records import FOLLOWS, LIKES, TWEETS, UNAVAILABLE, USERS, Table
+from shared.topics import MAX_RECORD_BYTES
+
+TWEET_COUNT, FOLLOWING_COUNT, FOLLOWER_COUNT, LIKE_COUNT = range(4)
+ALICE = ("alice", "Alice 爱丽丝", *[None] * 6)
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new", "expected"),
+    [
+        (TWEETS, None, ("a",), [("a", TWEET_COUNT, 1)]),
+        (LIKES, None, ("a",), [("a", LIKE_COUNT, 1)]),
+        (FOLLOWS, None, ("a", "b"), [("a", FOLLOWING_COUNT, 1), ("b", FOLLOWER_COUNT, 1)]),
+        (FOLLOWS, None, ("a", "a"), [("a", FOLLOWING_COUNT, 1), ("a", FOLLOWER_COUNT, 1)]),
+        (LIKES, ("a",), ("a",), []),
+        (LIKES, ("a",), ("b",), [("a", LIKE_COUNT, -1), ("b", LIKE_COUNT, 1)]),
+        (FOLLOWS, ("a", "b"), ("a", "c"), [("b", FOLLOWER_COUNT, -1), ("c", FOLLOWER_COUNT, 1)]),
+        (LIKES, ("a",), None, [("a", LIKE_COUNT, -1)]),
+        (LIKES, None, None, []),
+        (LIKES, None, (None,), []),
+        (LIKES, (None,), ("a",), [("a", LIKE_COUNT, 1)]),
+        (LIKES, ("a",), (None,), [("a", LIKE_COUNT, -1)]),
+        (USERS, None, ("alice",), []),
+    ],
+)
+def test_new_owners_less_old_owners_are_the_count_changes(
+    table: Table, old: Values | None, new: Values | None, expected: list[tuple[str, int, int]]
+) -> None:
+    """Insert, move, delete, double delete, redelivery, NULL owner, self-follow: each a subtraction."""
+    assert expected == list(moves(table, old, new))
+
+
+def test_an_unavailable_value_is_the_last_known_one() -> None:
+    """Where none is known the field is null."""
+    assert ("x", "known") == resolved(("x", UNAVAILABLE), ("old", "known"))
+    assert ("x", None) == resolved(("x", UNAVAILABLE), None)
+    assert ("x", UNAVAILABLE) == resolved(("x", UNAVAILABLE), ("old", UNAVAILABLE))
+
+
+def test_what_was_left_out_gives_way_where_both_would_not_fit_into_a_record() -> None:
+    """No row, however large, can make a record that Kafka refuses, which would stop the join for everybody."""
+    large = "x" * (MAX_RECORD_BYTES - 100_000)
+    assert (large, None) == resolved((large, UNAVAILABLE), ("old", large))
+
+
+def test_changes_of_one_user_are_summed() -> None:
+    """A checkpoint holds one entry per user: differences added, the last profile, the newest and oldest time."""
+    changes = Changes()
+    for source_ms, difference in ((20, 1), (10, 1), (30, -1)):
+        changes.count("a", LIKE_COUNT, difference, source_ms)
+    changes.set_profile("a", ("old",), 15)
+    changes.set_profile("a", ALICE, 16)
+    assert {"a": UserChange([0, 0, 0, 1], ALICE, 30, 10)} == changes
+
+
+def test_a_deletion_and_what_follows_it_in_one_checkpoint_are_kept_in_order() -> None:
+    """A user who goes and comes back knows nothing of the earlier profile."""
+    changes = Changes()
+    changes.set_profile("a", ("known",), 1)
+    changes.set_profile("a", None, 2)
+    changes.set_profile("a", (UNAVAILABLE,), 3)
+    assert (None,) == changes["a"].profile
+
+
+@pytest.mark.parametrize(
+    ("change", "nothing"),
+    [
+        (UserChange([0, 0, 0, 0], UNCHANGED, 1, 1), True),
+        (UserChange([0, 1, 0, 0], UNCHANGED, 1, 1), False),
+        (UserChange([1, -1, 0, 0], UNCHANGED, 1, 1), False),
+        (UserChange([0, 0, 0, 0], None, 1, 1), False),
+        (UserChange([0, 0, 0, 0], ALICE, 1, 1), False),
+    ],
+)
+def test_changes_that_cancel_out_are_nothing(change: UserChange, nothing: bool) -> None:
+    """What went up and down again need not travel; a deleted profile must."""
+    assert nothing == change.is_nothing
+
+
+@pytest.mark.parametrize("profile", [UNCHANGED, None, ALICE])
+def test_an_entry_comes_back_as_it_was_written(profile: Values | None) -> None:
+    """What travels in the internal topic keeps the difference between no profile and no change of it."""
+    change = UserChange([0, 1, -2, 3], profile, 20, 10)
+    assert ("a", change) == from_entry(change.entry("a"))
+
+
+def test_counts_wait_for_their_user_and_outlive_it() -> None:
+    """No record without a profile; once it is there the record shows all that waited, and its oldest time."""
+    waiting = applied(NOBODY, UserChange([0, 0, 2, 0], UNCHANGED, 20, 10))
+    assert (None, False) == (body("a", waiting), differs(NOBODY, waiting))
+    arrived = applied(waiting, UserChange([0, 0, 0, 0], ALICE, 15, 15))
+    assert UserState(ALICE, (0, 0, 2, 0), newest_ms=20, waiting_ms=10) == arrived
+    assert differs(waiting, arrived)
+    gone = applied(shown(arrived), UserChange([0, 0, 0, 0], None, 30, 30))
+    assert UserState(None, (0, 0, 2, 0), newest_ms=30, waiting_ms=30) == gone
+    assert (None, True) == (body("a", gone), differs(arrived, gone))
+    assert not gone.is_nothing
+
+
+def test_a_state_without_profile_and_counts_need_not_be_kept() -> None:
+    """Times alone are nothing to remember."""
+    assert UserState(None, (0, 0, 0, 0), 5, 5).is_nothing
+    assert not UserState(ALICE).is_nothing
+    assert not UserState(None, (0, 0, 0, 1)).is_nothing
+
+
+@pytest.mark.parametrize(
+    "state", [NOBODY, UserState(ALICE, (1, 2, 3, 4), 5, None), UserState(None, (0, 0, 0, 9), 5, 4)]
+)
+def test_a_state_comes_back_as_it_was_stored(state: UserState) -> None:
+    """And begins with no byte that the engine would take for a time stamp."""
+    assert state == decoded(encoded(state))
+    assert encoded(state).startswith(b"[")
+
+
+def test_a_record_holds_every_key_in_the_documented_order() -> None:
+    """These bytes are what a client gets."""
+    assert (
+        '{"userId":"1","username":"alice","name":"Alice 爱丽丝","description":null,"location":null,"webPageUrl":null,'
+        '"joinedDate":null,"profileImageUrl":null,"backgroundImageUrl":null,'
+        '"tweetCount":1,"followingCount":2,"followerCount":3,"likeCount":4}'
+    ).encode() == body("1", UserState(ALICE, (1, 2, 3, 4)))

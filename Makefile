@@ -7,16 +7,18 @@ PYTHON ?= python3
 STACK_DIR ?= .local
 # Changes a second that `make run` keeps going; 0 leaves the tables alone.
 LOAD ?= 0
+# Another program for `make bench-joiner` to run in turn: see `python -m bench joiner throughput --help`.
+PEER ?=
 # Extra arguments for pytest, such as `make test ARGS="-k dead_letter"`.
 ARGS ?=
 
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: help install run test lint format bench lock clean
+.PHONY: help install run test lint format bench bench-joiner lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## prepare .venv from the lock file
 
@@ -48,6 +50,9 @@ format: install ## rewrite the code in the house's format
 
 bench: install ## list what can be measured on this machine
 	$(PY) -m bench --help
+
+bench-joiner: install ## measure the joiner: throughput, beside PEER if given
+	$(PY) -m bench joiner throughput $(if $(PEER),--rounds 3 --peer '$(PEER)')
 
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock" pyproject.toml

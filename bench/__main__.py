@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import click
 
+from bench.joiner import joiner
 from shared.errors import UserInformationError
 
 
@@ -24,6 +25,9 @@ def clear_errors() -> Iterator[None]:
 @click.group()
 def commands() -> None:
     """Measure the service on this machine, on servers of the measurement's own, beside what else could do the job."""
+
+
+commands.add_command(joiner)
 
 
 def main() -> None:

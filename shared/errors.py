@@ -7,7 +7,8 @@ UserInformationError            anything below; its message says what to do next
 ├── BadRow                      a source record that no row can be read from: it goes to the dead letters
 ├── StateError                  local state and its inputs do not fit together
 │   └── AlreadyRunning          another process uses this id, folder or port
-└── StackError                  the local stack could not do what was asked
+├── StackError                  the local stack could not do what was asked
+└── MeasurementError            a measurement did not come to its end, or its outcome is wrong
 """
 
 
@@ -51,3 +52,7 @@ class AlreadyRunning(StateError):  # noqa: N818 - reads as what it reports
 
 class StackError(UserInformationError):
     """The local stack could not do what was asked; carries the last lines of the log concerned."""
+
+
+class MeasurementError(UserInformationError):
+    """A measurement that did not come to its end, or whose outcome is not the truth: its figures mean nothing."""

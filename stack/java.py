@@ -14,16 +14,18 @@ from shared.errors import StackError
 LOGGING = "org.slf4j:slf4j-simple:1.7.36"
 """What makes these servers log to standard error; without it their reasons for not starting are lost."""
 
-QUIET = (
+BUSY = (
     "-Xshare:auto",
     "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
     "--enable-native-access=ALL-UNNAMED",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
 )
-"""For servers of one user: they start soon and stay small; a benchmark that wants throughput says so itself."""
+"""For servers under load: what runs often is compiled well."""
+
+QUIET = (*BUSY, "-XX:TieredStopAtLevel=1")
+"""For servers of one user: they start soon and stay small."""
 
 
 def command(coordinates: str, main_class: str, *arguments: str, options: tuple[str, ...] = QUIET) -> list[str]:
@@ -50,29 +52,21 @@ def jars(coordinates: str) -> list[str]:
     Raises:
         StackError: they cannot be fetched.
     """
-    known = fetched(coordinates)
-    if known:
-        return known
+    listing = _cache() / f"{hashlib.sha256(coordinates.encode()).hexdigest()[:16]}.json"
+    if listing.exists():
+        known: list[str] = json.loads(listing.read_text())
+        if known and all(Path(jar).exists() for jar in known):
+            return known
     libraries: dict[str, str] = {}
     for artifact in coordinates.split("+"):
-        for jar in _fetch(artifact):
+        for jar in _fetched(artifact):
             libraries.setdefault(re.split(r"-[0-9]", jar.name)[0], str(jar))
-    listing = _listing(coordinates)
     listing.parent.mkdir(parents=True, exist_ok=True)
     listing.write_text(json.dumps(sorted(libraries.values())))
     return sorted(libraries.values())
 
 
-def fetched(coordinates: str) -> list[str]:
-    """Return the files of artifacts where this machine has them all; else nothing."""
-    try:
-        known: list[str] = json.loads(_listing(coordinates).read_text())
-    except (OSError, ValueError):
-        return []
-    return known if all(Path(jar).exists() for jar in known) else []
-
-
-def _fetch(artifact: str) -> list[Path]:
+def _fetched(artifact: str) -> list[Path]:
     try:
         folder = Path(jgo.build(artifact).path)
     except Exception as error:  # the resolver raises whatever its HTTP client does
@@ -82,8 +76,6 @@ def _fetch(artifact: str) -> list[Path]:
     return sorted(jar for part in ("jars", "modules") for jar in (folder / part).glob("*.jar"))
 
 
-def _listing(coordinates: str) -> Path:
-    """Return the file that remembers which files artifacts came to."""
+def _cache() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
-    cache = Path(base) if base else Path.home() / ".cache"
-    return cache / "user-information-service" / f"{hashlib.sha256(coordinates.encode()).hexdigest()[:16]}.json"
+    return (Path(base) if base else Path.home() / ".cache") / "user-information-service"

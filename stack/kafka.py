@@ -4,7 +4,7 @@ import base64
 import signal
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -50,15 +50,22 @@ class Kafka:
         port: where it listens; 0 takes a free one and keeps it.
         properties: the broker's, added to those of this module or replacing them.
         heap: the most memory that Java takes, such as ``1g``.
+        options: the Java virtual machine's other options.
     """
 
     def __init__(
-        self, folder: Path, port: int = 0, properties: Mapping[str, str] | None = None, heap: str = "768m"
+        self,
+        folder: Path,
+        port: int = 0,
+        properties: Mapping[str, str] | None = None,
+        heap: str = "768m",
+        options: Sequence[str] = java.QUIET,
     ) -> None:
         self.folder = folder.absolute()
         self.port = port or free_port()
         self._properties = {**PROPERTIES, **(properties or {})}
         self._heap = heap
+        self._options = options
 
     @property
     def bootstrap_servers(self) -> str:
@@ -68,7 +75,7 @@ class Kafka:
     @cached_property
     def command(self) -> Command:
         """How it is started."""
-        options = (f"-Xmx{self._heap}", f"-Xms{self._heap}", *java.QUIET)
+        options = (f"-Xmx{self._heap}", f"-Xms{self._heap}", *self._options)
         arguments = java.command(COORDINATES, "kafka.Kafka", str(self._settings), options=options)
         return Command("Kafka", arguments, self.folder)
 

@@ -1,13 +1,11 @@
 """The local stack's settings: environment variables."""
 
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# Not 0, any free one: other programs are told these ports.
-Port = Annotated[int, Field(ge=1, le=65535)]
+from shared.settings import Port
 
 
 class StackSettings(BaseSettings):

@@ -2,30 +2,24 @@
 
 import asyncio
 import logging
-import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
 
 import click
-import uvicorn
 from confluent_kafka.admin import AdminClient
 
+from reader.answers import Answers
 from reader.generations import Generations
 from reader.replicator import Replicator
+from reader.serving import listen, loop_factory, runner, serve
 from reader.settings import ReaderSettings
-from reader.web import application
+from reader.web import Application
 from shared import lock, logs
-from shared.errors import AlreadyRunning, UserInformationError
+from shared.errors import UserInformationError
 from shared.kafka import understood
 from shared.settings import help_text, load
 
 logger = logging.getLogger("reader")
-
-BACKLOG = 2048
-DRAIN_SECONDS = 3
 
 
 @click.group(
@@ -59,10 +53,10 @@ def run(settings: ReaderSettings) -> None:
     logs.configure(settings.log_level)
     properties = understood(settings.kafka_properties, AdminClient)
     held = lock.hold(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
-    listener = _listen(settings)
+    listener = listen(settings)
     generations = Generations(settings.reader_state_dir)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(settings, properties, generations, listener))
     finally:
         generations.close()
@@ -73,72 +67,14 @@ def run(settings: ReaderSettings) -> None:
 async def _serve(
     settings: ReaderSettings, properties: dict[str, str], generations: Generations, listener: socket.socket
 ) -> None:
-    replicator = Replicator(settings, properties, generations, _runner(asyncio.get_running_loop()))
-    app = application(generations.body, lambda: replicator.progress, lambda: replicator.alive)
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    """Follow the topic in a thread, and answer here."""
+    loop = asyncio.get_running_loop()
+    answers = Answers(generations.view, lambda: replicator.progress, loop.call_soon)
+    replicator = Replicator(settings, properties, generations, runner(loop, answers.release))
+    application = Application(answers, lambda: replicator.progress, lambda: replicator.alive, origins=settings.origins)
     replicator.start()
-    host, port = listener.getsockname()[:2]
-    logger.info("answering on http://%s:%d/users/{userId}", host, port)
-    server = _Server(config)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
-    await server.serve(sockets=[listener])
+    await serve(application, listener, replicator.stopping.set)
     await asyncio.to_thread(replicator.stop)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, which would otherwise raise the signal again after draining, and so end before the store is closed."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the event loop."""
-        yield
-
-
-def _listen(settings: ReaderSettings) -> socket.socket:
-    try:
-        return socket.create_server((settings.reader_host, settings.reader_port), backlog=BACKLOG)
-    except OSError as error:
-        raise AlreadyRunning(
-            f"READER_PORT={settings.reader_port} on READER_HOST={settings.reader_host} cannot be listened on:"
-            f" {error.strerror}; another process has it, or set another port (0: any free one)"
-        ) from error
-
-
-def _runner(loop: asyncio.AbstractEventLoop) -> Callable[[Callable[[], None]], None]:
-    """Return what runs a function in the event loop, where all reads happen, and waits for it."""
-
-    def run_there(function: Callable[[], None]) -> None:
-        done: Future[None] = Future()
-
-        def call() -> None:
-            try:
-                done.set_result(function())  # type: ignore[func-returns-value]
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-                done.set_exception(error)
-
-        loop.call_soon_threadsafe(call)
-        done.result()
-
-    return run_there
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - not to be had on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from reader.store import Store
+from reader.view import View
 from shared.errors import StateError
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -37,6 +38,10 @@ class Generations:
     def body(self, key: bytes) -> bytes | None:
         """Return what the live copy serves for a key."""
         return self.live.body(key)
+
+    def view(self) -> View:
+        """Return the live copy as it is now."""
+        return self.live.view()
 
     def build(self) -> Store:
         """Return an empty copy beside the live one; what an earlier build left is dropped."""

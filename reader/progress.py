@@ -1,5 +1,6 @@
 """How far the reader is: the states of `/readyz`, and the estimate of what is left. Pure; the clock is handed in."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ class Progress:
         target: records, by offset, that the topic had when this was last looked at.
         seconds_left: until the replay ends, where there is a pace to judge by.
         reason: for people.
+        complete_at: when the store last held all that the topic had, on this machine's monotonic clock.
     """
 
     state: State = "starting"
@@ -27,6 +29,7 @@ class Progress:
     target: int | None = None
     seconds_left: float | None = None
     reason: str | None = None
+    complete_at: float | None = None
 
     @property
     def ready(self) -> bool:
@@ -66,3 +69,20 @@ def seconds_left(first: int, applied: int, target: int, seconds: float) -> float
     if applied <= first or seconds <= 0:
         return None
     return round((target - applied) * seconds / (applied - first), 1)
+
+
+def complete_at(held: Iterable[float | None], contact: float, now: float, patience: float) -> float | None:
+    """Tell when the store last held all that the topic had; None where it never did.
+
+    Args:
+        held: for each partition, when its end was last in the store; None where it never was.
+        contact: when Kafka last answered; what was not heard of since may have changed.
+        now: the clock.
+        patience: how long Kafka need not be heard of, being asked at intervals.
+    """
+    moments = [contact] if now - contact > patience else []
+    for moment in held:
+        if moment is None:
+            return None
+        moments.append(moment)
+    return min(moments, default=None)

@@ -8,13 +8,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from reader.generations import Generations
 from reader.identity import Identity, cut, verdict
-from reader.progress import Progress, State, seconds_left
+from reader.progress import Progress, State, complete_at, seconds_left
 from reader.settings import ReaderSettings
 from reader.store import FORMAT, MapFullError, Record, Store, StoreFullError
 from shared.kafka import COMMON
@@ -72,6 +73,8 @@ class Replicator:
         self._began = self.contact = time.monotonic()
         self._remind_at = 0.0
         self.ready = False
+        noted = generations.live.note("complete")
+        self.complete_at = self._began - (_now_ms() - noted) / 1000 if noted else None
 
     @property
     def alive(self) -> bool:
@@ -195,7 +198,7 @@ class Replicator:
     def report(self, progress: Progress) -> None:
         """Publish how things stand, and log it where it is news or was last said a while ago."""
         news = progress.state != self.progress.state
-        self.progress = progress
+        self.progress = replace(progress, complete_at=self.complete_at)
         if news or (progress.state != "ready" and time.monotonic() >= self._remind_at):
             self._remind_at = time.monotonic() + REMIND_SECONDS
             level = logging.INFO if progress.state in {"ready", "replaying"} else logging.WARNING
@@ -240,6 +243,7 @@ class _Following:
         self._first = sum(low for low, _ in watermarks.values())
         self._ends = {partition: end for partition, (_, end) in watermarks.items()}
         self._at_end: set[int] = set()
+        self._held: dict[int, float] = {}
         self._begun = time.monotonic()
         self._begun_at = sum(positions.values())
         self._sync_at = 0.0
@@ -330,6 +334,8 @@ class _Following:
                 old = replicator.generations.swap(self._store)
                 replicator.where_reads_happen(lambda: Generations.drop(old))
             replicator.ready = True
+        if self._caught_up:
+            self._note_what_is_held()
         applied = sum(self._positions.values()) - self._first
         target = max(sum(self._ends.values()) - self._first, applied)
         if self._caught_up:
@@ -340,6 +346,12 @@ class _Following:
         serves = replicator.ready or (self._store is not replicator.generations.live and replicator.has_data)
         reason = self._trouble or replicator.progress.reason if serves else self._trouble
         replicator.report(Progress("stale" if serves else "replaying", serves, applied, target, left, reason))
+
+    def _note_what_is_held(self) -> None:
+        now, replicator = time.monotonic(), self._replicator
+        self._held.update(dict.fromkeys(self._at_end, now))
+        held = [self._held.get(partition) for partition in self._ends]
+        replicator.complete_at = complete_at(held, replicator.contact, now, 2 * LOOK_SECONDS) or replicator.complete_at
 
     def _same_topic(self) -> bool:
         """Tell whether the topic is still the one that is followed; Kafka's silence changes nothing of that."""

@@ -1,10 +1,15 @@
 """The reader's settings: environment variables, read once at start."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from shared.settings import KafkaSettings, Port
+
+Origins = Annotated[
+    str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^\s,/]+(\s*,\s*[a-z][a-z0-9+.-]*://[^\s,/]+)*)?$")
+]
 
 
 class ReaderSettings(KafkaSettings):
@@ -13,3 +18,11 @@ class ReaderSettings(KafkaSettings):
     reader_host: str = Field("127.0.0.1", description="Address that it listens on.")
     reader_port: Port = Field(8000, description="Port that it listens on; 0 takes a free one and logs it.")
     reader_state_dir: Path = Field(Path(".local/reader"), description="Folder of this process's copy of the topic.")
+    reader_cors_origins: Origins = Field(
+        "", description="Origins whose scripts may read, separated by commas, or *; unset: nobody's."
+    )
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins that were named."""
+        return [origin.strip() for origin in self.reader_cors_origins.split(",") if origin.strip()]

@@ -11,12 +11,14 @@ folder remembers the boot it was opened in (see reader.generations), and the top
 
 import json
 import struct
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lmdb
 
+from reader.view import Found
 from shared.errors import StateError
 
 FORMAT = 1
@@ -51,6 +53,7 @@ class Store:
 
     def __init__(self, folder: Path, map_bytes: int = FIRST_MAP_BYTES) -> None:
         self.folder = folder
+        self._tag: bytes | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._map_bytes = max(map_bytes, _size_of(folder / "data.mdb") * 2)
@@ -76,6 +79,14 @@ class Store:
             return None
         partition, offset, timestamp_ms = HEADER.unpack_from(stored)
         return Record(key, stored[HEADER.size :], partition, offset, timestamp_ms)
+
+    def view(self) -> "StoreView":
+        """Return the store as it is now; none may be open when the map grows or the store is closed."""
+        transaction = self._environment.begin(db=self._records)
+        if self._tag is None:
+            identity = transaction.get(b"note/identity", db=self._meta)
+            self._tag = None if identity is None else b"%08x" % zlib.crc32(identity)
+        return StoreView(transaction, self._meta, self._tag or b"")
 
     def apply(self, records: Iterable[Record], offsets: Mapping[int, int]) -> None:
         """Take in a batch, all of it or nothing.
@@ -147,6 +158,39 @@ class Store:
         """Sync and let go."""
         self.sync()
         self._environment.close()
+
+
+class StoreView:
+    """One read transaction.
+
+    Args:
+        transaction: open, on the records.
+        meta: the database of offsets.
+        tag: names the topic that this is a copy of.
+    """
+
+    def __init__(self, transaction: lmdb.Transaction, meta: Any, tag: bytes) -> None:  # noqa: ANN401 - LMDB's own type
+        self._get: Callable[..., Any] = transaction.get
+        self._transaction = transaction
+        self._meta = meta
+        self.tag = tag
+
+    def find(self, key: bytes) -> Found | None:
+        """Return a key's record; None where there is nothing."""
+        stored = self._get(key)
+        if stored is None:
+            return None
+        partition, offset, timestamp_ms = HEADER.unpack_from(stored)
+        return Found(partition, offset, timestamp_ms, stored[HEADER.size :])
+
+    def position(self, partition: int) -> int | None:
+        """Return the offset up to which a partition is held; None where nothing was read of it."""
+        stored = self._get(b"offset/%d" % partition, db=self._meta)
+        return None if stored is None else int(stored)
+
+    def close(self) -> None:
+        """End the transaction."""
+        self._transaction.abort()
 
 
 def _size_of(file: Path) -> int:

@@ -1,134 +1,118 @@
-"""What the reader answers over HTTP. The only module that knows Starlette.
+"""The reader's HTTP routes. Nothing else knows Starlette, but routes that are handed in.
 
-`GET /users/{userId}` is taken before the router, on the raw path, so that an id may hold an encoded slash, and answered
-with the bytes that lie in the store. Everything else is an ordinary Starlette route.
+Routes match the path as it was sent, percent-encoding and all, so that an id may hold an encoded slash; a route decodes
+what it takes out of it (see reader.answers.id_of). `GET /users/{userId}` is answered here for completeness: nearly all
+of such requests take the short cut in reader.protocol.
 """
 
-import json
 import logging
-from collections.abc import Callable
-from urllib.parse import unquote_to_bytes
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
+from reader import problems
+from reader.answer import Answer
+from reader.answers import Answers, conditions_of
 from reader.progress import Progress
-from shared.records import MAX_ID_BYTES
 
 logger = logging.getLogger(__name__)
 
-USERS = b"/users/"
-ALLOW = "GET, HEAD"
-RETRY_AFTER_SECONDS = "1"
-PROBLEM = "application/problem+json"
+READABLE = ["etag", "retry-after", "user-info-offset", "user-info-source-time-ms", "user-info-behind-seconds"]
+"""Headers that a script of another origin may read, where such scripts are let in."""
+
+UNDERSTOOD = ["if-none-match", "if-min-offset"]
 
 
-def application(
-    body: Callable[[bytes], bytes | None], progress: Callable[[], Progress], alive: Callable[[], bool]
-) -> ASGIApp:
-    """Return the reader's ASGI application.
+class Application:
+    """The reader's ASGI application.
 
     Args:
-        body: user id in UTF-8 -> what is served, None where there is no such user; called in the event loop.
+        answers: answers to questions about users; must be used in the event loop only.
         progress: how far the reader is.
         alive: whether the process still does its work.
+        routes: further routes, which come before the reader's own; they match the path as it was sent.
+        origins: whose scripts may read, as `Origin` names them, or `*`; none: nobody's.
     """
 
+    def __init__(
+        self,
+        answers: Answers,
+        progress: Callable[[], Progress],
+        alive: Callable[[], bool],
+        routes: Sequence[BaseRoute] = (),
+        origins: Sequence[str] = (),
+    ) -> None:
+        self.answers = answers
+        cors = Middleware(
+            CORSMiddleware, allow_origins=origins, allow_headers=UNDERSTOOD, expose_headers=READABLE, max_age=86_400
+        )
+        self._starlette = Starlette(
+            routes=[*routes, *_users(answers), *_health(progress, alive)],
+            middleware=[cors] if origins else [],
+            exception_handlers={HTTPException: _refused, Exception: _internal},
+        )
+        self._starlette.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http":
+            scope["path"] = scope["raw_path"].decode("ascii")
+        try:
+            await self._starlette(scope, receive, send)
+        except Exception:  # noqa: BLE001 - Starlette has answered and logged it, and hands it on all the same
+            logger.debug("answered 500")
+
+
+class Sent(Response):
+    """An answer as Starlette sends it: header lines and body as they stand."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.status_code = answer.status
+        self.body = answer.body
+        self.raw_headers = answer.headers()
+        self.background = None
+
+
+def _users(answers: Answers) -> list[BaseRoute]:
+    async def user(request: Request) -> Response:
+        encoded: str = request.path_params["user_id"]
+        return Sent(answers.user(encoded.encode(), conditions_of(request.headers.raw)))
+
+    async def users(request: Request) -> Response:
+        return Sent(answers.users(request.scope["query_string"], conditions_of(request.headers.raw)))
+
+    return [Route("/users/{user_id}", user), Route("/users", users)]
+
+
+def _health(progress: Callable[[], Progress], alive: Callable[[], bool]) -> list[BaseRoute]:
     async def readyz(_: Request) -> Response:
         now = progress()
-        headers = {} if now.ready else {"retry-after": RETRY_AFTER_SECONDS}
+        headers = {} if now.ready else {"retry-after": "1"}
         return JSONResponse(now.report(), 200 if now.ready else 503, headers)
 
     async def livez(_: Request) -> Response:
         works = alive()
         return JSONResponse({"state": "alive" if works else "dead"}, 200 if works else 503)
 
-    routes = [Route("/readyz", readyz), Route("/livez", livez)]
-    others = Starlette(routes=routes, exception_handlers={HTTPException: _problem, Exception: _internal})
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            raw: bytes = scope.get("raw_path") or scope["path"].encode()
-            if raw.startswith(USERS) and b"/" not in raw[len(USERS) :] and len(raw) > len(USERS):
-                await _user(raw[len(USERS) :], scope, receive, send, body, progress)
-                return
-        await others(scope, receive, send)
-
-    return answer
+    return [Route("/readyz", readyz), Route("/livez", livez)]
 
 
-async def _user(  # noqa: PLR0913, PLR0917 - ASGI's three, and what it takes to answer
-    encoded: bytes,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    body: Callable[[bytes], bytes | None],
-    progress: Callable[[], Progress],
-) -> None:
-    method = scope["method"]
-    if method not in {"GET", "HEAD"}:
-        response = _problem_response(405, "method not allowed", "users are read only", {"allow": ALLOW})
-        await response(scope, receive, send)
-        return
-    now = progress()
-    if not now.serves:
-        detail = now.reason or "the reader is not ready yet"
-        report = {"state": now.state, "percent": now.percent, "secondsLeft": now.seconds_left}
-        response = _problem_response(503, "not ready", detail, {"retry-after": RETRY_AFTER_SECONDS}, **report)
-        await response(scope, receive, send)
-        return
-    try:
-        found = body(_id_of(encoded)) if len(encoded) <= 3 * MAX_ID_BYTES else None
-    except UnicodeDecodeError:
-        found = None
-    except Exception:
-        logger.exception("reading the store failed")
-        await _internal_response()(scope, receive, send)
-        return
-    if found is None:
-        await _problem_response(404, "no such user", "no user has this id")(scope, receive, send)
-        return
-    length = str(len(found)).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else found})
-
-
-def _id_of(encoded: bytes) -> bytes:
-    """Return the id that a path segment names; one that no record can have is b"", which none has.
-
-    Raises:
-        UnicodeDecodeError: it is not UTF-8.
-    """
-    user_id = unquote_to_bytes(encoded) if b"%" in encoded else encoded
-    if not user_id.isascii():
-        user_id.decode()
-    return user_id if len(user_id) <= MAX_ID_BYTES else b""
-
-
-def _problem_response(
-    status: int, title: str, detail: str, headers: dict[str, str] | None = None, **more: object
-) -> Response:
-    """Return an error as RFC 9457 has it."""
-    document = {"title": title, "status": status, "detail": detail, **more}
-    return Response(json.dumps(document), status, headers, PROBLEM)
-
-
-async def _problem(request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     if error.status_code == 404:
-        return _problem_response(404, "no such route", f"there is nothing at {request.url.path}; try /users/{{userId}}")
-    return _problem_response(error.status_code, error.detail.lower(), error.detail, dict(error.headers or {}))
+        return Sent(problems.unknown_route(request.scope["path"]))
+    if error.status_code == 405:
+        return Sent(problems.METHOD_NOT_ALLOWED)
+    return Sent(problems.problem(error.status_code, "refused", error.detail.lower(), error.detail))
 
 
 async def _internal(request: Request, error: Exception) -> Response:
-    logger.error("answering %s failed", request.url.path, exc_info=error)
-    return _internal_response()
-
-
-def _internal_response() -> Response:
-    return _problem_response(500, "internal error", "the reader's log says more")
+    logger.error("answering %s failed", request.scope["path"], exc_info=error)
+    return Sent(problems.INTERNAL)

@@ -1,0 +1,103 @@
+"""What a client of a real reader sees: where an answer stands, revalidation, refusals."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stack.ports import free_port
+from tests.broker.topics import Topics
+from tests.programs import Program
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.broker
+
+ALICE = json.dumps({"userId": "alice", "likeCount": 1}).encode()
+BOB = json.dumps({"userId": "bob", "likeCount": 2}).encode()
+
+
+@pytest.fixture
+def topics(kafka: str) -> Topics:
+    """Give a user-info topic of this test's own, with one partition."""
+    made = Topics(kafka)
+    made.create("user-info", partitions=1)
+    return made
+
+
+@pytest.fixture
+def client(topics: Topics, tmp_path: Path) -> Iterator[httpx.Client]:
+    """Give a client of a reader that is ready; it holds alice at offset 0 and bob at offset 1."""
+    topics.send("user-info", b"alice", ALICE)
+    topics.send("user-info", b"bob", BOB)
+    topics.flush()
+    port = free_port()
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": topics.bootstrap_servers,
+        "USER_INFO_TOPIC": topics.name("user-info"),
+        "READER_PORT": str(port),
+        "READER_STATE_DIR": str(tmp_path / "state"),
+    }
+    with Program("reader", environment, tmp_path / "log") as reader:
+        reader.wait_until_ready(port)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as made:
+            yield made
+
+
+def test_an_answer_says_where_it_stands(client: httpx.Client, topics: Topics) -> None:
+    """Partition, offset and time of the record are Kafka's; the reader is less than a second behind."""
+    answer = client.get("/users/bob")
+    (record,) = [message for message in topics.messages("user-info") if message.key() == b"bob"]
+    assert (200, BOB) == (answer.status_code, answer.content)
+    assert answer.headers["user-info-offset"] == f"{record.partition()}:{record.offset()}"
+    assert answer.headers["user-info-source-time-ms"] == str(record.timestamp()[1])
+    wait_for(lambda: 0 <= float(client.get("/users/bob").headers["user-info-behind-seconds"]) < 1)
+    assert answer.headers["cache-control"] == "no-cache"
+
+
+def test_a_client_revalidates_what_it_has(client: httpx.Client, topics: Topics) -> None:
+    """A tag is answered 304 until the record is replaced, and 200 from then on."""
+    tag = client.get("/users/alice").headers["etag"]
+    assert client.get("/users/alice", headers={"if-none-match": tag}).status_code == 304
+    topics.send("user-info", b"alice", BOB)
+    topics.flush()
+    wait_for(lambda: client.get("/users/alice", headers={"if-none-match": tag}).status_code == 200)
+    assert client.get("/users/alice").headers["etag"] != tag
+
+
+def test_a_client_asks_for_what_it_has_seen_elsewhere(client: httpx.Client, topics: Topics) -> None:
+    """An offset that has not been read yet is answered 503 at once, and 200 as soon as it has been read."""
+    assert client.get("/users/alice", headers={"if-min-offset": "0:1"}).status_code == 200
+    early = client.get("/users/alice", headers={"if-min-offset": "0:2"})
+    assert (503, "1") == (early.status_code, early.headers["retry-after"])
+    assert client.get("/users/alice", headers={"if-min-offset": "now"}).status_code == 400
+    topics.send("user-info", b"carol", b"{}")
+    topics.flush()
+    wait_for(lambda: client.get("/users/carol", headers={"if-min-offset": "0:2"}).status_code == 200)
+
+
+def test_an_unknown_user_and_an_unknown_route_are_told_apart(client: httpx.Client) -> None:
+    """Both are 404, as problem documents of different types."""
+    user, route = client.get("/users/nobody"), client.get("/user/alice")
+    assert (404, 404) == (user.status_code, route.status_code)
+    assert "urn:user-info:problem:unknown-user" == user.json()["type"]
+    assert "urn:user-info:problem:unknown-route" == route.json()["type"]
+    assert {"application/problem+json"} == {user.headers["content-type"], route.headers["content-type"]}
+
+
+def test_users_are_read_only(client: httpx.Client) -> None:
+    """Anything but GET and HEAD is 405 and says what is allowed; HEAD is GET without the body."""
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        refused = client.request(method, "/users/alice")
+        assert (405, "GET, HEAD") == (refused.status_code, refused.headers["allow"])
+    head = client.head("/users/alice")
+    assert (200, str(len(ALICE)), b"") == (head.status_code, head.headers["content-length"], head.content)
+
+
+def test_several_users_are_read_at_once(client: httpx.Client) -> None:
+    """Found records in the order asked for, and the ids of the others."""
+    answer = client.get("/users", params={"id": ["bob", "nobody", "alice"]})
+    assert {"users": [json.loads(BOB), json.loads(ALICE)], "missing": ["nobody"]} == answer.json()
+    assert answer.headers["user-info-offset"] == "0:1"
+    assert client.get("/users", params={"id": [str(number) for number in range(101)]}).status_code == 400

@@ -1,0 +1,176 @@
+"""compose.yaml, which no engine runs here, says what the local stack does, and only what the tiers understand."""
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from joiner.settings import JoinerSettings
+from reader.settings import ReaderSettings
+from shared.kafka import properties_from
+from shared.records import TABLES
+from shared.settings import KafkaSettings, load
+from stack import connect, kafka, postgres
+from stack.settings import StackSettings
+from tests.programs import ROOT
+
+COMPOSE = ROOT / "compose.yaml"
+TIERS: dict[str, type[KafkaSettings]] = {"joiner": JoinerSettings, "reader": ReaderSettings}
+
+Service = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Service]:
+    """Give the services by name."""
+    found: dict[str, Service] = yaml.safe_load(COMPOSE.read_text())["services"]
+    return found
+
+
+def tier_of(service: str) -> str:
+    """Return `joiner` for `joiner-2`."""
+    return service.partition("-")[0]
+
+
+def test_it_is_what_the_compose_specification_says() -> None:
+    """The file is valid by the specification's own schema."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_every_service_starts_after_what_it_needs_and_is_bounded(services: dict[str, Service]) -> None:
+    """What is waited for exists and can tell that it is healthy; each service has limits, and the servers a check."""
+    for name, service in services.items():
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
+        runs_once = service["restart"] == "on-failure:3"
+        assert ("healthcheck" in service) is not runs_once, name
+        for needed, condition in service.get("depends_on", {}).items():
+            wanted = "service_completed_successfully" if needed in {"topics", "connector"} else "service_healthy"
+            assert condition == {"condition": wanted}, name
+            assert needed in services
+    assert {name for name in services if tier_of(name) in TIERS} == {"joiner-1", "joiner-2", "reader-1", "reader-2"}
+
+
+def test_volumes_and_mounted_files_exist(services: dict[str, Service]) -> None:
+    """Every volume is declared, none but the connector's files is shared, and every mounted file is there."""
+    document = yaml.safe_load(COMPOSE.read_text())
+    mounted = [volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", [])]
+    assert set(mounted) == set(document["volumes"])
+    assert [name for name in sorted(set(mounted)) if mounted.count(name) > 1] == ["plugins"]
+    for config in document["configs"].values():
+        assert (ROOT / config["file"]).is_file()
+
+
+def test_no_secret_and_no_unpinned_image(services: dict[str, Service]) -> None:
+    """The one password comes from outside, and what is not built here has a version."""
+    document = yaml.safe_load(COMPOSE.read_text())
+    assert document["secrets"] == {"postgres-password": {"environment": "POSTGRES_PASSWORD"}}
+    given = [name for service in services.values() for name in service.get("environment", {})]
+    assert [name for name in given if re.search("PASSWORD|SECRET|TOKEN", name)] == ["POSTGRES_PASSWORD_FILE"]
+    for service in services.values():
+        assert "build" in service or re.fullmatch(r"[a-z/]+:\d[\w.-]*", service["image"])
+
+
+@pytest.mark.parametrize("name", ["joiner-1", "joiner-2", "reader-1", "reader-2"])
+def test_the_tiers_understand_their_settings(
+    services: dict[str, Service], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every variable is a setting of its tier, and its value is accepted."""
+    environment, tier = services[name]["environment"], TIERS[tier_of(name)]
+    own = {variable for variable in environment if variable.lower() in tier.model_fields}
+    assert set(environment) - own == {variable for variable in environment if properties_from({variable: "x"})}
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    settings = load(tier)
+    assert {name: str(getattr(settings, name.lower())) for name in own} == {name: environment[name] for name in own}
+    defaults = {topic.upper(): field.default for topic, field in tier.model_fields.items() if topic.endswith("_topic")}
+    assert settings.topic_names() == defaults
+
+
+def test_two_joiners_are_two_members_of_one_group(services: dict[str, Service]) -> None:
+    """Each has an id of its own, so that neither fences the other."""
+    ids = [services[name]["environment"]["JOINER_INSTANCE_ID"] for name in ("joiner-1", "joiner-2")]
+    assert len(set(ids)) == len(ids)
+
+
+def test_kafka_is_configured_as_the_stack_configures_it(services: dict[str, Service]) -> None:
+    """Each of the broker's properties that the stack sets has the same value."""
+    environment = services["kafka"]["environment"]
+    compared = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in kafka.PROPERTIES.items()}
+    assert compared.items() <= environment.items()
+
+
+def test_postgres_is_configured_as_the_stack_configures_it(services: dict[str, Service]) -> None:
+    """Options, database and tables are the stack's."""
+    service = services["postgres"]
+    words = service["command"][1:]
+    assert words[::2] == ["-c"] * (len(words) // 2)
+    # The image's own scripts speak to the server over its socket.
+    wanted = {name: value for name, value in postgres.OPTIONS.items() if name != "unix_socket_directories"}
+    assert wanted == dict(option.split("=", 1) for option in words[1::2])
+    assert service["environment"]["POSTGRES_DB"] == postgres.DATABASE
+    assert (ROOT / "ops/postgres/schema.sql").read_text() == postgres.SCHEMA.lstrip("\n")
+
+
+def test_the_source_topics_are_made_as_the_stack_makes_them(services: dict[str, Service]) -> None:
+    """Names, partitions and policies are the stack's."""
+    script = services["topics"]["command"][2]
+    named = re.search(r"for topic in (.*); do", script)
+    assert named is not None
+    assert named[1].split() == [table.name for table in TABLES]
+    assert re.findall(r"--partitions (\d+)", script) == [str(connect.PARTITIONS)]
+    assert dict(re.findall(r"--config ([\w.]+)=(\S+)", script)) == connect.SOURCE_TOPIC
+
+
+def test_the_connector_is_the_stacks(services: dict[str, Service]) -> None:
+    """Its configuration differs in nothing but where the password comes from, its version in nothing at all."""
+    sent = json.loads((ROOT / "ops/connect/connector.json").read_text())
+    wanted = connect.connector("postgres", 5432) | {"database.password": "${dir:/run/secrets:postgres-password}"}
+    assert sent == {"name": connect.CONNECTOR, "config": wanted}
+    script = services["connector"]["command"][2]
+    artifact = re.search(r"-Dartifact=([^:]+:[^:]+:[^:]+):tar.gz:plugin", script)
+    assert artifact is not None
+    assert artifact[1] in connect.COORDINATES.split("+")
+    assert f"connect-runtime:{services['connect']['image'].partition(':')[2]}" in connect.COORDINATES
+    assert f"connectors/{connect.CONNECTOR}/status" in services["connect"]["healthcheck"]["test"][3]
+
+
+def test_connects_worker_is_the_stacks() -> None:
+    """The worker has every property of the stack's, and its addresses and files are those of compose.yaml."""
+    lines = (ROOT / "ops/connect/worker.properties").read_text().splitlines()
+    worker = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert connect.worker().items() <= worker.items()
+    assert worker["bootstrap.servers"] in COMPOSE.read_text()
+
+
+def test_kafka_is_one_version_everywhere(services: dict[str, Service]) -> None:
+    """Broker, topic tool and Connect are of the version that the tests run."""
+    images = {services[name]["image"] for name in ("kafka", "topics", "connect")}
+    assert images == {f"apache/kafka:{kafka.COORDINATES.partition('+')[0].rpartition(':')[2]}"}
+
+
+def test_published_ports_are_the_stacks_and_stay_on_this_machine(services: dict[str, Service]) -> None:
+    """Whoever knows `make run` finds everything at the same address."""
+    stack, reader = StackSettings.model_fields, ReaderSettings.model_fields
+    assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {
+        "kafka": [f"127.0.0.1:{stack['stack_kafka_port'].default}:9092"],
+        "postgres": [f"127.0.0.1:{stack['stack_postgres_port'].default}:5432"],
+        "connect": [f"127.0.0.1:{stack['stack_connect_port'].default}:8083"],
+        "proxy": [f"127.0.0.1:{reader['reader_port'].default}:8000"],
+    }
+
+
+def test_the_proxy_asks_every_reader(services: dict[str, Service]) -> None:
+    """Its servers are the readers, at the port that their image listens on, and readiness decides."""
+    proxy = (ROOT / "ops/proxy/haproxy.cfg").read_text()
+    readers = [name for name in services if tier_of(name) == "reader"]
+    port = re.search(r"READER_PORT=(\d+)", (ROOT / "Dockerfile").read_text())
+    assert port is not None
+    assert re.findall(r"^\s+server \S+ (\S+)", proxy, re.MULTILINE) == [f"{name}:{port[1]}" for name in readers]
+    assert "http-check send meth GET uri /readyz" in proxy
+    assert set(readers) == set(services["proxy"]["depends_on"])

@@ -63,6 +63,8 @@ lock: install ## resolve the lock files anew from pyproject.toml
 	$(COMPILE) --extra reader -c requirements/dev.lock -o requirements/reader.lock
 	echo uv | .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" -c requirements/dev.lock - -o requirements/uv.lock
+	echo hatchling | .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" -c requirements/dev.lock - -o requirements/build.lock
 
 clean: ## remove .venv and caches; the data in STACK_DIR stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from joiner.checkpoint import Checkpoint, Record, SourceRecord, Store
+from joiner.checkpoint import APPLIED_OFFSET_KEY, Checkpoint, Record, SourceRecord, Store
+from shared.errors import BadRow
 from shared.records import TABLES, USERS
 from tests.properties.strategies import Event
 
@@ -40,9 +41,11 @@ class Cluster:
 
     Args:
         output: the records of user-info, in the order in which they were committed.
+        dead_letters: source records that no row could be read from.
     """
 
     output: list[Record] = field(default_factory=list)
+    dead_letters: list[Event] = field(default_factory=list)
     stores: defaultdict[tuple[str, int], DictStore] = field(default_factory=lambda: defaultdict(DictStore))
     internal: list[list[bytes]] = field(default_factory=lambda: [[] for _ in range(INTERNAL_PARTITIONS)])
     consumed: list[int] = field(default_factory=lambda: [0] * INTERNAL_PARTITIONS)
@@ -55,12 +58,15 @@ class Cluster:
             internal: how many waiting records it reads of each internal partition.
             crashes: it dies before it commits: nothing of it is kept, and the same is read again.
         """
-        checkpoint = Checkpoint()
+        checkpoint, bad = Checkpoint(), []
         for event in events:
             table = TABLE_OF[event.table]
             partition = zlib.crc32(event.row_id.encode()) % SOURCE_PARTITIONS
             store = None if table is USERS else self.stores[event.table, partition]
-            checkpoint.take_row(table, store, SourceRecord(event.key, event.value, event.source_ms, NOW_MS))
+            try:
+                checkpoint.take_row(table, store, SourceRecord(event.key, event.value, event.source_ms, NOW_MS))
+            except BadRow:
+                bad.append(event)
         reached = list(self.consumed)
         for partition, count in enumerate(internal):
             for value in self.internal[partition][reached[partition] : reached[partition] + count]:
@@ -74,11 +80,17 @@ class Cluster:
         for partition, pack in packs:
             self.internal[partition].append(pack)
         self.output += records
+        self.dead_letters += bad
         self.consumed = reached
 
     def lose_offsets(self) -> None:
         """Forget how far the internal topic was read, as a group does that was away for a week; state lives on."""
         self.consumed = [0] * INTERNAL_PARTITIONS
+
+    def kept(self, store: str) -> set[str]:
+        """Return the rows, or for the store ``changes`` the users, that something is remembered of."""
+        contents = [dict_store.content for (name, _), dict_store in self.stores.items() if name == store]
+        return {key.decode() for content in contents for key in content if key != APPLIED_OFFSET_KEY}
 
     def finish(self) -> None:
         """Read all that waits."""

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 UNAVAILABLE = "__debezium_unavailable_value"
 PRIMARY_KEYS = {"users": "user_id", "tweets": "tweet_id", "follows": "follow_id", "likes": "like_id"}
 OWNERS = {"users": (), "tweets": ("user_id",), "follows": ("follower_id", "followee_id"), "likes": ("user_id",)}
-USER_IDS = ("a", "7", "é")
+USER_IDS = ("7", "é")
+ROW_IDS = ("1", "r")
 
 Row = dict[str, str | None]
 
@@ -50,7 +51,21 @@ class History:
 
 
 ids = st.sampled_from(USER_IDS)
-owners = st.one_of(ids, st.just("ghost"), st.none())
+owners = st.sampled_from([*USER_IDS, *USER_IDS, "ghost", None])
+bad_values = st.sampled_from(
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"\xff",
+        b'{"op": "c"}',
+        b'{"op": "t", "before": null}',
+        b'{"op": "d", "before": {"user_id": "?", "tweet_id": "?", "follow_id": "?", "like_id": "?"}}',
+        b'{"user_id": null, "tweet_id": null, "follow_id": null, "like_id": null}',
+        b'{"username": "x", "follower_id": "a", "followee_id": "a"}',
+    ]
+)
 texts = st.one_of(st.none(), st.sampled_from(["x", "Ünï 🦉", ""]))
 number_or_text = st.booleans()
 wrapped = st.booleans()
@@ -130,8 +145,8 @@ def row_histories(draw: st.DrawFn, table: str, row_id: str) -> tuple[list[Event]
             row = None
             for _ in range(draw(st.integers(1, 2))):
                 write(None, tombstone=True)
-        elif action == "again" and events:
-            events.append(events[-1])
+        elif action == "again":
+            events += events[-draw(st.integers(1, 3)) :]
         elif action == "unavailable" and table == "users":
             edit = {"username": draw(texts), "description": UNAVAILABLE}
             known = row["description"] if row is not None else None
@@ -141,12 +156,24 @@ def row_histories(draw: st.DrawFn, table: str, row_id: str) -> tuple[list[Event]
 
 
 @st.composite
+def poisoned(draw: st.DrawFn, history: History) -> tuple[Event, ...]:
+    """Draw a history with records in between that no row can be read from, under the keys of its rows."""
+    events = list(history.events)
+    for _ in range(draw(st.integers(1, 4))):
+        table = draw(st.sampled_from(list(PRIMARY_KEYS)))
+        row_id = draw(ids if table == "users" else st.sampled_from(ROW_IDS))
+        event = Event(table, row_id, None, row_id.encode(), draw(bad_values), 60)
+        events.insert(draw(st.integers(0, len(events))), event)
+    return tuple(events)
+
+
+@st.composite
 def histories(draw: st.DrawFn) -> History:
     """Draw the lives of a few rows of each table, interleaved in any way that keeps each row's own order."""
     lives = [draw(row_histories("users", user)) for user in USER_IDS]
     tables: list[tuple[str, str]] = [("users", user) for user in USER_IDS]
     for table in ("tweets", "follows", "likes"):
-        for row_id in ("1", "r"):
+        for row_id in ROW_IDS:
             lives.append(draw(row_histories(table, row_id)))
             tables.append((table, row_id))
     turns = [life for life, (events, _) in enumerate(lives) for _ in events]

@@ -1,11 +1,14 @@
 """The heart: whatever happens to rows, and to joiners, user-info ends as SQL over the final tables says."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.records import COUNT_KEYS
 from tests.properties import truth
 from tests.properties.cluster import INTERNAL_PARTITIONS, Cluster
-from tests.properties.strategies import History, histories
+from tests.properties.strategies import OWNERS, PRIMARY_KEYS, History, histories, poisoned
 
 steps = st.lists(
     st.tuples(
@@ -68,11 +71,37 @@ def test_one_checkpoint_or_one_for_each_row_makes_no_difference(history: History
     assert one.user_info() == each.user_info()
 
 
-@given(histories())
-def test_nothing_is_kept_of_rows_that_are_gone(history: History) -> None:
-    """State grows with the rows and users there are, not with those there ever were."""
-    cluster = played(history, [])
-    kept = sum(len(store.content) for (name, _), store in cluster.stores.items() if name != "changes")
-    owned = [row for table in ("tweets", "follows", "likes") for row in history.tables[table]]
-    with_owner = [row for row in owned if any(value for name, value in row.items() if name.endswith(("r_id", "e_id")))]
-    assert len(with_owner) >= kept
+@given(histories(), steps)
+def test_state_is_kept_of_rows_and_users_that_are_there_and_of_no_others(
+    history: History, schedule: list[tuple[int, list[int], str]]
+) -> None:
+    """State grows with the rows that have an owner and the users that have anything, not with all there ever were."""
+    cluster = played(history, schedule)
+    users = {row["user_id"] for row in history.tables["users"]}
+    for table, columns in OWNERS.items():
+        owned = [row for row in history.tables[table] if any(row[column] is not None for column in columns)]
+        assert {row[PRIMARY_KEYS[table]] for row in owned} == cluster.kept(table)
+        users |= {row[column] for row in owned for column in columns}
+    assert users - {None} == cluster.kept("changes")
+
+
+@given(histories(), steps)
+def test_no_record_shows_what_never_was(history: History, schedule: list[tuple[int, list[int], str]]) -> None:
+    """On the way to the truth no count is negative, and each profile is one that the user had."""
+    names = {(event.row_id, event.row["username"]) for event in history.events if event.table == "users" and event.row}
+    for record in played(history, schedule).output:
+        if record.value is not None:
+            shown = json.loads(record.value)
+            assert (shown["userId"], shown["username"]) in names
+            assert min(shown[count] for count in COUNT_KEYS) >= 0
+
+
+@given(st.data(), histories(), steps)
+def test_bad_rows_in_between_change_nothing(
+    data: st.DataObject, history: History, schedule: list[tuple[int, list[int], str]]
+) -> None:
+    """Records that no row can be read from are set aside, each once; all else ends as if they had not been there."""
+    events = data.draw(poisoned(history))
+    cluster = played(History(events, history.tables), schedule)
+    assert truth.answers(history.tables) == cluster.user_info()
+    assert len(events) - len(history.events) == len(cluster.dead_letters)

@@ -1,0 +1,93 @@
+"""Proof that the properties bite: copies of the joiner, each with one deliberate bug, and the property that finds it.
+
+Where a bug can no longer be put in because the code reads otherwise now, say the same bug anew in its words.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Bug(NamedTuple):
+    """A line of the joiner, what it is turned into, and the property that must fail then."""
+
+    module: str
+    line: str
+    bug: str
+    caught_by: str = "test_histories.py::test_user_info_equals_sql"
+
+
+BUGS = {
+    "the sign of an owner move is flipped": Bug("join", "yield before, count, -1", "yield before, count, 1"),
+    "a second deletion takes the count back again": Bug(
+        "checkpoint", "owners[row_id] = new", "owners[row_id] = new if new is not None else old"
+    ),
+    "a row that is delivered again counts again": Bug(
+        "checkpoint", "moves(table, old, new)", "moves(table, old if new is None else None, new)"
+    ),
+    "a value that Debezium left out is taken for text": Bug(
+        "changes", "return value == UNAVAILABLE", "return value is UNAVAILABLE"
+    ),
+    "an internal record is applied each time it is delivered": Bug(
+        "checkpoint", "if offset < partition.next_offset:", "if offset < 0:"
+    ),
+    "a deleted user takes the counts along": Bug(
+        "join", "w, x, y, z = state.counts", "w, x, y, z = state.counts if change.profile is not None else NO_COUNTS"
+    ),
+    "the followee's count goes to the follower": Bug(
+        "join", "yield after, count, 1", "yield after, table.counts[0], 1"
+    ),
+    "a bad row is taken for a deletion": Bug(
+        "changes",
+        'raise BadRow("bad-json", f"the value is no JSON: {error}") from None',
+        "return RowChange(row_id, None)",
+        "test_histories.py::test_bad_rows_in_between_change_nothing",
+    ),
+    "a record is written though nothing is new": Bug(
+        "join",
+        "return before.profile != after.profile or before.counts != after.counts",
+        "return True",
+        "test_histories.py::test_each_record_shows_something_new",
+    ),
+    "rows that are gone are remembered": Bug(
+        "checkpoint",
+        "known = owners is not None and any(owners)",
+        "known = owners is not None",
+        "test_histories.py::test_state_is_kept_of_rows_and_users_that_are_there_and_of_no_others",
+    ),
+    "a long integer id is rounded": Bug(
+        "changes",
+        "    elif kind is float:\n        raise _NeedsLiteralsError",
+        "    elif kind is float:\n        text = str(int(value))  # type: ignore",
+        "test_encodings.py::test_integer_ids_are_taken_exactly_whatever_their_size",
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS.keys())
+def test_a_deliberate_bug_is_caught(bug: Bug, tmp_path: Path) -> None:
+    """The property fails on the copy with the bug, and by an assertion rather than by chance."""
+    for part in ("joiner", "shared", "tests/properties"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "tests" / "__init__.py").touch()
+    module = tmp_path / "joiner" / f"{bug.module}.py"
+    source = module.read_text()
+    assert 1 == source.count(bug.line), f"joiner/{bug.module}.py does not hold this once any more: {bug.line}"
+    module.write_text(source.replace(bug.line, bug.bug))
+    failed = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--rootdir=.", f"tests/properties/{bug.caught_by}"],
+        cwd=tmp_path,
+        env={**os.environ, "HYPOTHESIS_PROFILE": "bugs", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert pytest.ExitCode.TESTS_FAILED == failed.returncode, f"not caught: {failed.stdout}{failed.stderr}"
+    assert f"FAILED tests/properties/{bug.caught_by}" in failed.stdout

@@ -45,6 +45,9 @@ REFUSED = frozenset(
 )
 """Properties that exactness, replication or the contract of the topics rests on; the service sets them itself."""
 
+FOR_PROGRAMS = frozenset({"default.topic.config", "logger"})
+"""Names under which the Python client takes objects of a program; no text can set them."""
+
 COMMON = {
     "message.max.bytes": MAX_MESSAGE_BYTES,
     "log.connection.close": False,
@@ -67,6 +70,9 @@ def properties_from(environment: Mapping[str, str]) -> dict[str, str]:
         if not variable.startswith(PREFIX) or variable == BOOTSTRAP:
             continue
         name = variable.removeprefix(PREFIX).lower().replace("_", ".")
+        if name in FOR_PROGRAMS:
+            _warn_of_unknown(name)
+            continue
         if name in REFUSED:
             raise SettingError(
                 f"{variable}: the service sets {name} itself, because its exactness rests on it; unset {variable}"
@@ -92,10 +98,10 @@ def understood(properties: Mapping[str, str], client: Callable[[dict[str, object
             client({"log_level": 0, **kept})
         except Exception as error:
             message = str(error)
-            unknown = re.search(r'No such configuration property: "([^"]+)"', message)
+            unknown = re.search(r'No such configuration property: "([^"]*)"', message)
             if unknown is None or unknown[1] not in kept:
                 raise SettingError(_refusal(message, kept)) from error
-            logger.warning("%s is ignored: the Kafka client has no property %s", variable_of(unknown[1]), unknown[1])
+            _warn_of_unknown(unknown[1])
             del kept[unknown[1]]
         else:
             break
@@ -107,8 +113,12 @@ def variable_of(name: str) -> str:
     return PREFIX + name.upper().replace(".", "_")
 
 
+def _warn_of_unknown(name: str) -> None:
+    logger.warning("%s is ignored: the Kafka client has no property %s", variable_of(name), name)
+
+
 def _refusal(message: str, properties: Mapping[str, str]) -> str:
-    said = re.search(r'str="(.*)"', message)
-    reason = said[1] if said else message
+    said = re.search(r'str="(.*)"', message, re.DOTALL)
+    reason = said[1].strip() if said else message
     named = [name for name in properties if name in reason] or list(properties)
     return f"{', '.join(variable_of(name) for name in named)}: the Kafka client refuses it: {reason}"

@@ -22,7 +22,7 @@ class KafkaSettings(BaseSettings):
         "127.0.0.1:9092", description="Kafka's addresses, host:port separated by commas."
     )
     user_info_topic: TopicName = Field("user-info", description="The compacted topic of served records.")
-    log_level: Annotated[str, StringConstraints(to_upper=True, pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = Field(
+    log_level: Annotated[str, StringConstraints(to_upper=True, pattern="^(?i:DEBUG|INFO|WARNING|ERROR)$")] = Field(
         "INFO", description="Least severity that is logged: DEBUG, INFO, WARNING or ERROR."
     )
     kafka_properties: dict[str, str] = Field(

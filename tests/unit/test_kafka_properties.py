@@ -1,0 +1,100 @@
+"""`KAFKA_<PROPERTY>` in the environment: passed on, warned of, or refused, tried on the real client library."""
+
+from contextlib import suppress
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from shared.errors import SettingError
+from shared.kafka import COMMON, REFUSED, properties_from, understood, variable_of
+from shared.topics import MAX_MESSAGE_BYTES, MAX_RECORD_BYTES
+
+
+def taken(environment: dict[str, str]) -> dict[str, str]:
+    """Return the properties that reach the client."""
+    return understood(properties_from(environment), AdminClient)
+
+
+def test_a_property_reaches_the_client_under_its_own_name() -> None:
+    """Underscores are dots; everything that does not begin with KAFKA_ is somebody else's."""
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": "reader",
+        "KAFKA_SASL_PASSWORD": "p_A_ss",
+        "MY_KAFKA_CLIENT_ID": "x",
+        "PATH": "/bin",
+    }
+    assert {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "reader",
+        "sasl.password": "p_A_ss",
+    } == taken(environment)
+
+
+@pytest.mark.parametrize(
+    "variable", ["KAFKA_PORT", "KAFKA_SERVICE_HOST", "KAFKA_HEAP_OPTS", "KAFKA_", "KAFKA_LOGGER", "KAFKA_ERROR_CB"]
+)
+def test_a_name_that_the_client_does_not_know_is_ignored_with_a_warning(
+    variable: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Platforms inject such; the others still pass."""
+    assert {"client.id": "me"} == taken({variable: "tcp://10.0.0.1:9092", "KAFKA_CLIENT_ID": "me"})
+    assert f"{variable} is ignored" in caplog.text
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_property_that_exactness_rests_on_is_refused_by_name(name: str) -> None:
+    """Also under the client's other names for it."""
+    variable = variable_of(name)
+    with pytest.raises(SettingError, match=rf"^{variable}: the service sets {name} itself.*; unset {variable}$"):
+        properties_from({variable: "1"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["isolation.level", "group.id", "transactional.id", "partitioner", "enable.idempotence", "auto.offset.reset"],
+)
+def test_what_the_service_promises_cannot_be_set(name: str) -> None:
+    """The list of refused properties holds at least those that the design names."""
+    assert name in REFUSED
+
+
+def test_every_refused_name_is_one_that_the_client_knows(caplog: pytest.LogCaptureFixture) -> None:
+    """A misspelt entry would refuse nothing."""
+    for name in REFUSED:
+        with suppress(SettingError):
+            understood({name: "1"}, AdminClient)
+    assert "is ignored" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("KAFKA_SECURITY_PROTOCOL", "sl", 'Invalid value "sl" for configuration property "security.protocol"'),
+        ("KAFKA_SOCKET_TIMEOUT_MS", "soon", 'Invalid value for configuration property "socket.timeout.ms"'),
+        ("KAFKA_SOCKET_TIMEOUT_MS", "-1", '"socket.timeout.ms" value -1 is outside allowed range'),
+    ],
+)
+def test_a_value_that_the_client_refuses_names_its_variable(variable: str, value: str, said: str) -> None:
+    """And no other one, whatever else is set."""
+    with pytest.raises(SettingError) as refused:
+        taken({variable: value, "KAFKA_CLIENT_ID": "me"})
+    assert str(refused.value).startswith(f"{variable}: the Kafka client refuses it: ")
+    assert said in str(refused.value)
+
+
+def test_a_combination_that_the_client_refuses_names_its_variables_and_no_secret() -> None:
+    """Where the client does not say which property is at fault, all that are set are named."""
+    with pytest.raises(SettingError) as refused:
+        taken({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "NOPE", "KAFKA_SASL_PASSWORD": "s3cret"})
+    assert "KAFKA_SASL_MECHANISM" in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_every_client_lets_the_largest_record_pass() -> None:
+    """Key, headers and framing come on top of 4 MiB."""
+    assert 4 * 1024 * 1024 == MAX_RECORD_BYTES
+    assert COMMON["message.max.bytes"] == MAX_MESSAGE_BYTES > MAX_RECORD_BYTES + 1024

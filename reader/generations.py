@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from reader.store import Store
+from reader.store import FIRST_MAP_BYTES, Store
 from reader.view import View
 from shared.errors import StateError
 
@@ -20,10 +20,12 @@ class Generations:
 
     Args:
         folder: READER_STATE_DIR.
+        map_bytes: how much room each copy begins with; it grows by itself.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, map_bytes: int = FIRST_MAP_BYTES) -> None:
         self._folder = folder
+        self._map_bytes = map_bytes
         self._pointer = folder / "current"
         self._opened = folder / "opened-in"
         try:
@@ -33,7 +35,7 @@ class Generations:
             self._point_to(live)
         except OSError as error:
             raise StateError(f"READER_STATE_DIR={folder} cannot be used: {error.strerror}: {error.filename}") from error
-        self.live = Store(folder / live)
+        self.live = Store(folder / live, map_bytes)
 
     def body(self, key: bytes) -> bytes | None:
         """Return what the live copy serves for a key."""
@@ -48,7 +50,7 @@ class Generations:
         for folder in self._folder.glob("copy-*"):
             if folder != self.live.folder:
                 shutil.rmtree(folder)
-        return Store(self._folder / f"copy-{int(self.live.folder.name.removeprefix('copy-')) + 1}")
+        return Store(self._folder / f"copy-{int(self.live.folder.name.removeprefix('copy-')) + 1}", self._map_bytes)
 
     def swap(self, built: Store) -> Store:
         """Make a built copy the live one, and return the one that it replaces, to be dropped when nobody reads it."""

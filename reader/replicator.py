@@ -169,8 +169,7 @@ class Replicator:
             self.report(Progress("stale" if self.has_data else "replaying", serves=self.has_data, reason=reason))
             store = self.generations.build()
         if store.note("identity") is None:
-            store.write_note("identity", seen.noted())
-            store.write_note("begun", _now_ms())
+            store.write_notes(identity=seen.noted(), begun=_now_ms())
         return store
 
     def _retention_ms(self, admin: AdminClient) -> int:
@@ -268,7 +267,7 @@ class _Following:
                 self._sync_at = now + SYNC_SECONDS
                 self._store.sync()
                 if self._caught_up and len(self._at_end) == self._seen.partitions and self._trouble is None:
-                    self._store.write_note("complete", _now_ms())
+                    self._store.write_notes(complete=_now_ms())
 
     def _take(self, messages: list[Message]) -> bool:
         """Apply a batch; return False where the topic must be looked at anew."""
@@ -329,7 +328,7 @@ class _Following:
         replicator = self._replicator
         if not self._caught_up and all(self._positions[p] >= end for p, end in self._ends.items()):
             self._caught_up = True
-            self._store.write_note("complete", _now_ms())
+            self._store.write_notes(complete=_now_ms())
             if self._store is not replicator.generations.live:
                 old = replicator.generations.swap(self._store)
                 replicator.where_reads_happen(lambda: Generations.drop(old))

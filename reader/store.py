@@ -12,7 +12,8 @@ folder remembers the boot it was opened in (see reader.generations), and the top
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ FORMAT = 1
 FIRST_MAP_BYTES = 1 << 30
 HEADER = struct.Struct(">IQq")
 """Before each body: the record's partition, offset and timestamp in epoch ms."""
+
+OFFSET = b"offset/%d"
 
 
 class Record(NamedTuple):
@@ -89,32 +92,42 @@ class Store:
         return StoreView(transaction, self._meta, self._tag or b"")
 
     def apply(self, records: Iterable[Record], offsets: Mapping[int, int]) -> None:
-        """Take in a batch, all of it or nothing.
+        """Take in a batch, all of it or nothing; what was taken in before is passed over.
 
         Args:
             records: in the topic's order within each partition.
-            offsets: partition -> the offset to go on from afterwards.
+            offsets: partition -> the offset to go on from afterwards, for every partition that the records are of.
 
         Raises:
             lmdb.MapFullError: the map must grow first; see `grow`.
             StoreFullError: the disk is full.
         """
-        latest = {record.key: record for record in records}
+        with self._writing() as transaction:
+            known = {partition: self._offset(transaction, partition) for partition in offsets}
+            latest = {record.key: record for record in records if record.offset >= known[record.partition]}
+            for key in sorted(latest):
+                _, value, partition, offset, timestamp_ms = latest[key]
+                if value is None:
+                    transaction.delete(key, db=self._records)
+                else:
+                    header = HEADER.pack(partition, offset, timestamp_ms)
+                    transaction.put(key, header + value, db=self._records)
+            for partition, offset in offsets.items():
+                if offset > known[partition]:
+                    transaction.put(OFFSET % partition, b"%d" % offset, db=self._meta)
+
+    @contextmanager
+    def _writing(self) -> Iterator[lmdb.Transaction]:
         try:
             with self._environment.begin(write=True) as transaction:
-                for key in sorted(latest):
-                    _, value, partition, offset, timestamp_ms = latest[key]
-                    if value is None:
-                        transaction.delete(key, db=self._records)
-                    else:
-                        header = HEADER.pack(partition, offset, timestamp_ms)
-                        transaction.put(key, header + value, db=self._records)
-                for partition, offset in offsets.items():
-                    transaction.put(b"offset/%d" % partition, b"%d" % offset, db=self._meta)
+                yield transaction
         except lmdb.MapFullError:
             raise
         except lmdb.Error as error:
-            raise StoreFullError(f"the reader's folder {self.folder} does not take another batch: {error}") from error
+            raise StoreFullError(f"the reader's folder {self.folder} takes nothing more: {error}") from error
+
+    def _offset(self, transaction: lmdb.Transaction, partition: int) -> int:
+        return int(transaction.get(OFFSET % partition, b"0", db=self._meta))
 
     def grow(self) -> None:
         """Double the map. No transaction may be open in this process: call it where reads happen."""
@@ -134,10 +147,16 @@ class Store:
             value = transaction.get(b"note/" + name.encode())
         return None if value is None else json.loads(value)
 
-    def write_note(self, name: str, value: object) -> None:
-        """Note something beside the data."""
-        with self._environment.begin(write=True, db=self._meta) as transaction:
-            transaction.put(b"note/" + name.encode(), json.dumps(value).encode())
+    def write_notes(self, **notes: object) -> None:
+        """Note something beside the data: names and values that JSON can hold, all in one transaction.
+
+        Raises:
+            lmdb.MapFullError: the map must grow first; see `grow`.
+            StoreFullError: the disk is full.
+        """
+        with self._writing() as transaction:
+            for name, value in notes.items():
+                transaction.put(b"note/" + name.encode(), json.dumps(value).encode(), db=self._meta)
 
     def count(self) -> int:
         """Return how many records are held."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
 from stack.kafka import Kafka
@@ -246,14 +246,34 @@ def test_a_log_cut_above_the_stored_offset_is_refused_and_old_data_served(topics
     for count in range(50):
         topics.send("user-info", b"alice", body("alice", count))
     topics.flush()
-    messages = topics.messages("user-info")
-    cut = TopicPartition(topics.name("user-info"), messages[0].partition(), 40)
-    for deleted in topics.admin.delete_records([cut]).values():
-        deleted.result()
+    topics.cut("user-info", topics.messages("user-info")[0].partition(), 40)
     reader.program.start()
     said = reader.await_state("failed")
     assert "records in between are gone" in str(said["reason"])
     assert reader.get("/users/alice").content == body("alice")
+
+
+def test_a_log_cut_below_the_stored_offset_is_refused_and_old_data_served(tmp_path: Path) -> None:
+    """A topic that lost its newest records, as an unclean election leaves it, may reuse their offsets for others."""
+    with Kafka(tmp_path / "kafka") as kafka:
+        topics = Topics(kafka.bootstrap_servers)
+        topics.create("user-info", partitions=1)
+        for count in range(20):
+            topics.send("user-info", b"alice", body("alice", count))
+        topics.flush()
+        reader = Reader(topics, tmp_path / "reader")
+        try:
+            reader.start()
+            kafka.kill()
+            for log in kafka.folder.glob(f"data/{topics.name('user-info')}-0/*"):
+                if log.suffix != ".metadata":
+                    log.unlink()
+            kafka.start()
+            said = reader.await_state("failed", 60)
+            assert "ends at 0, before 20, which this reader has read" in str(said["reason"])
+            assert reader.get("/users/alice").content == body("alice", 19)
+        finally:
+            reader.program.kill()
 
 
 def test_kafka_may_go_and_come_back(tmp_path: Path) -> None:

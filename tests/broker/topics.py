@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 TABLES = {
     "users": ("user_id", ()),
@@ -90,6 +90,24 @@ class Topics:
     def flush(self) -> None:
         """Wait until all that was written has arrived."""
         assert self._producer.flush(30) == 0
+
+    def cut(self, topic: str, partition: int, offset: int) -> None:
+        """Delete a partition's records before an offset, which a compacted topic refuses unless told otherwise."""
+        self.configure(topic, cleanup_policy="compact,delete")
+        place = TopicPartition(self.name(topic), partition, offset)
+        for deleted in self.admin.delete_records([place]).values():
+            deleted.result()
+        self.configure(topic, cleanup_policy="compact")
+
+    def configure(self, topic: str, **config: str) -> None:
+        """Change a topic's configuration."""
+        entries = [
+            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, self.name(topic), incremental_configs=entries)
+        for changed in self.admin.incremental_alter_configs([resource]).values():
+            changed.result()
 
     def truth(self) -> dict[str, dict[str, int]]:
         """Return what SQL would count over the rows: user id -> the four counts."""

@@ -1,0 +1,71 @@
+"""Joiner and reader beside any Kafka, with rows that some other program wrote: no PostgreSQL, no Debezium."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from stack.kafka import Kafka
+from stack.ports import free_port
+from tests.programs import Program
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture
+def kafka(tmp_path: Path) -> Iterator[str]:
+    """Give the address of a Kafka of this test's own, since the topics have their default names."""
+    with Kafka(tmp_path / "kafka") as started:
+        yield started.bootstrap_servers
+
+
+def test_flat_rows_under_text_keys_are_enough(kafka: str, tmp_path: Path) -> None:
+    """Told nothing but KAFKA_BOOTSTRAP_SERVERS and where they may write and listen, the two tiers answer."""
+    # 1. Some program makes four compacted topics, and writes rows as flat JSON under their primary keys.
+    admin = AdminClient({"bootstrap.servers": kafka})
+    names = ("users", "tweets", "follows", "likes")
+    wanted = [NewTopic(name, 2, 1, config={"cleanup.policy": "compact"}) for name in names]
+    for created in admin.create_topics(wanted).values():
+        created.result()
+    producer = Producer({"bootstrap.servers": kafka, "enable.idempotence": True})
+
+    def write(topic: str, key: str, row: dict[str, object] | None) -> None:
+        producer.produce(topic, None if row is None else json.dumps(row), key)
+        assert producer.flush(30) == 0
+
+    write("users", "1", {"user_id": 1, "username": "alice"})
+    write("likes", "700", {"like_id": 700, "user_id": 1, "tweet_id": 70})
+
+    # 2. The two tiers are started.
+    joiner = {"JOINER_STATE_DIR": str(tmp_path / "joiner"), "JOINER_HTTP_PORT": "0"}
+    reader = {"READER_STATE_DIR": str(tmp_path / "reader"), "READER_PORT": str(free_port())}
+    with ExitStack() as programs:
+        for module, settings in (("joiner", joiner), ("reader", reader)):
+            environment = {"KAFKA_BOOTSTRAP_SERVERS": kafka, **settings}
+            programs.enter_context(Program(module, environment, tmp_path / f"{module}.log"))
+        alice = f"http://127.0.0.1:{reader['READER_PORT']}/users/1"
+
+        # 3. Alice is answered with her like, and without it once its row is gone.
+        wait_for(lambda: likes_of(alice) == 1, 60, "alice with her like")
+        write("likes", "700", None)
+        wait_for(lambda: likes_of(alice) == 0, 60, "alice without it")
+
+        # 4. Her row goes too, and so does she.
+        write("users", "1", None)
+        wait_for(lambda: httpx.get(alice).status_code == httpx.codes.NOT_FOUND, 60, "no alice")
+
+
+def likes_of(address: str) -> int | None:
+    """Return the count that is answered; nothing while there is no answer."""
+    try:
+        answer = httpx.get(address)
+    except httpx.TransportError:
+        return None
+    likes: int | None = answer.json().get("likeCount")
+    return likes

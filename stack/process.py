@@ -127,9 +127,11 @@ class Command:
     def last_lines(self) -> str:
         """Return the end of its log, for a message."""
         try:
-            lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+            lines = self.log.read_text(errors="replace").splitlines()
         except OSError:
             lines = []
+        # Dozens of frames of a Java trace would push its reason out of sight.
+        lines = [line for line in lines if not line.startswith("\tat ")][-LOG_LINES:]
         return f"its log, {self.log}, ends with:\n" + "\n".join(f"  {line}" for line in lines)
 
 

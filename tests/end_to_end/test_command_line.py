@@ -1,0 +1,330 @@
+"""`python -m stack` as people use it: servers that come and go with their data, and errors that say what to do."""
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from stack.ports import free_port
+from tests.end_to_end.service import Service
+from tests.programs import ROOT, Program
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.end_to_end
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """`python -m stack` in a folder and on ports of its own.
+
+    Args:
+        folder: its STACK_DIR.
+        ports: setting -> port.
+    """
+
+    folder: Path
+    ports: Mapping[str, int] = field(
+        default_factory=lambda: {
+            name: free_port()
+            for name in (
+                "STACK_KAFKA_PORT",
+                "STACK_POSTGRES_PORT",
+                "STACK_CONNECT_PORT",
+                "JOINER_HTTP_PORT",
+                "READER_PORT",
+            )
+        }
+    )
+
+    def program(self, *arguments: str, **settings: str) -> Program:
+        """Return one call of it, not started yet."""
+        ports = {name: str(port) for name, port in self.ports.items()}
+        environment = {"STACK_DIR": str(self.folder), "PYTHONUNBUFFERED": "1", **ports, **settings}
+        log = self.folder.parent / f"{self.folder.name}-{arguments[0]}.log"
+        log.unlink(missing_ok=True)
+        return Program("stack", environment, log, *arguments)
+
+    def call(self, *arguments: str, **settings: str) -> tuple[int, str]:
+        """Run it to its end; return its exit status and what it said."""
+        program = self.program(*arguments, **settings).start()
+        return program.wait(120), program.log()
+
+    @property
+    def dsn(self) -> str:
+        """How a client connects to its PostgreSQL."""
+        return f"host=127.0.0.1 port={self.ports['STACK_POSTGRES_PORT']} user=postgres dbname=app"
+
+
+@pytest.fixture
+def stack(stack_folder: Path) -> Iterator[Stack]:
+    """Give a stack of this test's own; what still runs at the test's end is stopped."""
+    made = Stack(stack_folder / "stack")
+    yield made
+    made.call("down")
+
+
+def test_up_goes_on_where_down_left_it(stack: Stack) -> None:
+    """Started twice it is left alone; stopped and started again it has its rows, and its connector its place."""
+    # 1. Up: three servers, each with a process of its own.
+    status, said = stack.call("up")
+    assert status == 0, said
+    status, first = stack.call("status")
+    assert (status, first.count(" answers ")) == (0, 3), first
+
+    # 2. Up again: the same processes.
+    status, said = stack.call("up")
+    assert (status, said.count("runs already")) == (0, 3), said
+    assert stack.call("status") == (0, first)
+
+    # 3. A row, and down: nothing runs, and status says so.
+    status, said = stack.call("psql", "-c", "INSERT INTO users (user_id, username) VALUES (1, 'alice')")
+    assert (status, said) == (0, "INSERT 0 1\n")
+    status, said = stack.call("down")
+    assert (status, said.count(" stopped")) == (0, 3), said
+    status, said = stack.call("status")
+    assert (status, said.count(" is not running ")) == (1, 3), said
+
+    # 4. Down again changes nothing.
+    status, said = stack.call("down")
+    assert (status, said.count(" did not run")) == (0, 3), said
+
+    # 5. Up: the row is there, and the connector does not begin anew with a snapshot.
+    status, said = stack.call("up")
+    assert status == 0, said
+    assert stack.call("psql", "-A", "-t", "-c", "SELECT username FROM users") == (0, "alice\n")
+    assert "no previous offsets" not in (stack.folder / "connect" / "log").read_text()
+
+
+def test_a_database_that_forgot_the_connector_is_reported(stack: Stack) -> None:
+    """Where the connector's task cannot go on, `up` ends with Debezium's reason, and leaves no Connect behind."""
+    status, said = stack.call("up")
+    assert status == 0, said
+    with psycopg.connect(stack.dsn, autocommit=True) as connection:
+        connection.execute("INSERT INTO users (user_id) VALUES (1)")
+    stack.call("down")
+    (stack.folder / "postgres").rename(stack.folder / "lost")
+
+    status, said = stack.call("up")
+
+    assert status == 1, said
+    assert "the connector's task has failed" in said
+    assert [line.split()[0] for line in running(stack)] == ["Kafka", "PostgreSQL"]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("user_id,nickname\n1,al\n", "names 'nickname', which the table users has not got; its columns are user_id,"),
+        ("username\nalice\n", "has no column user_id, the primary key of users"),
+        ("", "has no column user_id, the primary key of users"),
+        ("user_id,username\n1,alice\n1,bob\n", "does not fit the table users"),
+        ("user_id,username\n,alice\n", "does not fit the table users"),
+        ("user_id,username\none,alice\n", "does not fit the table users"),
+        ("user_id,username\n1,alice,bob\n", "does not fit the table users"),
+        ("user_id,usernamé\n1,alice\n".encode("latin-1"), "is not UTF-8"),
+        (f"user_id,username\n1,{'a' * 20_000}é\n".encode("latin-1"), 'invalid byte sequence for encoding "UTF8"'),
+        (None, "No such file or directory"),
+    ],
+    ids=[
+        "unknown column",
+        "no primary key",
+        "empty file",
+        "same key twice",
+        "key missing in a row",
+        "not a number",
+        "a field too many",
+        "header not UTF-8",
+        "row not UTF-8",
+        "no file",
+    ],
+)
+def test_a_file_that_does_not_fit_is_named(
+    service: Service, tmp_path: Path, content: str | bytes | None, complaint: str
+) -> None:
+    """Status 1, one message with the file's name and what is wrong, and not a row written."""
+    file = tmp_path / "people.csv"
+    if content is not None:
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+    likes = tmp_path / "likes.csv"
+    likes.write_text("like_id,user_id\n1,1\n")
+
+    status, said = seed(service, tmp_path, "--likes", str(likes), "--users", str(file))
+
+    assert status == 1, said
+    assert said.startswith("Error: ")
+    assert complaint in said
+    assert str(file) in said
+    with psycopg.connect(service.dsn) as connection:
+        assert connection.execute("SELECT (SELECT count(*) FROM likes) + (SELECT count(*) FROM users)").fetchone() == (
+            0,
+        )
+
+
+def test_files_are_seeded_and_replace_rows(service: Service, tmp_path: Path) -> None:
+    """A file of some columns is enough; one that comes again replaces rows by their primary key, and is answered."""
+    file = tmp_path / "people.csv"
+    file.write_text('user_id,name,username\n1,"Alice, née ""Al""",alice\n2,,bob\n', encoding="utf-8-sig")
+    assert seed(service, tmp_path, "--users", str(file)) == (0, "users: 2 rows\n")
+    service.await_answer(1, username="alice", name='Alice, née "Al"')
+    service.await_answer(2, username="bob", name=None)
+
+    file.write_text("user_id,name\n2,Bob\n")
+    assert seed(service, tmp_path, "--users", str(file)) == (0, "users: 1 rows\n")
+    service.await_answer(2, username="bob", name="Bob")
+
+
+def test_a_load_keeps_changing_rows(service: Service, tmp_path: Path) -> None:
+    """After inserts, edits, moves and deletions at a rate, every user is answered as SQL says."""
+    settings = {"STACK_DIR": str(tmp_path), "STACK_POSTGRES_PORT": str(service.postgres_port)}
+    log = tmp_path / "log"
+    for arguments in (("seed", "--count", "50"), ("load", "--rate", "200", "--seconds", "3")):
+        program = Program("stack", settings, log, *arguments).start()
+        assert program.wait(60) == 0, program.log()
+    assert " changes made" in log.read_text()
+
+    truth = service.truth()
+    assert len(truth) >= 1
+    wait_for(lambda: dict(service.answers(list(truth))) == truth, 60, "agreement with SQL")
+
+
+def test_a_port_in_use_is_named(stack: Stack) -> None:
+    """`up` and `run` say which port, which server needs it, and which setting chooses another."""
+    for setting, server, command in (
+        ("STACK_KAFKA_PORT", "Kafka", "up"),
+        ("READER_PORT", "the reader", "run"),
+        ("JOINER_HTTP_PORT", "the joiner", "run"),
+    ):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            status, said = stack.call(command, **{setting: str(port)})
+        assert status == 1, said
+        assert f"port {port} of 127.0.0.1, which {server} needs, is in use" in said
+        assert setting in said
+    assert running(stack) == []
+
+
+def test_a_server_that_does_not_come_up_shows_its_log(stack: Stack) -> None:
+    """`up` ends with status 1 and the log's last lines, which tell why, and nothing of the server is left."""
+    data = stack.folder / "kafka" / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("version=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAA\nnode.id=7\n")
+
+    status, said = stack.call("up")
+
+    assert status == 1, said
+    assert "Kafka ended at its start with status" in said
+    assert f"its log, {stack.folder}/kafka/log, ends with:" in said
+    assert "configured node id matches" in said
+    assert "Traceback" not in said
+    assert running(stack) == []
+
+
+def test_servers_that_are_down_are_one_clear_line(stack: Stack) -> None:
+    """A command that needs PostgreSQL says that it is not there, and where to look."""
+    for arguments in (("seed",), ("load", "--seconds", "1")):
+        status, said = stack.call(*arguments)
+        assert status == 1, said
+        assert said.startswith("Error: PostgreSQL: ")
+        assert said.rstrip().endswith("is it up? See: python -m stack status")
+
+
+def test_run_as_a_person_would(stack: Stack) -> None:
+    """The three printed commands work, a further run goes on where the last one was, and no process is ever left."""
+    # 1. First run, up to the invitation; its three commands, word for word.
+    run = stack.program("run", "--users", "300").start()
+    read, change, read_again = invitation(run)
+    before = likes(shell(read))
+    assert shell(change) == "INSERT 0 1\n"
+    wait_for(lambda: likes(shell(read_again)) == before + 1, 30, "one more like")
+
+    # 2. Ctrl-C: all parts end, in order.
+    parts = parts_of(run)
+    run.signal(signal.SIGINT)
+    assert run.wait(60) == 0
+    assert run.log().endswith("stopped\n")
+    assert alive(parts) == []
+
+    # 3. Second run: rows and answers are what they were. Killed outright, it takes its parts with it.
+    run = stack.program("run").start()
+    read, *_ = invitation(run)
+    assert "the tables hold rows already" in run.log()
+    assert likes(shell(read)) == before + 1
+    parts = parts_of(run)
+    run.kill()
+    wait_for(lambda: not alive(parts), 30, "the end of all parts")
+
+    # 4. Third run, after that crash, with rows that keep changing: Ctrl-C is as orderly as without.
+    run = stack.program("run", "--load", "50").start()
+    invitation(run)
+    parts = parts_of(run)
+    run.wait_until_said("load    | ", 60)
+    run.signal(signal.SIGINT)
+    assert run.wait(60) == 0
+    assert "Traceback" not in run.log()
+    assert alive(parts) == []
+
+
+def test_run_ends_with_the_part_that_ended(stack: Stack) -> None:
+    """A server or tier that dies stops the rest, and its log's last lines are shown."""
+    run = stack.program("run", "--users", "10").start()
+    invitation(run)
+    parts = parts_of(run)
+    kafka = next(part for part in parts if "kafka.Kafka" in part.cmdline())
+
+    kafka.kill()
+
+    assert run.wait(60) == 1
+    assert "Kafka has ended by itself" in run.log()
+    assert alive(parts) == []
+
+
+def seed(service: Service, folder: Path, *arguments: str) -> tuple[int, str]:
+    """Seed the service's tables; return the exit status and what was said."""
+    settings = {"STACK_DIR": str(folder), "STACK_POSTGRES_PORT": str(service.postgres_port)}
+    log = folder / "seed.log"
+    log.unlink(missing_ok=True)
+    program = Program("stack", settings, log, "seed", *arguments).start()
+    return program.wait(60), program.log()
+
+
+def invitation(run: Program) -> list[str]:
+    """Wait until everything runs; return the three commands to try."""
+    run.wait_until_said("Ctrl-C stops everything", 120)
+    lines = [line.strip() for line in run.log().splitlines()]
+    first = lines.index("Try, in another terminal:") + 1
+    return lines[first : first + 3]
+
+
+def shell(command: str) -> str:
+    """Run a printed command as it stands, in the project's folder."""
+    return subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S602 - it is what a person pastes
+
+
+def likes(answer: str) -> int:
+    """Return the count of likes in an answer."""
+    count: int = json.loads(answer)["likeCount"]
+    return count
+
+
+def parts_of(run: Program) -> list[psutil.Process]:
+    """Return every process that a run has started: three servers and two tiers at least."""
+    parts = psutil.Process(run.pid).children(recursive=True)
+    assert len(parts) >= 5
+    return parts
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Return those that have not ended; one that only waits to be collected has."""
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def running(stack: Stack) -> list[str]:
+    """Return the lines of `status` about servers that run."""
+    return [line for line in stack.call("status")[1].splitlines() if not line.endswith("process -")]

@@ -23,5 +23,6 @@ def configure(level: str) -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out what the Kafka client says of a property that is meant for its other half."""
-    return "CONFWARN" not in record.getMessage()
+    """Leave out what the Kafka client says of a property meant for its other half, and of a broker still starting."""
+    message = record.getMessage()
+    return "CONFWARN" not in message and not ("GETPID" in message and message.endswith("retrying"))

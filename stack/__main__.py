@@ -47,6 +47,7 @@ def up() -> None:
     """Start Kafka, PostgreSQL and Kafka Connect, which go on running; what runs already is left alone."""
     with _clear_errors():
         servers = Servers(load(StackSettings))
+        servers.fetch(_say)
         for server in servers.all:
             servers.start(server, _say, detached=True)
 
@@ -64,9 +65,11 @@ def status() -> None:
     """Show which servers run and answer; exit status 1 where one does not."""
     with _clear_errors():
         conditions = Servers(load(StackSettings)).conditions()
-        for name, pid, port, answers in conditions:
+        for name, pid, port, answers, problem in conditions:
             state = "answers" if answers else "does not answer" if pid else "is not running"
             _say(f"{name:14} {state:16} port {port:<6} process {pid or '-'}")
+            if problem is not None:
+                _say(problem)
         sys.exit(0 if all(condition.answers for condition in conditions) else 1)
 
 

@@ -113,7 +113,7 @@ class Connect:
         """
         check_port("Kafka Connect", self.port, "STACK_CONNECT_PORT")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._create_topics()
+        self.create_topics()
         settings = {
             **worker(),
             "bootstrap.servers": self._bootstrap_servers,
@@ -124,7 +124,7 @@ class Connect:
         (self.folder / "worker.properties").write_text(text)
         configuration = connector("127.0.0.1", self._postgres.port)
         (self.folder / "connector.json").write_text(json.dumps({"name": CONNECTOR, "config": configuration}))
-        self.command.start(self.answers, detached=detached)
+        self.command.start(self._started, detached=detached)
         return self
 
     def stop(self) -> bool:
@@ -132,19 +132,17 @@ class Connect:
         return self.command.stop()
 
     def answers(self) -> bool:
-        """Tell whether the connector's task runs.
-
-        Raises:
-            StackError: the task has failed; says why.
-        """
-        status = self.status()
-        tasks = status.get("tasks", [])
-        for task in tasks:
-            if task["state"] == "FAILED":
-                trace = "\n".join(task.get("trace", "").splitlines()[:5])
-                self.stop()
-                raise StackError(f"the connector's task has failed:\n{trace}\n{self.command.last_lines()}")
+        """Tell whether the connector's task runs."""
+        tasks = self.status().get("tasks", [])
         return bool(tasks) and all(task["state"] == "RUNNING" for task in tasks)
+
+    def problem(self) -> str | None:
+        """Return why the connector's task has failed, in Debezium's words; None where it has not."""
+        for task in self.status().get("tasks", []):
+            if task["state"] == "FAILED":
+                reasons = [line for line in task.get("trace", "").splitlines() if not line.startswith("\tat ")]
+                return "the connector's task has failed:\n" + "\n".join(f"  {line}" for line in reasons[:5])
+        return None
 
     def status(self) -> dict[str, Any]:
         """Return what Connect says of the connector; nothing where it does not answer."""
@@ -155,8 +153,18 @@ class Connect:
         found: dict[str, Any] = answer.json() if answer.is_success else {}
         return found
 
-    def _create_topics(self) -> None:
-        """Create the source topics, which Connect itself would create only with a table's first row."""
+    def _started(self) -> bool:
+        problem = self.problem()
+        if problem is not None:
+            raise StackError(f"{problem}\n{self.command.last_lines()}")
+        return self.answers()
+
+    def create_topics(self) -> None:
+        """Create the source topics, which Connect itself would create only with a table's first row.
+
+        Raises:
+            StackError: Kafka refuses.
+        """
         admin = AdminClient({"bootstrap.servers": self._bootstrap_servers, "log_level": 0})
         existing = admin.list_topics(timeout=10).topics
         missing = [

@@ -52,21 +52,29 @@ def jars(coordinates: str) -> list[str]:
     Raises:
         StackError: they cannot be fetched.
     """
-    listing = _cache() / f"{hashlib.sha256(coordinates.encode()).hexdigest()[:16]}.json"
-    if listing.exists():
-        known: list[str] = json.loads(listing.read_text())
-        if known and all(Path(jar).exists() for jar in known):
-            return known
+    known = fetched(coordinates)
+    if known:
+        return known
     libraries: dict[str, str] = {}
     for artifact in coordinates.split("+"):
-        for jar in _fetched(artifact):
+        for jar in _fetch(artifact):
             libraries.setdefault(re.split(r"-[0-9]", jar.name)[0], str(jar))
+    listing = _listing(coordinates)
     listing.parent.mkdir(parents=True, exist_ok=True)
     listing.write_text(json.dumps(sorted(libraries.values())))
     return sorted(libraries.values())
 
 
-def _fetched(artifact: str) -> list[Path]:
+def fetched(coordinates: str) -> list[str]:
+    """Return the files of artifacts where this machine has them all; else nothing."""
+    try:
+        known: list[str] = json.loads(_listing(coordinates).read_text())
+    except (OSError, ValueError):
+        return []
+    return known if all(Path(jar).exists() for jar in known) else []
+
+
+def _fetch(artifact: str) -> list[Path]:
     try:
         folder = Path(jgo.build(artifact).path)
     except Exception as error:  # the resolver raises whatever its HTTP client does
@@ -76,6 +84,8 @@ def _fetched(artifact: str) -> list[Path]:
     return sorted(jar for part in ("jars", "modules") for jar in (folder / part).glob("*.jar"))
 
 
-def _cache() -> Path:
+def _listing(coordinates: str) -> Path:
+    """Return the file that remembers which files artifacts came to."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "user-information-service"
+    cache = Path(base) if base else Path.home() / ".cache"
+    return cache / "user-information-service" / f"{hashlib.sha256(coordinates.encode()).hexdigest()[:16]}.json"

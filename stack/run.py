@@ -1,9 +1,8 @@
 """`make run`: everything up, a population in it, the answers shown, and on Ctrl-C everything down again."""
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import httpx
@@ -11,12 +10,12 @@ import psycopg
 from pydantic import Field
 
 from shared.errors import StackError
-from shared.settings import Port, load
-from stack.load import keep_changing
-from stack.process import check_port
+from shared.settings import load
+from stack.load import Load
+from stack.process import Command, check_port
 from stack.seed import populate
 from stack.servers import Servers
-from stack.settings import StackSettings
+from stack.settings import Port, StackSettings
 from stack.tiers import Tier
 
 CATCH_UP_SECONDS = 180.0
@@ -49,33 +48,39 @@ def run(users: int, rate: float, say: Callable[[str], None]) -> None:
         StackError: a part does not come up, or ends by itself; everything else has been stopped then.
     """
     settings = load(RunSettings)
+    servers = Servers(settings)
     with ExitStack() as parts:
-        tiers = _start(settings, users, say, parts)
-        dsn = Servers(settings).postgres.dsn
-        _await_truth(settings, dsn, tiers, say)
+        tiers = _start(settings, servers, users, say, parts)
+        checked: list[Tier | Command | Load] = [*tiers, *(server.command for server in servers.all)]
+        _await_truth(settings, servers.postgres.dsn, checked, say)
         say(_invitation(settings))
         if rate > 0:
-            arguments = (dsn, rate, None, lambda line: say(f"load    | {line}"))
-            threading.Thread(target=keep_changing, args=arguments, daemon=True).start()
+            load_thread = Load(servers.postgres.dsn, rate, lambda line: say(f"load    | {line}"))
+            parts.enter_context(_announced("the load", load_thread.stop, say))
+            checked.append(load_thread)
         while True:
-            for tier in tiers:
-                tier.check()
+            for part in checked:
+                part.check()
             time.sleep(0.5)
 
 
-def _start(settings: RunSettings, users: int, say: Callable[[str], None], parts: ExitStack) -> list[Tier]:
+def _start(
+    settings: RunSettings, servers: Servers, users: int, say: Callable[[str], None], parts: ExitStack
+) -> list[Tier]:
     for name, port, variable in (
         ("the reader", settings.reader_port, "READER_PORT"),
         ("the joiner", settings.joiner_http_port, "JOINER_HTTP_PORT"),
     ):
         check_port(name, port, variable)
-    servers = Servers(settings)
+    servers.fetch(say)
     for server in (servers.kafka, servers.postgres):
         if servers.start(server, say, detached=False):
             parts.enter_context(_announced(server.command.name, server.stop, say))
     began = time.monotonic()
     written = populate(servers.postgres.dsn, users)
     say(f"wrote {written:,} rows in {time.monotonic() - began:.1f} s" if written else "the tables hold rows already")
+    # Before the joiner, which would wait for them and say so.
+    servers.connect.create_topics()
     tiers = []
     for module, environment in _environments(settings).items():
         tier = Tier(module, environment, settings.stack_dir / module / "log", say)
@@ -103,7 +108,6 @@ def _environments(settings: RunSettings) -> dict[str, dict[str, str]]:
             **kafka,
             "JOINER_STATE_DIR": str(folder / "joiner"),
             "JOINER_HTTP_PORT": str(settings.joiner_http_port),
-            "JOINER_WAIT_FOR_TOPICS_SECONDS": "120",
         },
         "reader": {
             **kafka,
@@ -113,14 +117,16 @@ def _environments(settings: RunSettings) -> dict[str, dict[str, str]]:
     }
 
 
-def _await_truth(settings: RunSettings, dsn: str, tiers: list[Tier], say: Callable[[str], None]) -> None:
+def _await_truth(
+    settings: RunSettings, dsn: str, checked: Sequence[Tier | Command | Load], say: Callable[[str], None]
+) -> None:
     """Wait until the first user is answered with the counts that SQL gives: the rows have come all the way."""
     began = time.monotonic()
     say("waiting until the rows have come through to HTTP")
     with psycopg.connect(dsn, autocommit=True) as connection:
         while True:
-            for tier in tiers:
-                tier.check()
+            for part in checked:
+                part.check()
             first = connection.execute(FIRST_USER).fetchone()
             if first is None or _answered(settings, first[0]) == first[1:]:
                 say(f"the reader answers what SQL says, {time.monotonic() - began:.1f} s later")
@@ -144,7 +150,7 @@ def _answered(settings: RunSettings, user_id: int) -> tuple[int, ...] | None:
 def _invitation(settings: RunSettings) -> str:
     reader = f"http://127.0.0.1:{settings.reader_port}"
     defaults = StackSettings.model_fields
-    chosen = " ".join(
+    chosen = "".join(
         f"{name.upper()}={getattr(settings, name)} "
         for name, field in defaults.items()
         if name.upper() in os.environ and getattr(settings, name) != field.default

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from shared.errors import StackError
+from stack import connect, java, kafka
 from stack.connect import Connect
 from stack.kafka import Kafka
 from stack.postgres import Postgres
@@ -11,12 +13,13 @@ from stack.settings import StackSettings
 
 
 class Condition(NamedTuple):
-    """How one server is: its name, process id, port, and whether it answers."""
+    """How one server is: its name, process id, port, whether it answers, and what it complains of."""
 
     name: str
     pid: int | None
     port: int
     answers: bool
+    problem: str | None
 
 
 class Servers:
@@ -41,13 +44,33 @@ class Servers:
             StackError: it does not come up.
         """
         name, began = server.command.name, time.monotonic()
-        if server.command.process() is not None and server.answers():
+        process = server.command.process()
+        if process is not None:
+            if not server.answers():
+                raise StackError(
+                    f"{name} runs already, as process {process.pid}, but does not answer on port {server.port};"
+                    f" stop it with `python -m stack down` and start again; {server.command.last_lines()}"
+                )
             say(f"{name} runs already on port {server.port}")
             return False
         say(f"{name} is starting")
         server.start(detached=detached)
         say(f"{name} answers on port {server.port} after {time.monotonic() - began:.1f} s")
         return True
+
+    def fetch(self, say: Callable[[str], None]) -> None:
+        """Fetch the Java programs that this machine has not got yet, before anything runs that would wait for them.
+
+        Raises:
+            StackError: they cannot be fetched.
+        """
+        for name, coordinates in (("Kafka", kafka.COORDINATES), ("Kafka Connect with Debezium", connect.COORDINATES)):
+            if java.fetched(coordinates):
+                continue
+            began = time.monotonic()
+            say(f"fetching {name} from a Maven repository, this once")
+            jars = java.jars(coordinates)
+            say(f"{name} came in {len(jars)} files after {time.monotonic() - began:.1f} s")
 
     @property
     def all(self) -> tuple["Server", ...]:
@@ -60,7 +83,9 @@ class Servers:
         for server in self.all:
             process = server.command.process()
             answers = process is not None and server.answers()
-            found.append(Condition(server.command.name, process.pid if process else None, server.port, answers))
+            problem = server.problem() if isinstance(server, Connect) and process is not None else None
+            pid = process.pid if process else None
+            found.append(Condition(server.command.name, pid, server.port, answers, problem))
         return found
 
 

@@ -1,11 +1,13 @@
 """The local stack's settings: environment variables."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.settings import Port
+# Not 0, any free one: other programs are told these ports.
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class StackSettings(BaseSettings):

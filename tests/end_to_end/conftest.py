@@ -1,0 +1,51 @@
+"""One whole service for all tests of this folder, and the figures that its tests report."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from stack.connect import Connect
+from stack.kafka import Kafka
+from stack.postgres import Postgres
+from tests.end_to_end.service import Service, joiner_and_reader
+
+
+@pytest.fixture
+def stack_folder() -> Iterator[Path]:
+    """Give a folder that PostgreSQL's user can reach; pytest keeps its own shut, and shuts them again for each run."""
+    with TemporaryDirectory(prefix="user-information-service-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def running_service() -> Iterator[Service]:
+    """Give PostgreSQL, Connect, Kafka, a joiner and a reader, all on free ports."""
+    with (
+        TemporaryDirectory(prefix="user-information-service-") as name,
+        nullcontext(Path(name)) as folder,
+        Kafka(folder / "kafka") as kafka,
+        Postgres(folder / "postgres", durable=False) as postgres,
+        Connect(folder / "connect", kafka.bootstrap_servers, postgres),
+        joiner_and_reader(kafka, folder) as reader_port,
+    ):
+        yield Service(postgres.dsn, postgres.port, reader_port)
+
+
+@pytest.fixture
+def service(running_service: Service) -> Service:
+    """Give the service with empty tables."""
+    running_service.empty()
+    return running_service
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests have recorded, such as how many users were compared."""
+    for reports in (terminalreporter.stats.get(outcome, []) for outcome in ("passed", "failed")):
+        for report in reports:
+            properties = dict(getattr(report, "user_properties", ()))
+            if properties and getattr(report, "when", None) == "call":
+                shown = ", ".join(f"{name}: {value}" for name, value in properties.items())
+                terminalreporter.write_line(f"{report.nodeid}: {shown}")

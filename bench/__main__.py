@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import click
 
+from bench.chaos import chaos
 from bench.joiner import joiner
 from shared.errors import UserInformationError
 
@@ -27,6 +28,7 @@ def commands() -> None:
     """Measure the service on this machine, on servers of the measurement's own, beside what else could do the job."""
 
 
+commands.add_command(chaos)
 commands.add_command(joiner)
 
 

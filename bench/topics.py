@@ -1,12 +1,12 @@
 """Topics as a measurement sees them: made, measured by their offsets, read to the end, deleted."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from bench.workload import COUNT_KEYS, TABLES
@@ -88,6 +88,20 @@ class Topics:
 
     def read(self, name: str) -> dict[bytes, bytes]:
         """Return each key's last committed value, deleted ones left out, as compaction would leave the topic."""
+        latest: dict[bytes, bytes] = {}
+        for message in self._messages(name):
+            key, value = message.key(), message.value()
+            if value is None:
+                latest.pop(key, None)
+            elif not key.startswith(b"\xff"):
+                latest[key] = value
+        return latest
+
+    def count(self, name: str) -> int:
+        """Return how many committed records a topic holds."""
+        return sum(1 for _ in self._messages(name))
+
+    def _messages(self, name: str) -> Iterator[Message]:
         consumer = Consumer(
             {
                 "bootstrap.servers": self.bootstrap_servers,
@@ -97,22 +111,17 @@ class Topics:
                 "enable.partition.eof": True,
             }
         )
-        latest: dict[bytes, bytes] = {}
         try:
             unread = set(consumer.list_topics(timeout=10).topics[name].partitions)
             consumer.assign([TopicPartition(name, number, 0) for number in unread])
             while unread:
                 for message in consumer.consume(10_000, 1):
-                    key, value = message.key(), message.value()
-                    if message.error() is not None:
+                    if message.error() is None:
+                        yield message
+                    elif message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
                         unread.discard(message.partition())
-                    elif value is None:
-                        latest.pop(key, None)
-                    elif not key.startswith(b"\xff"):
-                        latest[key] = value
         finally:
             consumer.close()
-        return latest
 
 
 def check_equal(found: Mapping[bytes, bytes], counts: Mapping[int, list[int]]) -> None:

@@ -127,6 +127,7 @@ def producer(bootstrap_servers: str, **properties: object) -> Producer:
             "compression.type": "lz4",
             "linger.ms": 5,
             "queue.buffering.max.messages": 500_000,
+            "log_level": 0,
             **properties,
         }
     )

@@ -1,0 +1,21 @@
+"""A short chaos run of a fixed seed: faults of every kind, and every user right after each."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.chaos import Chaos
+from bench.chaos_faults import FAULTS
+from stack.kafka import Kafka
+
+pytestmark = pytest.mark.broker
+
+
+def test_every_kind_of_fault_leaves_every_user_right(tmp_path: Path) -> None:
+    """Joiners killed, paused, outnumbered, robbed of disk and broker, poisoned: no user ever differs."""
+    with Kafka(tmp_path / "kafka") as kafka:
+        report = Chaos(kafka, tmp_path, seed=1, rate=100, progress=print).run(faults=len(FAULTS), seconds=240)
+    assert len(FAULTS) == report.faults
+    assert report.differing == 0
+    assert report.compared > 0
+    assert report.poison_written == report.dead_letters > 0

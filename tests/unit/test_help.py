@@ -1,0 +1,47 @@
+"""`--help` of every command: it answers without any server, and names every setting."""
+
+import subprocess
+import sys
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from joiner.settings import JoinerSettings
+from reader.settings import ReaderSettings
+from stack.settings import StackSettings
+from tests.programs import ROOT
+
+SETTINGS: dict[str, type[BaseSettings]] = {"joiner": JoinerSettings, "reader": ReaderSettings, "stack": StackSettings}
+
+
+def helped(*command: str) -> str:
+    """Return what a command says to --help."""
+    asked = [sys.executable, "-m", *command, "--help"]
+    answered = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert 0 == answered.returncode, answered.stderr
+    assert "" == answered.stderr
+    return answered.stdout
+
+
+@pytest.mark.parametrize("program", SETTINGS)
+def test_help_names_every_setting_with_its_default(program: str) -> None:
+    """Nobody has to read the code to set something."""
+    said = helped(program)
+    for name, field in SETTINGS[program].model_fields.items():
+        if field.description:
+            assert f"\n    {name.upper()}\n" in said
+            assert field.default is None or f"[default: {field.default}]" in said
+
+
+@pytest.mark.parametrize("program", ["joiner", "reader"])
+def test_help_names_the_properties_of_the_kafka_client(program: str) -> None:
+    """There is no list of them in the code, hence none in the settings."""
+    assert "KAFKA_<PROPERTY>" in helped(program)
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "seed", "load", "run"])
+def test_every_command_of_the_stack_says_what_it_does(command: str) -> None:
+    """One sentence at least, and the meaning of each option."""
+    said = helped("stack", command)
+    assert f"Usage: python -m stack {command}" in said
+    assert len(said.split("Options:")[0].splitlines()) > 2

@@ -1,0 +1,92 @@
+"""Who may import what: the tiers know nothing of each other, and each library is touched where it was decided to be."""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from tests.programs import ROOT
+
+SHIPPED = ("joiner", "reader", "shared")
+OURS = {*SHIPPED, "stack", "tests", "bench"}
+ALLOWED = {"joiner": {"joiner", "shared"}, "reader": {"reader", "shared"}, "shared": {"shared"}}
+
+EDGES = {
+    "quixstreams": ("joiner/topology.py",),
+    "lmdb": ("reader/store.py",),
+    "starlette": ("reader/web",),
+    "uvicorn": ("reader/serving.py", "reader/http", "reader/worker"),
+}
+"""Library -> the beginnings of the paths that may import it; no other module needs to know that it is there."""
+
+PURE = ("joiner/changes.py", "joiner/join.py", "joiner/checkpoint.py", "reader/identity.py", "reader/progress.py")
+"""Modules that decide: no input, no output, no client library; orjson only turns bytes into values."""
+
+INPUT_OUTPUT = {"os", "pathlib", "socket", "subprocess", "threading", "time", "asyncio", "logging", "random", "io"}
+
+
+def modules(package: str) -> list[Path]:
+    """Return the source files of a package."""
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Yield the top-level packages that a source file imports, wherever in it."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert 0 == node.level, f"{module} imports relatively; name the package"
+            yield (node.module or "").partition(".")[0]
+
+
+def importers(library: str) -> list[str]:
+    """Return the shipped files that import a library."""
+    files = [module for package in SHIPPED for module in modules(package)]
+    return [str(file.relative_to(ROOT)) for file in files if library in imported(file)]
+
+
+@pytest.mark.parametrize("package", SHIPPED)
+def test_tiers_import_what_is_shared_and_never_each_other(package: str) -> None:
+    """Nor does anything shipped import the stack, the tests or the measurements."""
+    assert modules(package)
+    for module in modules(package):
+        assert set(imported(module)) & OURS <= ALLOWED[package], module
+
+
+@pytest.mark.parametrize("library", EDGES)
+def test_a_library_is_touched_at_its_edge_only(library: str) -> None:
+    """Whoever replaces it changes these modules and no other."""
+    found = importers(library)
+    assert found
+    assert [] == [file for file in found if not file.startswith(EDGES[library])]
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_what_decides_is_pure(module: str) -> None:
+    """Nothing but values goes in, nothing but values comes out."""
+    names = set(imported(ROOT / module))
+    assert set() == names & INPUT_OUTPUT
+    assert names <= {*sys.stdlib_module_names, "orjson", "joiner", "reader", "shared"}
+
+
+def test_shared_needs_the_standard_library_and_the_settings_library_alone() -> None:
+    """Whatever both tiers agree on must not bring either tier's libraries along."""
+    names = {name for module in modules("shared") for name in imported(module)}
+    assert names <= {*sys.stdlib_module_names, "shared", "pydantic", "pydantic_settings"}
+
+
+@pytest.mark.parametrize("tier", ["joiner", "reader"])
+def test_a_tier_imports_no_library_that_its_extra_does_not_bring(tier: str) -> None:
+    """An image is made from the extra alone; pydantic comes with its settings library."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"][tier], "pydantic"]
+    brought = {line.split(";")[0].strip().partition(">")[0].partition("=")[0].partition("[")[0] for line in lines}
+    origins = packages_distributions()
+    for module in modules(tier):
+        for name in set(imported(module)) - OURS - set(sys.stdlib_module_names):
+            assert brought & set(origins[name]), f"{module} imports {name}, which the extra {tier} does not bring"

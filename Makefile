@@ -15,7 +15,7 @@ ARGS ?=
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: help install run test lint format bench bench-joiner chaos lock clean
+.PHONY: help install run test lint format bench bench-joiner bench-reader chaos lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: install ## list what can be measured on this machine
 
 bench-joiner: install ## measure the joiner: throughput, beside PEER if given
 	$(PY) -m bench joiner throughput $(if $(PEER),--rounds 3 --peer '$(PEER)')
+
+bench-reader: install ## measure the reader beside its peers: capacity, latency, replay, starts
+	$(PY) -m bench reader $(ARGS)
 
 chaos: install ## 100 random faults on two joiners under load, every user compared after each
 	$(PY) -m bench chaos $(ARGS)

@@ -8,6 +8,7 @@ import click
 
 from bench.chaos import chaos
 from bench.joiner import joiner
+from bench.reader import reader
 from shared.errors import UserInformationError
 
 
@@ -30,6 +31,7 @@ def commands() -> None:
 
 commands.add_command(chaos)
 commands.add_command(joiner)
+commands.add_command(reader)
 
 
 def main() -> None:

@@ -1,0 +1,140 @@
+"""The single measurements: capacity in turns, latency at a rate, while updates flow, during a replay, and starts."""
+
+import shutil
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench import reader_services
+from bench.load_closed import Capacity, ClosedLoad, measure
+from bench.load_open import OpenLoad
+from bench.load_process import Part
+from bench.reader_services import Service, ask, readiness
+from bench.reader_updates import Updates
+from bench.reader_watch import watched
+from bench.reader_world import REPLAYED, TOPIC, World
+from shared.errors import MeasurementError
+
+CONNECTIONS = 16
+WARM_SECONDS = 2.0
+ARRIVAL_SECONDS = 30.0
+REPLAY_SECONDS = 600.0
+
+Result = dict[str, Any]
+
+
+def capacities(services: Sequence[Service], given: World, rounds: int, seconds: float) -> list[Result]:
+    """Measure what each service can do, in turns, so that a slow moment of the machine meets all of them."""
+    found: dict[str, list[tuple[Capacity, float]]] = {service.name: [] for service in services}
+    for service in services:
+        measure(ClosedLoad(service.port, CONNECTIONS, WARM_SECONDS, given.users), given.cores.load)
+    for turn in range(1, rounds + 1):
+        for service in services:
+            before = service.cpu_seconds()
+            load = ClosedLoad(service.port, CONNECTIONS, seconds, given.users)
+            capacity = measure(load, given.cores.load)
+            busy = (service.cpu_seconds() - before) / seconds
+            found[service.name].append((capacity, busy))
+            given.say(f"{service.name}: {capacity.rate:,.0f} requests/s (round {turn} of {rounds})")
+    return [_typical(name, runs) for name, runs in found.items()]
+
+
+def _typical(name: str, runs: list[tuple[Capacity, float]]) -> Result:
+    """Return the run of the median rate."""
+    median = statistics.median_low(capacity.rate for capacity, _ in runs)
+    capacity, busy = next(run for run in runs if run[0].rate == median)
+    rates = [round(one.rate) for one, _ in runs]
+    return {"name": name, **asdict(capacity), "latency": capacity.latency.report(), "busy": busy, "rates": rates}
+
+
+def latency(service: Service, given: World, rate: float, seconds: float) -> Result:
+    """Measure a service at a steady rate."""
+    load = OpenLoad(service.port, rate, seconds, given.users, service.looks_up)
+    result = watched(service, load, given.cores)
+    given.say(f"{service.name}: {in_short(result)}")
+    return {"name": service.name, **result}
+
+
+def latency_with_updates(service: Service, given: World, rate: float, updates: float, seconds: float) -> Result:
+    """Measure the reader while updates flow through Kafka, and make sure that the last of them has arrived."""
+    flowing = Updates(given.kafka.bootstrap_servers, TOPIC, updates, given.users)
+    with Part(given.cores.load, "bench.reader_updates", given=asdict(flowing)) as source:
+        time.sleep(WARM_SECONDS)
+        load = OpenLoad(service.port, rate, seconds, given.users)
+        result = watched(service, load, given.cores)
+        written = source.stop()
+    _await_body(service, written["lastUser"], written["lastBody"].encode())
+    per_second = written["written"] / written["seconds"]
+    given.say(f"{service.name}, {per_second:,.0f} updates/s: {in_short(result)}")
+    return {"name": f"{service.name}, updates flowing", "updatesPerSecond": round(per_second), **result}
+
+
+def latency_in_replay(given: World, records: int, rate: float, number: int) -> Result:
+    """Measure a reader that serves what it has while it reads another topic from its beginning."""
+    folder = given.folder / f"replaying-{number}"
+    before = reader_services.reader(folder, given.kafka.bootstrap_servers, TOPIC)
+    before.start(given.cores)
+    before.command.stop()
+    service = reader_services.reader(folder, given.kafka.bootstrap_servers, REPLAYED)
+    load = OpenLoad(service.port, rate, REPLAY_SECONDS, given.users)
+    with ExitStack() as parts:
+        parts.callback(shutil.rmtree, folder)
+        parts.callback(service.command.stop)
+        service.start(given.cores)
+        if readiness(service.port)["state"] != "stale":
+            raise MeasurementError("the replay was over before it could be measured; replay more records")
+        result = watched(service, load, given.cores, lambda: readiness(service.port)["state"] == "ready")
+    given.say(f"{service.name}, replaying {records:,} records: {in_short(result)}")
+    return {"name": f"{service.name}, replaying {records:,} records", **result}
+
+
+def starts(given: World, records: int) -> Result:
+    """Measure how soon a reader is ready, with nothing and with everything, and what it takes of memory and disk."""
+    folder = given.folder / "starting"
+    service = reader_services.reader(folder, given.kafka.bootstrap_servers, REPLAYED)
+    with ExitStack() as parts:
+        parts.callback(service.command.stop)
+        cold = service.start(given.cores)
+        given.say(f"{service.name}: ready from nothing, {records:,} records, after {cold:.1f} s")
+        after_replay = service.resident_bytes()
+        service.command.stop()
+        warm = service.start(given.cores)
+        given.say(f"{service.name}: ready with its data after {warm:.2f} s")
+        return {
+            "records": records,
+            "coldSeconds": cold,
+            "warmSeconds": warm,
+            "residentBytes": after_replay,
+            "residentBytesWarm": service.resident_bytes(),
+            "diskBytes": _bytes_in(folder / "state"),
+        }
+
+
+def in_short(result: Result) -> str:
+    """Return a latency in one line."""
+    shown = result["latencyMs"]
+    return (
+        f"p50 {shown['p50']:.2f}, p95 {shown['p95']:.2f}, p99 {shown['p99']:.2f}, p99.9 {shown['p999']:.2f},"
+        f" max {shown['max']:.1f} ms, {result['over10Ms']} over 10 ms of {result['answered']:,},"
+        f" {result['wrong']} wrong, {result['failed']} failed"
+    )
+
+
+def _await_body(service: Service, user_id: int, body: bytes) -> None:
+    """Wait until the reader answers with the last update."""
+    until = time.monotonic() + ARRIVAL_SECONDS
+    while (found := ask(service.port, f"/users/{user_id}")[1]) != body:
+        if time.monotonic() > until:
+            raise MeasurementError(
+                f"the last update did not arrive in {ARRIVAL_SECONDS:.0f} s: {found!r}, not {body!r}"
+            )
+        time.sleep(0.05)
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return what a folder's files take of the disk."""
+    return sum(512 * file.stat().st_blocks for file in folder.rglob("*") if file.is_file())

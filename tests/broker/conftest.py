@@ -1,11 +1,14 @@
-"""One real Kafka for all tests of this folder."""
+"""One real Kafka for all tests of this folder, and joiners on it."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from stack.kafka import Kafka
+from tests.broker.joiners import Joiners
+from tests.broker.topics import Topics
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     with Kafka(tmp_path_factory.mktemp("kafka")) as started:
         yield started.bootstrap_servers
+
+
+@pytest.fixture
+def joiners(kafka: str, tmp_path: Path) -> Iterator[Joiners]:
+    """Give joiners on topics of this test's own; whatever still runs at its end is killed."""
+    made = Joiners(Topics(kafka), tmp_path)
+    yield made
+    for program in made.programs:
+        program.kill()

@@ -1,0 +1,45 @@
+"""Joiners of one group on topics of one test."""
+
+from pathlib import Path
+
+from stack.ports import free_port
+from tests.broker.topics import Topics
+from tests.programs import Program
+from tests.waiting import wait_for
+
+
+class Joiners:
+    """Joiners of one group, each with an id, a folder and a port of its own."""
+
+    def __init__(self, topics: Topics, folder: Path) -> None:
+        self.topics = topics
+        self._folder = folder
+        self.programs: list[Program] = []
+        self._ports: list[int] = []
+
+    def add(self, **settings: str) -> Program:
+        """Make one more joiner, not started yet."""
+        number = len(self.programs)
+        port = free_port()
+        environment = {
+            **self.topics.settings(),
+            "JOINER_INSTANCE_ID": str(number),
+            "JOINER_STATE_DIR": str(self._folder / f"joiner-{number}"),
+            "JOINER_HTTP_PORT": str(port),
+            **settings,
+        }
+        self.programs.append(Program("joiner", environment, self._folder / f"joiner-{number}.log"))
+        self._ports.append(port)
+        return self.programs[-1]
+
+    def start(self, **settings: str) -> Program:
+        """Make one more joiner, and wait until it processes."""
+        program = self.add(**settings).start()
+        program.wait_until_ready(self._ports[-1])
+        return program
+
+    def await_truth(self, seconds: float = 60.0) -> None:
+        """Wait until user-info equals what SQL would say."""
+        self.topics.flush()
+        truth = self.topics.truth()
+        wait_for(lambda: self.topics.user_info() == truth, seconds, "user-info equal to the truth")

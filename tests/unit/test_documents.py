@@ -1,0 +1,156 @@
+"""What the documents name exists: links, files, verbs, commands, options, variables."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from pydantic_settings import BaseSettings
+
+import bench.__main__
+import joiner.__main__
+import reader.__main__
+import stack.__main__
+from joiner.settings import JoinerSettings
+from reader.settings import ReaderSettings
+from shared.records import COUNT_KEYS, PROFILE_COLUMNS
+from stack.run import RunSettings
+from tests.programs import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+SETTINGS: tuple[type[BaseSettings], ...] = (JoinerSettings, ReaderSettings, RunSettings)
+PROGRAMS: dict[str, click.Command] = {
+    "joiner": joiner.__main__.main,
+    "reader": reader.__main__.main,
+    "stack": stack.__main__.main,
+    "bench": bench.__main__.commands,
+}
+FILE = re.compile(
+    r"(?<![\w./-])((?:[\w.-]+/)+(?:[\w-]+\.\w+)?|(?:[\w-]+/)*[\w-]+\.(?:py|md|toml|yaml|lock))(?![\w/*-])"
+)
+VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+
+documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def code_of(document: Path) -> str:
+    """Return what a document shows as code: spans between backticks, and indented or fenced blocks."""
+    text = document.read_text()
+    fenced = re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"(?:^(?: {4}).*\n)+", rest, re.MULTILINE)
+    spans = re.findall(r"`([^`]+)`", rest)
+    return "\n".join([*fenced, *blocks, *(" ".join(span.split()) for span in spans)])
+
+
+def sources() -> str:
+    """Return all of the project that is not a document."""
+    folders = ("shared", "joiner", "reader", "stack", "tests", "bench", "ops")
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".yml"}]
+    return "\n".join(file.read_text() for file in [*files, ROOT / "Makefile", ROOT / "compose.yaml", ROOT / ".ci/run"])
+
+
+def headings_of(document: Path) -> set[str]:
+    """Return the anchors that a page's headings get."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_documents_are_there() -> None:
+    """The tests below look at something."""
+    assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md"} <= {
+        str(document.relative_to(ROOT)) for document in DOCUMENTS
+    }
+
+
+@documents
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    """A relative link names a file of the project, and an anchor a heading of it."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = (document.parent / name).resolve() if name else document
+        assert target.exists(), link
+        assert not anchor or anchor in headings_of(target), link
+
+
+@documents
+def test_files_that_are_named_exist(document: Path) -> None:
+    """Whoever follows the name of a file finds it."""
+    for name in FILE.findall(code_of(document)):
+        if name.split("/")[0] in {path.name for path in ROOT.iterdir()}:
+            assert (ROOT / name).exists(), name
+
+
+@documents
+def test_verbs_that_are_named_exist(document: Path) -> None:
+    """`make …` names a target that `make help` shows."""
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z][a-z-]*)", code_of(document))) <= targets
+
+
+def commands_of(code: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each `python -m program word…` of ours: the program and the words after it."""
+    for line in code.splitlines():
+        for program, rest in re.findall(r"python -m (\w+)((?: [^\s`|#;)]+)*)", line):
+            if program in PROGRAMS:
+                yield program, rest.split()
+
+
+@documents
+def test_commands_that_are_named_exist(document: Path) -> None:
+    """`python -m …` names a subcommand and options that there are."""
+    for program, words in commands_of(code_of(document)):
+        command = PROGRAMS[program]
+        while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
+            found = command.commands.get(words.pop(0))
+            assert found is not None, (program, words)
+            command = found
+        options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+        if not command.context_settings.get("ignore_unknown_options"):
+            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, (program, words)
+
+
+def is_known(variable: str) -> bool:
+    """Tell whether anything in the project, or the Kafka client, knows a name."""
+    if any(variable.lower() in settings.model_fields for settings in SETTINGS):
+        return True
+    if variable.startswith("KAFKA_"):
+        name = variable.removeprefix("KAFKA_").lower().replace("_", ".")
+        try:
+            AdminClient({name: "", "log_level": 0})
+        except KafkaException as error:
+            return "No such configuration property" not in str(error)
+        return True
+    return re.search(rf"\b{variable}\b", sources()) is not None
+
+
+@documents
+def test_variables_that_are_named_exist(document: Path) -> None:
+    """A name in capitals is a setting, a property of the Kafka client, or stands in the code."""
+    names = set(VARIABLE.findall(code_of(document)))
+    assert [name for name in sorted(names) if not is_known(name)] == []
+
+
+def test_every_setting_is_explained() -> None:
+    """`--help` shows a setting by its description, so each has one."""
+    for settings in SETTINGS:
+        silent = [name for name, field in settings.model_fields.items() if not field.description]
+        assert [name for name in silent if name != "kafka_properties"] == []
+
+
+def test_the_answer_in_the_readme_is_one() -> None:
+    """The record that it shows has the keys of a record, in a record's order."""
+    shown = re.search(r"^ {4}(\{\"userId\".*?\})$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert shown is not None
+    assert list(json.loads(shown[1])) == ["userId", *PROFILE_COLUMNS.values(), *COUNT_KEYS]
+
+
+def test_the_columns_in_the_readme_are_those_that_are_read() -> None:
+    """The table of source topics leaves out nothing that the joiner looks at in `users`."""
+    assert f"`user_id, {', '.join(PROFILE_COLUMNS)}`" in (ROOT / "README.md").read_text()

@@ -79,7 +79,8 @@ def _fetch(artifact: str) -> list[Path]:
         folder = Path(jgo.build(artifact).path)
     except Exception as error:  # the resolver raises whatever its HTTP client does
         raise StackError(
-            f"cannot fetch {artifact} with its dependencies: {error}; the first start needs a Maven repository"
+            f"cannot fetch {artifact} with its dependencies: {error}; the first start needs a Maven repository:"
+            " see to the connection (HTTPS_PROXY is heeded) and start again"
         ) from error
     return sorted(jar for part in ("jars", "modules") for jar in (folder / part).glob("*.jar"))
 

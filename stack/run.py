@@ -165,9 +165,9 @@ def _invitation(settings: RunSettings) -> str:
   Connect    http://127.0.0.1:{settings.stack_connect_port}/connectors
 
   Try, in another terminal:
-    curl -s {reader}/users/1
+    curl -sw '\\n' {reader}/users/1
     {chosen}.venv/bin/python -m stack psql -c "{change}"
-    curl -s {reader}/users/1
+    sleep 1; curl -sw '\\n' {reader}/users/1
 
   Ctrl-C stops everything; the data stays in {settings.stack_dir}.
 """

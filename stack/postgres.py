@@ -167,7 +167,6 @@ class Postgres:
 def _let_others_reach(path: Path) -> None:
     """Let the server's user walk down to a path, without letting it list or read what lies on the way."""
     for folder in path.resolve().parents:
-        # The server keeps this process's group, so where a folder is of that group, its permissions count.
-        mode, wanted = folder.stat().st_mode, stat.S_IXGRP | stat.S_IXOTH
-        if mode & wanted != wanted:
-            folder.chmod(mode | wanted)
+        mode = folder.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            folder.chmod(mode | stat.S_IXOTH)

@@ -9,6 +9,7 @@ import click
 from bench.chaos import chaos
 from bench.joiner import joiner
 from bench.reader import reader
+from bench.visibility import visibility
 from shared.errors import UserInformationError
 
 
@@ -32,6 +33,7 @@ def commands() -> None:
 commands.add_command(chaos)
 commands.add_command(joiner)
 commands.add_command(reader)
+commands.add_command(visibility)
 
 
 def main() -> None:

@@ -1,0 +1,99 @@
+"""How soon a change made at the keyboard is seen there: a like through psql, the user's count through curl.
+
+Measures a service that `make run` keeps running, by the commands that it prints, from the change by PostgreSQL's clock
+to the answer that first shows it. Knows nothing of what lies between.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import click
+
+from bench.results import machine, percentile, table
+from shared.errors import MeasurementError
+from shared.settings import load
+from stack.run import RunSettings
+
+# Negative ids are out of the way of `make run`'s own load, which draws positive ones and moves the newest like.
+USER = LIKE_ID = -1
+NEW_USER = f"INSERT INTO users (user_id, username) VALUES ({USER}, 'visibility') ON CONFLICT DO NOTHING"
+NOW = "extract(epoch FROM clock_timestamp())"
+LIKE = f"INSERT INTO likes (like_id, user_id, tweet_id) VALUES ({LIKE_ID}, {USER}, 1) RETURNING {NOW}"
+UNLIKE = f"DELETE FROM likes WHERE like_id = {LIKE_ID} RETURNING {NOW}"
+PATIENCE_SECONDS = 30.0
+
+
+@click.command()
+@click.option("--tries", type=click.IntRange(min=1), default=20, show_default=True, help="How many likes.")
+def visibility(tries: int) -> None:
+    """How soon a like made by psql is answered to curl, and its deletion; needs `make run` in another terminal."""
+    url = f"http://127.0.0.1:{load(RunSettings).reader_port}/users/{USER}"
+    try:
+        psql(UNLIKE)
+        psql(NEW_USER)
+        await_likes(url, 0)
+        seconds: dict[str, list[float]] = {"like": [], "deletion of the like": []}
+        for _ in range(tries):
+            for name, statement, expected in (("like", LIKE, 1), ("deletion of the like", UNLIKE, 0)):
+                changed_at = float(psql(statement).splitlines()[0])
+                seconds[name].append(await_likes(url, expected) - changed_at)
+    finally:
+        psql(UNLIKE, f"DELETE FROM users WHERE user_id = {USER}")
+    rows = [figures(name, values) for name, values in seconds.items()]
+    click.echo(f"{table(rows)}\n\nSeconds from the change to an answer by curl that shows it; {machine()}.")
+
+
+def figures(name: str, seconds: list[float]) -> dict[str, object]:
+    """Return a row of the table."""
+    return {
+        "change": name,
+        "tries": len(seconds),
+        "median": median(seconds),
+        "p95": percentile(seconds, 95),
+        "max": max(seconds),
+    }
+
+
+def psql(*statements: str) -> str:
+    """Run statements as the printed command does; return what psql said, without headings.
+
+    Raises:
+        MeasurementError: it failed.
+    """
+    options = [word for statement in statements for word in ("-c", statement)]
+    return output([sys.executable, "-m", "stack", "psql", "-A", "-t", "-q", *options], "is `make run` up?")
+
+
+def await_likes(url: str, count: int) -> float:
+    """Ask until a user's likes are so many; return when that was answered, in seconds of the clock.
+
+    Raises:
+        MeasurementError: it does not come to that.
+    """
+
+    def shown() -> bool:
+        answer = json.loads(output(["curl", "-s", url], "is the reader up?"))  # a 404 is JSON too
+        return bool(answer.get("likeCount") == count)
+
+    return await_true(shown, f"{url} does not show likeCount {count}")
+
+
+def await_true(condition: Callable[[], bool], complaint: str) -> float:
+    """Wait for a condition; return when it came true."""
+    deadline = time.time() + PATIENCE_SECONDS
+    while not condition():
+        if time.time() > deadline:
+            raise MeasurementError(f"{complaint} within {PATIENCE_SECONDS:g} s")
+    return time.time()
+
+
+def output(command: list[str], hint: str) -> str:
+    """Run a command and return what it printed."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise MeasurementError(f"{command[0]} ended with status {done.returncode}; {hint} {done.stderr.strip()}")
+    return done.stdout

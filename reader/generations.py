@@ -4,13 +4,17 @@ A swap is one rename, so that at any moment exactly one copy is live. A copy tha
 not trusted (see reader.store). Knows nothing of what the copies hold.
 """
 
+import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-from reader.store import FIRST_MAP_BYTES, Store
+from reader.store import FIRST_MAP_BYTES, Store, StoreFullError
 from reader.view import View
 from shared.errors import StateError
+
+logger = logging.getLogger(__name__)
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -45,16 +49,24 @@ class Generations:
         """Return the live copy as it is now."""
         return self.live.view()
 
-    def build(self) -> Store:
-        """Return an empty copy beside the live one; what an earlier build left is dropped."""
-        for folder in self._folder.glob("copy-*"):
-            if folder != self.live.folder:
-                shutil.rmtree(folder)
-        return Store(self._folder / f"copy-{int(self.live.folder.name.removeprefix('copy-')) + 1}", self._map_bytes)
+    def beside(self, goes_on: Callable[[Store], bool]) -> Store:
+        """Return a copy beside the live one, to be built.
+
+        Args:
+            goes_on: tells whether what an earlier build left is one to go on with; else it is dropped.
+        """
+        folder = self._folder / f"copy-{int(self.live.folder.name.removeprefix('copy-')) + 1}"
+        for other in self._folder.glob("copy-*"):
+            if other not in {self.live.folder, folder}:
+                shutil.rmtree(other)
+        built = Store(folder, self._map_bytes)
+        if built.offsets() and not goes_on(built):
+            Generations.drop(built)
+            built = Store(folder, self._map_bytes)
+        return built
 
     def swap(self, built: Store) -> Store:
         """Make a built copy the live one, and return the one that it replaces, to be dropped when nobody reads it."""
-        built.sync()
         self._point_to(built.folder.name)
         old, self.live = self.live, built
         return old
@@ -67,8 +79,14 @@ class Generations:
 
     def close(self) -> None:
         """Close the live copy, whole."""
-        self.live.close()
-        self._opened.unlink(missing_ok=True)
+        try:
+            self.live.sync()
+        except StoreFullError as error:
+            logger.warning("%s; the topic is replayed after this machine's next start", error)
+        else:
+            self._opened.unlink(missing_ok=True)
+        finally:
+            self.live.close()
 
     def _point_to(self, name: str) -> None:
         draft = self._folder / "current.new"

@@ -49,7 +49,7 @@ def verdict(known: Mapping[str, Any] | None, seen: Identity, away_ms: int, reten
         ("topic", "the topic was deleted and made anew"),
         ("format", "the data is of a format that this version does not write"),
     ):
-        if known[fact] != getattr(seen, fact):
+        if known.get(fact) != getattr(seen, fact):
             return Verdict("rebuild", reason)
     if known["partitions"] != seen.partitions:
         return Verdict(

@@ -147,6 +147,12 @@ class Store:
             value = transaction.get(b"note/" + name.encode())
         return None if value is None else json.loads(value)
 
+    @property
+    def complete(self) -> bool:
+        """Whether this was once all that the topic had, in a format that this version reads."""
+        identity = self.note("identity")
+        return bool(self.note("complete")) and identity is not None and identity.get("format") == FORMAT
+
     def write_notes(self, **notes: object) -> None:
         """Note something beside the data: names and values that JSON can hold, all in one transaction.
 
@@ -170,12 +176,18 @@ class Store:
             return {bytes(key): bytes(value[HEADER.size :]) for key, value in cursor}
 
     def sync(self) -> None:
-        """Have the disk hold what was committed."""
-        self._environment.sync(True)
+        """Have the disk hold what was committed.
+
+        Raises:
+            StoreFullError: it cannot.
+        """
+        try:
+            self._environment.sync(True)
+        except lmdb.Error as error:
+            raise StoreFullError(f"the reader's folder {self.folder} cannot be written to: {error}") from error
 
     def close(self) -> None:
-        """Sync and let go."""
-        self.sync()
+        """Let go, without waiting for the disk: see `sync`."""
         self._environment.close()
 
 

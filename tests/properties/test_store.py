@@ -182,7 +182,7 @@ class StoreMachine(RuleBasedStateMachine):
         topic = Topic() if recreated else self.topic
         for key, value in written:
             topic.write(key, value)
-        built = self.generations.build()
+        built = self.generations.beside(lambda _: False)
         assert built.count() == 0
         take(built, *topic.batch({}, amounts))
         take(built, *topic.batch(built.offsets(), amounts))

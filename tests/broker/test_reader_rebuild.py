@@ -1,0 +1,90 @@
+"""The reader and topics that are not what they were: it never mixes two, and rebuilds beside what it serves."""
+
+import time
+
+import pytest
+
+from tests.broker.test_reader import PARTITIONS, Reader, body, reader, readers, topics
+from tests.broker.topics import Topics
+from tests.waiting import wait_for
+
+__all__ = ["reader", "readers", "topics"]
+pytestmark = pytest.mark.broker
+
+
+def recreate(topics: Topics, partitions: int = PARTITIONS) -> None:
+    """Delete user-info and make it anew at once."""
+    name = topics.name("user-info")
+    topics.admin.delete_topics([name])[name].result()
+    wait_for(lambda: name not in topics.admin.list_topics(timeout=10).topics)
+    topics.create("user-info", partitions=partitions)
+
+
+def test_a_topic_recreated_and_filled_at_once_is_never_mixed_with_the_old(topics: Topics, reader: Reader) -> None:
+    """A client goes on in the new topic without a word, at the old one's offsets: no answer shows both."""
+    for generation in range(4):
+        if generation:
+            recreate(topics)
+        for number in range(100 * (generation + 1)):
+            topics.send("user-info", f"{generation}-{number}".encode(), body(f"{generation}"))
+        topics.flush()
+        if not generation:
+            reader.start()
+        newest = f"{generation}-{100 * (generation + 1) - 1}"
+        asked = "&".join(f"id={old}-{number}" for old in range(generation + 1) for number in (0, 50, 99))
+
+        def only_the_new(newest: str = newest, asked: str = asked) -> bool:
+            found = reader.get(f"/users?id={newest}&{asked}").json()["users"]
+            assert len({user["userId"] for user in found}) == 1
+            return newest.startswith(found[0]["userId"])
+
+        wait_for(only_the_new, 60)
+
+
+def test_a_rebuild_goes_on_where_a_crash_left_it(topics: Topics, reader: Reader) -> None:
+    """Old data is served through crashes in the middle of a rebuild; what was built before them is kept."""
+    topics.send("user-info", b"old", body("old"))
+    topics.flush()
+    reader.start()
+    recreate(topics)
+    for number in range(60_000):
+        topics.send("user-info", str(number).encode(), body(str(number)))
+    topics.flush()
+    for _ in range(3):
+        wait_for(lambda: b"applied" in reader.get("/readyz").content)
+        reader.program.kill()
+        reader.program.start()
+        wait_for(lambda: reader.state().get("state") in {"stale", "ready"})
+    reader.await_state("ready", 60)
+    for user in ("0", "31234", "59999"):
+        assert reader.get(f"/users/{user}").content == body(user)
+    assert reader.get("/users/old").status_code == 404
+
+
+def test_an_absence_longer_than_the_topic_remembers_deletions_is_rebuilt(topics: Topics, reader: Reader) -> None:
+    """What was deleted meanwhile may leave no trace in the topic: the data is built anew, the old served until then."""
+    topics.configure("user-info", delete_retention_ms="0")
+    topics.send("user-info", b"alice", body("alice"))
+    topics.flush()
+    reader.start()
+    assert reader.program.stop() == 0
+    stopped = time.monotonic()
+    wait_for(lambda: time.monotonic() - stopped > 0.01)
+    reader.start()
+    assert "the topic remembers deletions for 0 s" in reader.program.log()
+    assert reader.get("/users/alice").content == body("alice")
+
+
+def test_a_topic_recreated_during_a_rebuild_is_rebuilt_again(topics: Topics, reader: Reader) -> None:
+    """What was built of a topic that is gone is dropped: only the newest topic is ever served next."""
+    topics.send("user-info", b"old", body("old"))
+    topics.flush()
+    reader.start()
+    for generation in ("second", "third"):
+        recreate(topics)
+        for number in range(20_000):
+            topics.send("user-info", f"{generation}-{number}".encode(), body(generation))
+    topics.flush()
+    wait_for(lambda: reader.get("/users/third-19999").status_code == 200, 60)
+    assert reader.get("/users/second-0").status_code == 404
+    assert reader.get("/users/old").status_code == 404

@@ -50,6 +50,7 @@ FROM tier AS joiner
 COPY --from=joiner-packages /opt/service /opt/service
 ENV JOINER_STATE_DIR=/var/lib/user-info JOINER_HTTP_HOST=0.0.0.0 JOINER_HTTP_PORT=8001
 EXPOSE 8001
+# Whoever sets JOINER_HTTP_PORT=0 runs the container with --no-healthcheck.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['JOINER_HTTP_PORT'] + '/livez', timeout=4)"]
 ENTRYPOINT ["python", "-m", "joiner"]

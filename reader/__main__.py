@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from reader.answers import Answers
 from reader.generations import Generations
 from reader.replicator import Replicator
-from reader.serving import listen, loop_factory, runner, serve
+from reader.serving import limits_of, listen, loop_factory, runner, serve
 from reader.settings import ReaderSettings
 from reader.web import Application
 from shared import lock, logs
@@ -73,7 +73,7 @@ async def _serve(
     replicator = Replicator(settings, properties, generations, runner(loop, answers.release))
     application = Application(answers, lambda: replicator.progress, lambda: replicator.alive, origins=settings.origins)
     replicator.start()
-    await serve(application, listener, replicator.stopping.set)
+    await serve(application, listener, limits_of(settings), replicator.stopping.set)
     await asyncio.to_thread(replicator.stop)
 
 

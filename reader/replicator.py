@@ -21,6 +21,7 @@ from shared.errors import KafkaError
 
 logger = logging.getLogger(__name__)
 
+STOP_SECONDS = 1.5
 REMIND_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 PATIENCE_SECONDS = 10.0
@@ -71,9 +72,9 @@ class Replicator:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the batch at hand."""
+        """End after the batch at hand, without waiting for a Kafka that does not answer."""
         self.stopping.set()
-        self._thread.join(REQUEST_SECONDS)
+        self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
         while not self.stopping.is_set():

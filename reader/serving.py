@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from reader.connections import Connections, Limits
+from reader.protocol import ReaderProtocol
 from reader.settings import ReaderSettings
 from reader.web import Application
 from shared.errors import AlreadyRunning
@@ -18,6 +21,8 @@ logger = logging.getLogger("reader")
 
 BACKLOG = 2048
 DRAIN_SECONDS = 3
+OTHER_FILES = 200
+"""Files that a process has open besides connections: the store's, Kafka's, the libraries'."""
 
 
 def listen(settings: ReaderSettings) -> socket.socket:
@@ -35,28 +40,42 @@ def listen(settings: ReaderSettings) -> socket.socket:
         ) from error
 
 
-async def serve(application: Application, listener: socket.socket, on_stop: Callable[[], None]) -> None:
+def limits_of(settings: ReaderSettings) -> Limits:
+    """Return what a client may take up, having seen to it that the system allows as many connections.
+
+    Args:
+        settings: of the reader.
+    """
+    wanted = 2 * settings.reader_max_connections + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft not in {resource.RLIM_INFINITY, max(soft, allowed)}:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    connections = min(settings.reader_max_connections, max(1, (allowed - OTHER_FILES) // 2))
+    if connections < settings.reader_max_connections:
+        logger.warning(
+            "READER_MAX_CONNECTIONS=%d: the system lets this process have %d (see ulimit -n)",
+            settings.reader_max_connections,
+            connections,
+        )
+    return Limits(
+        connections=connections,
+        request_seconds=settings.reader_request_seconds,
+        idle_seconds=settings.reader_idle_seconds,
+    )
+
+
+async def serve(application: Application, listener: socket.socket, limits: Limits, on_stop: Callable[[], None]) -> None:
     """Answer until SIGTERM or SIGINT, then let the requests at hand end.
 
     Args:
         application: what answers.
         listener: where to listen; closed afterwards.
+        limits: of each connection.
         on_stop: called once when the signal arrives; must not block.
     """
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what it warns of is what strangers send
-    config = uvicorn.Config(
-        application,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        proxy_headers=False,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    server = _Server(config)
+    server = Server(configuration(application), limits)
 
     def stop(number: int) -> None:
         on_stop()
@@ -69,12 +88,50 @@ async def serve(application: Application, listener: socket.socket, on_stop: Call
     await server.serve(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, which would otherwise raise the signal again after draining, and so end before the store is closed."""
+def configuration(application: Application, protocol: type[asyncio.Protocol] = ReaderProtocol) -> uvicorn.Config:
+    """Return how uvicorn is to serve the reader's application.
+
+    Args:
+        application: what answers.
+        protocol: what speaks HTTP.
+    """
+    return uvicorn.Config(
+        application,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with connections that are swept.
+
+    Args:
+        config: with ReaderProtocol as its protocol.
+        limits: of each connection.
+    """
+
+    def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
+        super().__init__(config)
+        self._connections = self.server_state = Connections(limits)
+
+    async def main_loop(self) -> None:
+        """Sweep for as long as it answers."""
+        sweeping = asyncio.create_task(self._connections.sweep_until_cancelled())
+        try:
+            await super().main_loop()
+        finally:
+            sweeping.cancel()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the event loop."""
+        """Leave signals to the event loop; uvicorn would raise them again, and so end before the store is closed."""
         yield
 
 

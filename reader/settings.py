@@ -21,6 +21,13 @@ class ReaderSettings(KafkaSettings):
     reader_cors_origins: Origins = Field(
         "", description="Origins whose scripts may read, separated by commas, or *; unset: nobody's."
     )
+    reader_max_connections: int = Field(
+        2048, ge=1, le=100_000, description="Connections at a time; requests on further ones are answered 503."
+    )
+    reader_request_seconds: float = Field(10, gt=0, le=3600, description="How long a request may take to arrive.")
+    reader_idle_seconds: float = Field(
+        75, gt=0, le=86_400, description="How long a connection may be silent between requests; longer than a proxy's."
+    )
 
     @property
     def origins(self) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reader.answers import MAX_IDS, NO_CONDITIONS, Answers, Conditions, conditions_of, id_of
@@ -84,6 +84,7 @@ def test_any_other_id_is_an_unknown_user(encoded: bytes) -> None:
     assert dict(answer.headers())[b"content-length"] == b"%d" % len(answer.body)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=511).filter(lambda text: len(text.encode()) <= 511))
 def test_every_id_is_found_under_its_percent_encoding(user_id: str) -> None:
     """Any UTF-8 text may be an id, slashes and line ends included, however much of it is encoded."""

@@ -1,0 +1,171 @@
+"""The short cut under the hot route against the ordinary path: what a client sees is the same, byte for byte."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from reader.connections import Limits
+from reader.protocol import ReaderProtocol
+from reader.view import Found
+from tests.http import Serving, exchange
+
+RECORDS = {
+    b"alice": Found(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}'),
+    "zoë/1".encode(): Found(0, 7, 1_700_000_000_456, '{"userId":"zoë/1"}'.encode()),
+    b"big": Found(1, 8, 0, b'{"userId":"big","description":"' + b"x" * 200_000 + b'"}'),
+}
+LIMITS = Limits(target_bytes=1_700, head_bytes=2_400)
+LAST = b"GET /livez HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+LASTS = st.sampled_from([LAST, LAST.replace(b"livez", b"users/alice"), b"GET /users/bob HTTP/1.0\r\n\r\n"])
+"""Requests after which a connection closes."""
+
+
+class Ordinary(ReaderProtocol):
+    """The reader's protocol without its short cut."""
+
+    def _short_cut(self) -> bytes | None:
+        return None
+
+
+@pytest.fixture(scope="module")
+def short() -> Iterator[Serving]:
+    """Give a server that takes the short cut."""
+    with Serving(RECORDS, ReaderProtocol, limits=LIMITS) as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def ordinary() -> Iterator[Serving]:
+    """Give a server that has the same limits and never takes the short cut."""
+    with Serving(RECORDS, Ordinary, limits=LIMITS) as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def plain_uvicorn() -> Iterator[Serving]:
+    """Give a server with nothing of ours under the application."""
+    with Serving(RECORDS, HttpToolsProtocol) as serving:
+        yield serving
+
+
+segments = st.sampled_from(
+    [b"alice", b"al%69ce", b"zo%C3%AB%2F1", b"big", b"bob", b"%FF", b"%", b"%zz", b"a+b", b"x" * 512, b"a~!$&'()*,;=:@"]
+)
+odd_targets = st.sampled_from(
+    [
+        b"/",
+        b"/users/",
+        b"/users",
+        b"/users?id=alice&id=bob",
+        b"/users/alice/",
+        b"/users/alice?x=1",
+        b"/users//alice",
+        b"/users/alice/events/x",
+        b"/livez",
+        b"http://other/users/alice",
+        b'/users/a"b',
+    ]
+)
+targets = segments.map(lambda segment: b"/users/" + segment) | odd_targets
+methods = st.sampled_from([b"GET"] * 6 + [b"HEAD"] * 2 + [b"POST", b"DELETE", b"OPTIONS"])
+plain_fields = st.lists(
+    st.sampled_from(
+        [
+            b"Accept: */*",
+            b"X-Request-Id: 1",
+            b"Connection: keep-alive",
+            b'If-None-Match: "0badcafe-3-1042"',
+            b'IF-NONE-MATCH: W/"other", "0badcafe-0-7"',
+            b"If-None-Match: *",
+            b"If-Min-Offset: 3:1042",
+            b"if-min-offset: 3:1043",
+            b"If-Min-Offset: soon",
+            b"Cookie: \xe9=\xff",
+        ]
+    ),
+    max_size=4,
+)
+odd_fields = st.lists(
+    st.sampled_from(
+        [
+            b"Connection: Keep-Alive, X-Request-Id",
+            b"Expect: 100-continue",
+            b"Connection: Upgrade\r\nUpgrade: h2c",
+            b"Upgrade: websocket",
+            b"Content-Length: 0",
+            b"Content-Length: 00",
+            b"Content-Length: -1",
+            b"Transfer-Encoding: gzip",
+            b"no colon",
+            b"Bad Name: 1",
+            b"X: a\x00b",
+            b"X-Long: " + b"x" * 2_500,
+            b" folded: 1",
+            b"Connection: Close",
+            b"X: 1\r\n\r\nGET /users/alice HTTP/1.0\r\nHost: here",
+            b"X: 1\r\n\r\nGET /users/a\x80 HTTP/1.1\r\nHost: here",
+            b"X: 1\r\n\r\nGET * HTTP/1.1\r\nHost: here",
+            b"X: 1\r\n\r\nGET /users/" + b"a" * 1_800 + b" HTTP/1.1\r\nHost: here",
+        ]
+    ),
+    max_size=1,
+)
+
+
+@st.composite
+def well_formed(draw: st.DrawFn) -> bytes:
+    """Return a request that any server understands, with or without a body."""
+    lines = [b" ".join((draw(methods), draw(targets), b"HTTP/1.1")), b"Host: here", *draw(plain_fields)]
+    framing, body = draw(
+        st.sampled_from([(b"", b"")] * 4 + [(b"Content-Length: 5", b"hello")])
+        | st.just((b"Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n"))
+    )
+    return b"\r\n".join([*lines, *([framing] if framing else []), b"", body])
+
+
+@st.composite
+def any_request(draw: st.DrawFn) -> bytes:
+    """Return a request that may be wrong, unusual or torn off."""
+    whole = draw(well_formed())
+    head, _, rest = whole.partition(b"\r\n")
+    odd = b"".join(field + b"\r\n" for field in draw(odd_fields))
+    cut = draw(st.none() | st.integers(1, 60))
+    return (head + b"\r\n" + odd + rest)[: None if cut is None else -cut]
+
+
+def masked(answers: bytes) -> bytes:
+    """Return answers without their dates, which are the server's own."""
+    return re.sub(rb"\r\ndate: [^\r]+", b"\r\ndate: now", answers)
+
+
+@given(requests=st.lists(well_formed(), max_size=4), last=LASTS, pieces=st.lists(st.integers(1, 400), max_size=3))
+def test_well_formed_requests_are_answered_as_uvicorn_answers_them(
+    short: Serving, plain_uvicorn: Serving, requests: list[bytes], last: bytes, pieces: list[int]
+) -> None:
+    """Found, unchanged, unknown, refused, pipelined, in one piece or in several: the same bytes in the same order."""
+    sent = b"".join(requests) + last
+    assert masked(exchange(plain_uvicorn.port, sent, pieces)) == masked(exchange(short.port, sent, pieces))
+
+
+@given(requests=st.lists(any_request(), min_size=1, max_size=3), pieces=st.lists(st.integers(1, 400), max_size=3))
+def test_whatever_arrives_is_answered_alike_with_and_without_the_short_cut(
+    short: Serving, ordinary: Serving, requests: list[bytes], pieces: list[int]
+) -> None:
+    """Wrong, unusual and torn requests, and what follows them on the same connection, meet the same fate."""
+    sent = b"".join(requests) + LAST
+    assert masked(exchange(ordinary.port, sent, pieces, end=True)) == masked(
+        exchange(short.port, sent, pieces, end=True)
+    )
+
+
+def test_the_short_cut_is_taken(short: Serving, ordinary: Serving) -> None:
+    """A plain request makes no task; the comparison above compares two different paths."""
+    request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+    for serving, asked in ((short, 0), (ordinary, 1)):
+        before = serving.application.asked
+        assert exchange(serving.port, request).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert asked == serving.application.asked - before

@@ -1,7 +1,10 @@
 """What a client of a real reader sees: where an answer stands, revalidation, refusals."""
 
 import json
+import signal
+import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -26,9 +29,17 @@ def topics(kafka: str) -> Topics:
     return made
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A reader that runs, and its port."""
+
+    program: Program
+    port: int
+
+
 @pytest.fixture
-def client(topics: Topics, tmp_path: Path) -> Iterator[httpx.Client]:
-    """Give a client of a reader that is ready; it holds alice at offset 0 and bob at offset 1."""
+def reader(topics: Topics, tmp_path: Path) -> Iterator[Reader]:
+    """Give a reader that is ready; it holds alice at offset 0 and bob at offset 1."""
     topics.send("user-info", b"alice", ALICE)
     topics.send("user-info", b"bob", BOB)
     topics.flush()
@@ -39,10 +50,16 @@ def client(topics: Topics, tmp_path: Path) -> Iterator[httpx.Client]:
         "READER_PORT": str(port),
         "READER_STATE_DIR": str(tmp_path / "state"),
     }
-    with Program("reader", environment, tmp_path / "log") as reader:
-        reader.wait_until_ready(port)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as made:
-            yield made
+    with Program("reader", environment, tmp_path / "log") as program:
+        program.wait_until_ready(port)
+        yield Reader(program, port)
+
+
+@pytest.fixture
+def client(reader: Reader) -> Iterator[httpx.Client]:
+    """Give a client of the reader."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{reader.port}") as made:
+        yield made
 
 
 def test_an_answer_says_where_it_stands(client: httpx.Client, topics: Topics) -> None:
@@ -101,3 +118,19 @@ def test_several_users_are_read_at_once(client: httpx.Client) -> None:
     assert {"users": [json.loads(BOB), json.loads(ALICE)], "missing": ["nobody"]} == answer.json()
     assert answer.headers["user-info-offset"] == "0:1"
     assert client.get("/users", params={"id": [str(number) for number in range(101)]}).status_code == 400
+
+
+def test_a_reader_that_is_told_to_stop_ends_whatever_its_clients_do(reader: Reader) -> None:
+    """Clients that are silent, in the middle of a request, or do not read keep it for less than 5 s."""
+    sent = (b"", b"GET /users/al", b"GET /users/alice HTTP/1.1\r\nHost: here\r\n\r\n" * 50_000)
+    connections = [socket.create_connection(("127.0.0.1", reader.port)) for _ in sent]
+    try:
+        for connection, said in zip(connections, sent, strict=True):
+            connection.setblocking(False)
+            connection.send(said)
+        reader.program.signal(signal.SIGTERM)
+        assert reader.program.wait(5) == 0
+        assert "stopped" in reader.program.log()
+    finally:
+        for connection in connections:
+            connection.close()

@@ -1,0 +1,200 @@
+"""Strangers on raw sockets: what is too large, too slow, too much or wrong is told so where it can be, and cut off."""
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from reader.connections import Limits
+from reader.view import Found
+from tests.http import Serving, exchange, read_all
+from tests.waiting import wait_for
+
+RECORDS = {
+    b"alice": Found(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}'),
+    b"big": Found(1, 8, 0, b"[" + b"1," * 4_000_000 + b"1]"),
+}
+ALICE = b"GET /users/alice HTTP/1.1\r\nHost: here\r\n\r\n"
+LIMITS = Limits(
+    connections=8, target_bytes=500, head_bytes=2_000, request_seconds=0.5, idle_seconds=1.5, stalled_seconds=1.0
+)
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Serving]:
+    """Give a server with limits that a test can wait for."""
+    with Serving(RECORDS, limits=LIMITS, origins=["https://page.example"]) as made:
+        yield made
+
+
+@contextmanager
+def connected(serving: Serving, sent: bytes = b"") -> Iterator[socket.socket]:
+    """Give a connection on which something was sent."""
+    with closing(socket.create_connection(("127.0.0.1", serving.port), timeout=30)) as connection:
+        connection.sendall(sent)
+        yield connection
+
+
+def status_of(answer: bytes) -> int:
+    """Return the status of the first answer."""
+    return int(answer.split(b" ", 2)[1])
+
+
+def answered(connection: socket.socket) -> bytes:
+    """Return an answer that has arrived whole."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(1 << 16)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(1 << 16)
+    return head + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize("length", [501, 5_000, 300_000])
+def test_a_target_that_is_too_long_is_414(serving: Serving, length: int) -> None:
+    """The client is told so though it is still sending, and the connection is closed."""
+    answer = exchange(serving.port, b"GET /users/%b HTTP/1.1\r\nHost: here\r\n\r\n" % (b"x" * (length - 7)))
+    assert status_of(answer) == 414
+    assert b"connection: close\r\n" in answer
+    assert answer.endswith(b"}")
+
+
+@pytest.mark.parametrize("fields", [b"X: %b\r\n" % (b"x" * 2_000), b"X: %b" % (b"x" * 1_000_000), b"X: 1\r\n" * 500])
+@pytest.mark.parametrize("path", [b"/users/alice", b"/livez"])
+def test_header_fields_that_are_too_large_are_431(serving: Serving, path: bytes, fields: bytes) -> None:
+    """One long field, one that never ends, or many short ones: refused on either path, and nothing is piled up."""
+    assert status_of(exchange(serving.port, b"GET %b HTTP/1.1\r\n%b\r\n" % (path, fields))) == 431
+
+
+def test_requests_up_to_the_limits_are_answered(serving: Serving) -> None:
+    """The limits themselves are allowed, and many small requests in one piece are not one large one."""
+    target = b"/users/" + b"x" * 493
+    assert status_of(exchange(serving.port, b"GET %b HTTP/1.1\r\nConnection: close\r\n\r\n" % target)) == 404
+    field = b"X: %b\r\n" % (b"x" * 1_900)
+    assert status_of(exchange(serving.port, b"GET /livez HTTP/1.1\r\n%bConnection: close\r\n\r\n" % field)) == 200
+    many = ALICE * 200 + b"GET /users/alice HTTP/1.0\r\n\r\n"
+    assert exchange(serving.port, many).count(b"HTTP/1.1 200 OK") == 201
+
+
+def test_a_request_that_does_not_arrive_is_408(serving: Serving) -> None:
+    """A client that sends a byte now and then does not keep a connection for longer than a request may take."""
+    with connected(serving, b"GET /users/alice HTTP/1.1\r\nX: ") as connection:
+        connection.settimeout(0.1)
+        received = b""
+        deadline = time.monotonic() + 30
+        while not received and time.monotonic() < deadline:
+            try:
+                connection.sendall(b"x")
+                received = connection.recv(1 << 16)
+            except TimeoutError:
+                continue
+        connection.settimeout(30)
+        assert status_of(received) == 408
+        assert (received + read_all(connection)).endswith(b"}")
+
+
+def test_a_connection_on_which_nothing_is_asked_is_closed(serving: Serving) -> None:
+    """Before the first request and after an answer alike, silence ends it."""
+    with connected(serving) as silent, connected(serving, ALICE) as once:
+        assert read_all(silent) == b""
+        assert read_all(once).count(b"HTTP/1.1 200 OK") == 1
+
+
+def test_a_connection_lives_from_request_to_request(serving: Serving) -> None:
+    """Each answer, on either path, gives it another span of silence."""
+    with connected(serving) as connection:
+        began = time.monotonic()
+        while time.monotonic() - began < 2 * LIMITS.idle_seconds:
+            for path in (b"/users/alice", b"/livez"):
+                connection.sendall(b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n" % path)
+                assert status_of(answered(connection)) == 200
+
+
+def test_a_body_that_nobody_asked_for_does_not_hold_a_connection(serving: Serving) -> None:
+    """The answer does not wait for it, and a body that does not end is the end of the connection."""
+    request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\nx"
+    assert exchange(serving.port, request).count(b"HTTP/1.1 ") == 1
+
+
+def test_a_client_that_takes_nothing_is_cut_off(serving: Serving) -> None:
+    """What it was sent is not kept for it for ever, nor are further answers prepared meanwhile."""
+    request = b"GET /users/big HTTP/1.1\r\nHost: here\r\n\r\n"
+    with connected(serving, request * 20) as connection:
+        wait_for(lambda: not serving.server.server_state.connections, what="the connection's end")
+        received = read_all(connection)
+    assert received.count(b"HTTP/1.1 200 OK") < 20
+
+
+def test_a_slow_client_gets_all(serving: Serving) -> None:
+    """One that takes what it is sent, however slowly, is not cut off."""
+    with connected(serving, b"GET /users/big HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n") as connection:
+        received = 0
+        began = time.monotonic()
+        while piece := connection.recv(1 << 16):
+            received += len(piece)
+            if time.monotonic() - began < 2 * LIMITS.stalled_seconds:
+                time.sleep(0.02)  # this client is slow: that is what it is here for
+    assert received > len(RECORDS[b"big"].body)
+
+
+def test_connections_beyond_the_limit_are_told_to_go_elsewhere(serving: Serving) -> None:
+    """Further users are 503 at once; whether the reader lives and is ready is answered all the same."""
+    open_ones = [socket.create_connection(("127.0.0.1", serving.port), timeout=30) for _ in range(LIMITS.connections)]
+    try:
+        for connection in open_ones:
+            connection.sendall(ALICE)
+            assert status_of(answered(connection)) == 200
+        refused = exchange(serving.port, ALICE)
+        assert (503, True) == (status_of(refused), b"retry-after: 1\r\n" in refused)
+        for path in (b"/livez", b"/readyz"):
+            request = b"GET %b HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n" % path
+            assert status_of(exchange(serving.port, request)) == 200
+    finally:
+        for connection in open_ones:
+            connection.close()
+    wait_for(lambda: status_of(exchange(serving.port, ALICE, end=True)) == 200)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\nbad\r\n\r\n", b"GET /users/\x80 HTTP/1.1\r\n\r\n"]
+)
+def test_what_is_no_http_is_400_and_closed(serving: Serving, sent: bytes) -> None:
+    """A TLS greeting, a line that is no field, a target that is not ASCII."""
+    answer = exchange(serving.port, sent)
+    assert (400, True) == (status_of(answer), b"application/problem+json" in answer)
+
+
+def test_what_was_asked_before_the_nonsense_is_answered_first(serving: Serving) -> None:
+    """Each answer stands in the place of its request, on either path."""
+    for path in (b"/users/alice", b"/livez"):
+        answer = exchange(serving.port, b"GET %b HTTP/1.1\r\nHost: here\r\n\r\nnonsense\r\n\r\n" % path)
+        assert [b"200", b"400"] == re.findall(rb"HTTP/1.1 (\d+)", answer)
+
+
+def test_a_client_that_has_said_its_last_is_answered(serving: Serving) -> None:
+    """Half a connection is enough to be answered on, on either path."""
+    for path in (b"/users/alice", b"/livez"):
+        answer = exchange(serving.port, b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n" % path, end=True)
+        assert status_of(answer) == 200
+
+
+def test_scripts_of_named_origins_may_read_and_no_others(serving: Serving) -> None:
+    """Where origins are named, theirs are let in, with the headers that say where an answer stands."""
+    for origin, allowed in ((b"https://page.example", True), (b"https://other.example", False)):
+        request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nOrigin: %b\r\nConnection: close\r\n\r\n" % origin
+        answer = exchange(serving.port, request)
+        assert (200, allowed) == (status_of(answer), b"access-control-allow-origin: " + origin in answer)
+        assert b"user-info-offset" in answer.partition(b"access-control-expose-headers: ")[2]
+
+
+def test_without_named_origins_nobody_is_let_in() -> None:
+    """Unset, no answer says anything of other origins."""
+    with Serving(RECORDS) as serving:
+        request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nOrigin: https://a.example\r\nConnection: close\r\n\r\n"
+        answer = exchange(serving.port, request)
+    assert (200, False) == (status_of(answer), b"access-control" in answer)

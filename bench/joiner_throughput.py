@@ -6,28 +6,15 @@ last commit that made its output the truth. The output is only measured by its o
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from bench import processes
-from bench.processes import Usage
-from bench.results import Progress
-from bench.topics import Topics, check_equal
-from bench.workload import TABLES, Workload, write
-from shared.errors import MeasurementError
-from stack import java
-from stack.kafka import Kafka
+from bench.backlog import Backlog
 from stack.process import Command
-
-LOOK_SECONDS = 0.1
-SETTLED_SECONDS = 5.0
-"""Output that has not moved for this long may be complete: it is compared then."""
-
-PATIENCE_SECONDS = 60.0
-"""Output that has not moved for this long will not move any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +42,18 @@ class Run:
     written: Mapping[str, int]
 
 
-@contextmanager
-def loaded(folder: Path, workload: Workload, partitions: int, progress: Progress) -> Iterator[tuple[Kafka, Topics]]:
-    """Give a Kafka of one's own whose source topics hold the workload; it is gone afterwards."""
-    progress("starting Kafka")
-    with Kafka(folder / "kafka", heap="1g", options=java.BUSY) as kafka:
-        topics = Topics(kafka.bootstrap_servers)
-        topics.create_sources(partitions)
-        write(kafka.bootstrap_servers, workload, lambda done: progress(f"{done:,} of {workload.rows:,} rows written"))
-        progress(f"{workload.rows:,} rows in {partitions} partitions of each source topic", last=True)
-        yield kafka, topics
-    shutil.rmtree(folder / "kafka")
-
-
 class Race:
     """Runs of joiners and of a peer on the same rows.
 
     Args:
-        kafka: holds the rows.
-        topics: of that Kafka.
-        workload: the rows; knows the truth.
+        backlog: the rows.
         folder: for state and logs.
     """
 
-    def __init__(self, kafka: Kafka, topics: Topics, workload: Workload, folder: Path) -> None:
-        self._kafka = kafka
-        self._topics = topics
-        self._workload = workload
+    def __init__(self, backlog: Backlog, folder: Path) -> None:
+        self._backlog = backlog
+        self._kafka = backlog.kafka
+        self._topics = backlog.topics
         self._folder = folder
         self._runs = 0
 
@@ -121,7 +93,8 @@ class Race:
         try:
             for command in ours:
                 processes.start(command)
-            arrival = self._await_truth(output, ours, lambda text: progress(f"{program} x {count}: {text}"))
+            say = partial(_prefixed, progress, f"{program} x {count}")
+            arrival = self._backlog.await_truth(output, ours, say)
         finally:
             for command in ours:
                 command.stop()
@@ -141,30 +114,6 @@ class Race:
             written,
         )
 
-    def _await_truth(self, output: str, ours: list[Command], progress: Callable[[str], None]) -> "_Arrival":
-        end, first_at, moved_at, looked_at = 0, 0.0, time.monotonic(), 0.0
-        arrival: _Arrival | None = None
-        while True:
-            time.sleep(LOOK_SECONDS)
-            now = time.monotonic()
-            latest = self._topics.committed_end(output)
-            used = processes.usage(*ours)
-            if latest > end:
-                first_at = first_at or now
-                end, moved_at = latest, now
-                arrival = _Arrival(first_at, now, used, processes.usage(self._kafka.command))
-            progress(f"{latest:,} records out, {used.cpu_seconds:.0f} CPU s")
-            if arrival is not None and now - moved_at > SETTLED_SECONDS and looked_at < moved_at:
-                looked_at = now
-                try:
-                    check_equal(self._topics.read(output), self._workload.counts)
-                except MeasurementError:
-                    continue  # a pause, not the end
-                return arrival
-            if now - moved_at > PATIENCE_SECONDS:
-                check_equal(self._topics.read(output), self._workload.counts)
-                raise MeasurementError(f"the output was complete only after {SETTLED_SECONDS:g} s without a record")
-
     def _written(self, output: str, made: set[str]) -> dict[str, int]:
         changelogs = {name for name in made if "changelog" in name}
         return {
@@ -172,14 +121,6 @@ class Race:
             "changelogs": self._topics.ends(changelogs).high,
             "internal": self._topics.ends(made - changelogs - {output}).high,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    first_at: float
-    complete_at: float
-    usage: Usage
-    broker: Usage
 
 
 def medians(runs: list[Run], rows: int) -> list[dict[str, object]]:
@@ -218,6 +159,5 @@ def ratios(runs: list[Run]) -> dict[int, float]:
     return {count: median(seconds("peer", count)) / median(seconds("joiner", count)) for count in counts}
 
 
-def source_topics() -> str:
-    """Return the names that a peer finds the rows under."""
-    return ", ".join(TABLES)
+def _prefixed(progress: Callable[[str], None], prefix: str, text: str) -> None:
+    progress(f"{prefix}: {text}")

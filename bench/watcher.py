@@ -13,16 +13,22 @@ from confluent_kafka import Consumer, TopicPartition
 
 
 class Watcher:
-    """Follows a topic from its beginning.
+    """Follows a topic.
 
     Args:
         bootstrap_servers: where Kafka is.
         topic: which must exist.
         seen: called in the watcher's thread with each record's key, value and time.monotonic() of its arrival.
+        from_now: begin with what is written from now on.
     """
 
     def __init__(
-        self, bootstrap_servers: str, topic: str, seen: Callable[[bytes, bytes | None, float], None] | None = None
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        seen: Callable[[bytes, bytes | None, float], None] | None = None,
+        *,
+        from_now: bool = False,
     ) -> None:
         self.latest: dict[bytes, bytes] = {}
         self._seen = seen
@@ -40,7 +46,11 @@ class Watcher:
             }
         )
         partitions = self._consumer.list_topics(timeout=10).topics[topic].partitions
-        self._consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+        places = [TopicPartition(topic, number, 0) for number in partitions]
+        if from_now:
+            for place in places:
+                place.offset = self._consumer.get_watermark_offsets(place, timeout=10)[1]
+        self._consumer.assign(places)
         self._thread = threading.Thread(target=self._follow, name=f"watcher of {topic}", daemon=True)
 
     def await_true(self, condition: Callable[[], bool], seconds: float) -> bool:

@@ -1,0 +1,92 @@
+"""What the joiner's measurements rest on: the workload's truth, telling changes apart, summing figures up."""
+
+import json
+from itertools import islice
+
+import pytest
+
+from bench.joiner_freshness import changes
+from bench.joiner_throughput import Run, medians, ratios
+from bench.results import percentile, table
+from bench.topics import check_equal
+from bench.workload import COUNT_KEYS, Workload
+from shared.errors import MeasurementError
+from tests.properties.truth import answers
+
+
+def test_the_workload_counts_what_sql_counts_over_its_rows() -> None:
+    """The truth that runs are compared with is that of the rows which were written."""
+    workload = Workload(2_000)
+    tables: dict[str, list[dict[str, str | None]]] = {}
+    for topic, key, value in workload.all_rows():
+        row = {column: None if given is None else str(given) for column, given in json.loads(value).items()}
+        assert key.decode() in row.values()
+        tables.setdefault(topic, []).append(row)
+    assert {"users": 100, "tweets": 600, "follows": 800, "likes": 500} == {t: len(rows) for t, rows in tables.items()}
+    said = {user: json.loads(body) for user, body in answers(tables).items()}
+    assert workload.counts == {int(user): [body[key] for key in COUNT_KEYS] for user, body in said.items()}
+
+
+def test_the_same_seed_gives_the_same_rows_and_another_seed_others() -> None:
+    """A run can be repeated."""
+    assert list(Workload(500).all_rows()) == list(Workload(500).all_rows())
+    assert list(Workload(500).all_rows()) != list(Workload(500, seed=2).all_rows())
+
+
+def test_some_users_are_far_more_popular_than_most() -> None:
+    """Owners are Zipf-like: the first tenth of the users has more than half of all."""
+    workload = Workload(20_000)
+    list(workload.all_rows())
+    popular = sorted((sum(counts) for counts in workload.counts.values()), reverse=True)
+    assert sum(popular[: len(popular) // 10]) > sum(popular) / 2
+
+
+def test_output_that_is_not_the_truth_is_named_by_its_user() -> None:
+    """A run with a wrong, missing or superfluous user gives no figures."""
+    right = dict(zip(COUNT_KEYS, (1, 2, 3, 4), strict=True))
+    counts = {7: [1, 2, 3, 4]}
+    check_equal({b"7": json.dumps(right).encode()}, counts)
+    for found, said in (
+        ({b"7": json.dumps({**right, "likeCount": 5}).encode()}, r"user 7 .* has \[1, 2, 3, 5\]"),
+        ({}, "user 7 .* has None"),
+        ({b"7": json.dumps(right).encode(), b"8": json.dumps(right).encode()}, "2 records of 1 users"),
+    ):
+        with pytest.raises(MeasurementError, match=said):
+            check_equal(found, counts)
+
+
+def test_each_change_is_told_from_the_users_next_one() -> None:
+    """No two changes of one user lead to the same value of the same field, and users take turns."""
+    workload = Workload(200)
+    list(workload.all_rows())
+    made = list(islice(changes(workload), 1_000))
+    assert len(made) == len({(change.user, change.key, change.value) for change in made})
+    assert set(range(1, 11)) == {change.user for change in made[:10]}
+    assert {"users", "tweets", "follows", "likes"} == {change.row[0] for change in made}
+
+
+def test_figures_are_medians_and_the_ratio_is_of_medians() -> None:
+    """One slow run does not move what is quoted."""
+
+    def run(program: str, seconds: float) -> Run:
+        return Run(program, 1, seconds, 1.0, seconds, 1.0, 10**8, {"user-info": 5, "changelogs": 6, "internal": 7})
+
+    runs = [run("joiner", 10), run("joiner", 50), run("joiner", 20), run("peer", 40), run("peer", 60), run("peer", 50)]
+    assert ratios(runs) == {1: 2.5}
+    assert [(row["program x processes"], row["rows/s"]) for row in medians(runs, 1_000)] == [
+        ("joiner x 1", 50),
+        ("peer x 1", 20),
+    ]
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(0, 1), (50, 2), (75, 3), (76, 4), (99, 4), (100, 4)])
+def test_a_percentile_is_a_value_that_was_measured(percent: float, expected: float) -> None:
+    """The nearest rank: so many percent of the values do not exceed it."""
+    assert percentile([4, 1, 3, 2], percent) == expected
+
+
+def test_tables_are_markdown() -> None:
+    """Results can be pasted into the documents as they are."""
+    assert table([{"program": "joiner", "rows/s": 42_456, "p95 s": 0.25}]) == (
+        "| program | rows/s | p95 s |\n| --- | ---: | ---: |\n| joiner | 42,456 | 0.25 |"
+    )

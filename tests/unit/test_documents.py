@@ -154,3 +154,31 @@ def test_the_answer_in_the_readme_is_one() -> None:
 def test_the_columns_in_the_readme_are_those_that_are_read() -> None:
     """The table of source topics leaves out nothing that the joiner looks at in `users`."""
     assert f"`user_id, {', '.join(PROFILE_COLUMNS)}`" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "constant", "said"),
+    [
+        ("joiner/topology.py", "BATCH", "taken from the consumer by up to {:,}"),
+        ("joiner/topology.py", "CHECKPOINT_ROWS", "where {:,} rows and users are held"),
+        ("joiner/topology.py", "TRIM_SECONDS", "is deleted every {:g} s"),
+        ("reader/replicator.py", "PATIENCE_SECONDS", "cannot reach Kafka within {:g} s of starting"),
+        ("shared/records.py", "MAX_ID_BYTES", "longer than {} bytes"),
+    ],
+)
+def test_numbers_in_the_design_are_those_of_the_code(file: str, constant: str, said: str) -> None:
+    """Whoever changes such a number in the code changes it in the document."""
+    found = re.search(rf"^{constant} = ([\d_.]+)$", (ROOT / file).read_text(), re.MULTILINE)
+    assert found is not None
+    value = float(found[1]) if "." in found[1] else int(found[1])
+    assert said.format(value) in " ".join((ROOT / "docs/design.md").read_text().split())
+
+
+def test_checkpoints_last_as_long_as_the_design_says() -> None:
+    """The two intervals that it names are the settings' defaults."""
+    fields = JoinerSettings.model_fields
+    shortest = fields["joiner_commit_interval_seconds"].default
+    longest = fields["joiner_commit_interval_max_seconds"].default
+    text = " ".join((ROOT / "docs/design.md").read_text().split())
+    assert f"lasts {shortest:g} s while the joiner is caught up (`JOINER_COMMIT_INTERVAL_SECONDS`)" in text
+    assert f"{longest:g} s while it is behind (`JOINER_COMMIT_INTERVAL_MAX_SECONDS`)" in text

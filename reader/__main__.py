@@ -9,7 +9,7 @@ import click
 from confluent_kafka.admin import AdminClient
 
 from reader.answers import Answers
-from reader.generations import Generations
+from reader.generations import Generations, refuse_foreign
 from reader.replicator import Replicator
 from reader.serving import limits_of, listen, loop_factory, runner, serve
 from reader.settings import ReaderSettings
@@ -52,6 +52,7 @@ def run(settings: ReaderSettings) -> None:
     """
     logs.configure(settings.log_level)
     properties = understood(settings.kafka_properties, AdminClient)
+    refuse_foreign(settings.reader_state_dir)
     held = lock.hold(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
     listener = listen(settings)
     generations = Generations(settings.reader_state_dir)

@@ -6,17 +6,55 @@ not trusted (see reader.store). Knows nothing of what the copies hold.
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from reader.store import FIRST_MAP_BYTES, Store, StoreFullError
+from reader.store import FIRST_MAP_BYTES, DamagedError, Store, StoreFullError
 from reader.view import View
 from shared.errors import StateError
 
 logger = logging.getLogger(__name__)
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+POINTER, OPENED = "current", "opened-in"
+OURS = re.compile(r"copy-\d+|current(\.new)?|opened-in|lock|lost\+found")
+"""What a reader's folder may hold before it names a live copy."""
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Make sure that a folder is a reader's, or is nobody's yet, before anything is written to it.
+
+    Raises:
+        StateError: it holds something else.
+    """
+    try:
+        if (folder / POINTER).exists():
+            live_name(folder)
+            return
+        foreign = sorted(file.name for file in folder.iterdir() if not OURS.fullmatch(file.name))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StateError(f"READER_STATE_DIR={folder} cannot be used: {error.strerror}: {error.filename}") from error
+    if foreign:
+        raise StateError(f"READER_STATE_DIR={folder} is no reader's folder, it holds {foreign[0]!r}; name an empty one")
+
+
+def live_name(folder: Path) -> str:
+    """Return the name of a reader's live copy.
+
+    Raises:
+        StateError: the folder names something else.
+    """
+    pointer = folder / POINTER
+    name = pointer.read_text(errors="replace").strip() if pointer.exists() else "copy-1"
+    if not re.fullmatch(r"copy-\d+", name):
+        raise StateError(f"READER_STATE_DIR={folder} is no reader's folder: {pointer} names no copy; name an empty one")
+    return name
 
 
 class Generations:
@@ -28,18 +66,26 @@ class Generations:
     """
 
     def __init__(self, folder: Path, map_bytes: int = FIRST_MAP_BYTES) -> None:
+        refuse_foreign(folder)
         self._folder = folder
         self._map_bytes = map_bytes
-        self._pointer = folder / "current"
-        self._opened = folder / "opened-in"
+        self._pointer = folder / POINTER
+        self._opened = folder / OPENED
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._forget_torn_copies()
-            live = self._pointer.read_text().strip() if self._pointer.exists() else "copy-1"
-            self._point_to(live)
+            self.live = self._open(folder / live_name(folder))
+            self._point_to(self.live.folder.name)
         except OSError as error:
             raise StateError(f"READER_STATE_DIR={folder} cannot be used: {error.strerror}: {error.filename}") from error
-        self.live = Store(folder / live, map_bytes)
+
+    def _open(self, folder: Path) -> Store:
+        try:
+            return Store(folder, self._map_bytes)
+        except DamagedError as error:
+            logger.warning("%s; it is deleted, and the topic is replayed", error)
+            shutil.rmtree(folder)
+            return Store(folder, self._map_bytes)
 
     def body(self, key: bytes) -> bytes | None:
         """Return what the live copy serves for a key."""
@@ -59,7 +105,7 @@ class Generations:
         for other in self._folder.glob("copy-*"):
             if other not in {self.live.folder, folder}:
                 shutil.rmtree(other)
-        built = Store(folder, self._map_bytes)
+        built = self._open(folder)
         if built.offsets() and not goes_on(built):
             Generations.drop(built)
             built = Store(folder, self._map_bytes)

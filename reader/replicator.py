@@ -15,7 +15,7 @@ from reader.generations import Generations
 from reader.identity import Identity, cut, verdict
 from reader.progress import Progress, complete_at, seconds_left
 from reader.settings import ReaderSettings
-from reader.store import Store
+from reader.store import DamagedError, Store
 from reader.topic import REQUEST_SECONDS, Topic
 from shared.errors import KafkaError
 
@@ -59,6 +59,7 @@ class Replicator:
         self._began = self._contact = time.monotonic()
         self._remind_at = 0.0
         self._serves = False
+        self._damage: str | None = None
         noted = generations.live.note("complete")
         self._complete_at = self._began - (wall_clock_ms(self._began) - noted) / 1000 if noted else None
 
@@ -82,6 +83,8 @@ class Replicator:
                 self._session()
             except KafkaError as error:
                 self._without_kafka(error)
+            except DamagedError as damage:
+                self._damage = str(damage)
             except _Refused as refusal:
                 self._report(Progress("failed", serves=self._has_data, reason=str(refusal)))
                 self.stopping.wait(LOOK_SECONDS)
@@ -155,6 +158,7 @@ class Replicator:
             # Afterwards nobody reads the old one; it is let go of here, since that may take the disk a while.
             self._where_reads_happen(lambda: None)
             Generations.drop(old)
+            self._damage = None
         self._serves = True
 
     def _how_it_stands(self, following: Following, why: str | None, seconds: float) -> Progress:
@@ -174,6 +178,8 @@ class Replicator:
         """Return the copy to follow the topic with, the live one or one beside it, and why it is not the live one."""
         live = self._generations.live
         action, reason = verdict(live.note("identity"), identity, _away_ms(live), retention_ms)
+        if action == "go on" and self._damage is not None:
+            action, reason = "rebuild", self._damage
         if action == "refuse":
             raise _Refused(reason)
         store = live

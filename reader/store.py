@@ -10,6 +10,7 @@ folder remembers the boot it was opened in (see reader.generations), and the top
 """
 
 import json
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,17 +20,34 @@ from typing import Any, NamedTuple
 
 import lmdb
 
+from reader.pages import damage
 from reader.view import Found
 from shared.errors import StateError
 
 FORMAT = 1
 """Version of what is written here; another one is not read but built anew."""
 
+DATA, LOCK = "data.mdb", "lock.mdb"
+"""LMDB's own names of its two files."""
+
 FIRST_MAP_BYTES = 1 << 30
+MAX_READERS = 512
 HEADER = struct.Struct(">IQq")
 """Before each body: the record's partition, offset and timestamp in epoch ms."""
 
 OFFSET = b"offset/%d"
+
+
+DAMAGE = (
+    lmdb.BadDbiError,
+    lmdb.CorruptedError,
+    lmdb.IncompatibleError,
+    lmdb.InvalidError,
+    lmdb.NotFoundError,
+    lmdb.PageNotFoundError,
+    lmdb.VersionMismatchError,
+)
+"""What LMDB raises where pages are not what they should be."""
 
 
 class Record(NamedTuple):
@@ -43,7 +61,11 @@ class Record(NamedTuple):
 
 
 class StoreFullError(StateError):
-    """The disk has no room for the next batch."""
+    """The disk does not take the next batch; it may later."""
+
+
+class DamagedError(StateError):
+    """What lies in the folder cannot be used any more; it is built anew."""
 
 
 class Store:
@@ -52,19 +74,39 @@ class Store:
     Args:
         folder: where LMDB keeps its files; made where missing.
         map_bytes: how much room to begin with; it grows by itself.
+        read_only: look at it beside the process that writes it.
+
+    Raises:
+        DamagedError: what lies there is no copy, or not a whole one.
+        StateError: the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, map_bytes: int = FIRST_MAP_BYTES) -> None:
+    def __init__(self, folder: Path, map_bytes: int = FIRST_MAP_BYTES, *, read_only: bool = False) -> None:
         self.folder = folder
         self._tag: bytes | None = None
+        reason = damage(folder / DATA)
+        if reason is not None:
+            raise DamagedError(reason)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._map_bytes = max(map_bytes, _size_of(folder / "data.mdb") * 2)
+            if not read_only:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._map_bytes = max(map_bytes, _size_of(folder / DATA) * 2)
             self._environment = lmdb.open(
-                str(folder), map_size=self._map_bytes, max_dbs=2, sync=False, metasync=False, max_readers=512
+                str(folder),
+                map_size=self._map_bytes,
+                max_dbs=2,
+                sync=False,
+                metasync=False,
+                max_readers=MAX_READERS,
+                readonly=read_only,
+                create=not read_only,
             )
-            self._records = self._environment.open_db(b"records")
-            self._meta = self._environment.open_db(b"meta")
+            if not read_only:
+                _allocate(folder / LOCK)
+            self._records = self._environment.open_db(b"records", create=not read_only)
+            self._meta = self._environment.open_db(b"meta", create=not read_only)
+        except DAMAGE as error:
+            raise DamagedError(f"the copy in {folder} cannot be read: {error}") from error
         except (OSError, lmdb.Error) as error:
             raise StateError(f"the reader's folder {folder} cannot be opened: {error}") from error
 
@@ -101,6 +143,7 @@ class Store:
         Raises:
             lmdb.MapFullError: the map must grow first; see `grow`.
             StoreFullError: the disk is full.
+            DamagedError: pages are not what they should be.
         """
         with self._writing() as transaction:
             known = {partition: self._offset(transaction, partition) for partition in offsets}
@@ -123,6 +166,8 @@ class Store:
                 yield transaction
         except lmdb.MapFullError:
             raise
+        except DAMAGE as error:
+            raise DamagedError(f"the copy in {self.folder} is damaged: {error}") from error
         except lmdb.Error as error:
             raise StoreFullError(f"the reader's folder {self.folder} takes nothing more: {error}") from error
 
@@ -222,6 +267,12 @@ class StoreView:
     def close(self) -> None:
         """End the transaction."""
         self._transaction.abort()
+
+
+def _allocate(lock: Path) -> None:
+    """Have the disk hold LMDB's table of readers whole: a hole in it would end the process once the disk is full."""
+    with lock.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
 
 
 def _size_of(file: Path) -> int:

@@ -31,6 +31,9 @@ class Reader:
 
     def __init__(self, topics: Topics, folder: Path) -> None:
         self.port = free_port()
+        # A connection for each request, since readers come and go.
+        connections = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", limits=connections)
         folder.mkdir(exist_ok=True)
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": topics.bootstrap_servers,
@@ -42,7 +45,7 @@ class Reader:
 
     def get(self, path: str) -> httpx.Response:
         """Ask it something."""
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}")
+        return self._client.get(path)
 
     def state(self) -> dict[str, object]:
         """Return what /readyz says; nothing while it does not answer."""

@@ -1,0 +1,100 @@
+"""The reader and its disk, full, damaged, or written by another version: it serves what is right and says the rest."""
+
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from reader.store import FORMAT, Store
+from tests.broker.test_reader import Reader, body, reader, readers, topics
+from tests.broker.topics import Topics
+from tests.waiting import wait_for
+
+__all__ = ["reader", "readers", "topics"]
+pytestmark = pytest.mark.broker
+
+SMALL, LARGE = 12 * 1024 * 1024, 400 * 1024 * 1024
+
+
+@contextmanager
+def small_disk(folder: Path, reader: Reader) -> Iterator[Callable[[], object]]:
+    """Give a running reader little room, and what gives it more.
+
+    Root gets a file system of its own; anyone else a limit on the size of a file, which a write meets just so.
+    """
+    if ran("mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)):
+        try:
+            reader.start()
+            yield lambda: ran("mount", "-o", f"remount,size={LARGE}", str(folder))
+        finally:
+            reader.program.kill()
+            assert ran("umount", str(folder))
+        return
+    reader.start()
+    unlimited = resource.prlimit(reader.program.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(reader.program.pid, resource.RLIMIT_FSIZE, (SMALL, unlimited[1]))
+    yield lambda: resource.prlimit(reader.program.pid, resource.RLIMIT_FSIZE, unlimited)
+
+
+def ran(*command: str) -> bool:
+    """Run one of the system's commands, and tell whether it could do what it was asked."""
+    program = shutil.which(command[0])
+    return program is not None and subprocess.run([program, *command[1:]], check=False).returncode == 0
+
+
+def test_a_full_disk_leaves_what_is_there_served_and_is_got_over(topics: Topics, reader: Reader) -> None:
+    """Nothing is lost or skipped: /readyz says why it is stale, and with more room it catches up."""
+    folder = Path(reader.program.environment["READER_STATE_DIR"])
+    folder.mkdir()
+    topics.send("user-info", b"alice", body("alice"))
+    topics.flush()
+    with small_disk(folder, reader) as make_room:
+        for number in range(8_000):
+            topics.send("user-info", str(number).encode(), b"%d" % number * 1000)
+        topics.send("user-info", b"alice", body("alice", 1))
+        topics.flush()
+        said = reader.await_state("stale")
+        assert f"the reader's folder {folder}/copy-1 takes nothing more" in str(said["reason"])
+        assert reader.get("/readyz").status_code == 200
+        assert reader.get("/users/alice").status_code == 200
+        make_room()
+        reader.await_state("ready")
+        wait_for(lambda: reader.get("/users/alice").content == body("alice", 1))
+        for number in (0, 4_321, 7_999):
+            assert b"%d" % number * 1000 == reader.get(f"/users/{number}").content
+
+
+def test_a_file_cut_short_while_it_was_away_is_replayed(topics: Topics, reader: Reader) -> None:
+    """Opening it would end the process at the first touch of what is missing; so it is not opened."""
+    for number in range(60):
+        topics.send("user-info", str(number).encode(), body(str(number)))
+    topics.flush()
+    reader.start()
+    assert reader.program.stop() == 0
+    data = Path(reader.program.environment["READER_STATE_DIR"]) / "copy-1" / "data.mdb"
+    os.truncate(data, data.stat().st_size // 2)
+    reader.start()
+    assert "was cut short" in reader.program.log()
+    assert reader.holds({str(number): body(str(number)) for number in range(60)})
+
+
+def test_data_of_another_format_is_rebuilt_beside_and_swapped(topics: Topics, reader: Reader) -> None:
+    """What another version left is neither served nor written to; once the new copy is complete, it is deleted."""
+    topics.send("user-info", b"alice", body("alice"))
+    topics.flush()
+    reader.start()
+    assert reader.program.stop() == 0
+    folder = Path(reader.program.environment["READER_STATE_DIR"])
+    store = Store(folder / "copy-1")
+    store.write_notes(identity={**store.note("identity"), "format": FORMAT + 1})
+    store.close()
+    reader.start()
+    assert "of a format that this version does not write" in reader.program.log()
+    assert reader.get("/users/alice").content == body("alice")
+    wait_for(lambda: ["copy-2"] == [copy.name for copy in folder.glob("copy-*")])
+    assert (folder / "current").read_text() == "copy-2"

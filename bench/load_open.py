@@ -85,6 +85,8 @@ class Loop:
         while self._busy and time.monotonic() < patient_until:
             self._receive(0.1)
         self.failed += len(self._busy)
+        for connection in (*self._busy, *(idle for _, idle in self._idle)):
+            connection.close()
 
     def _send_next(self) -> bool:
         """Send the request that is due; return False where every connection is taken."""

@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from shared.errors import MeasurementError
 
 
@@ -55,6 +57,12 @@ def pin(pid: int, cores: frozenset[int]) -> None:
             os.sched_setaffinity(int(task.name), cores)
             for child in (task / "children").read_text().split():
                 pin(int(child), cores)
+
+
+def busy_seconds(core: int) -> float:
+    """Return for how long a core has been running anything, or was taken from this machine, since the start."""
+    times = psutil.cpu_times(percpu=True)[core]
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
 def go_first(priority: int) -> bool:

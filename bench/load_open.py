@@ -26,6 +26,8 @@ from shared.errors import MeasurementError
 
 DRAWN = 200_000
 MOST_CONNECTIONS = 256
+"""Past them a request waits, and its latency goes on counting."""
+
 KEEP_SECONDS = 2.0
 """How long a connection may idle before it is replaced: servers close theirs after a few seconds."""
 
@@ -78,9 +80,12 @@ class Loop:
         total = int(load.rate * load.seconds)
         while self.sent < total and not self.stopping:
             wait = self._begin + self.sent * self._interval - time.monotonic()
-            if wait <= 0 and self._send_next():
-                continue
-            self._receive(max(wait, 0.0))
+            if wait > 0:
+                self._receive(wait)
+            elif len(self._busy) < MOST_CONNECTIONS:
+                self._send_next()
+            else:
+                self._receive(PATIENCE_SECONDS)
         patient_until = time.monotonic() + PATIENCE_SECONDS
         while self._busy and time.monotonic() < patient_until:
             self._receive(0.1)
@@ -88,17 +93,14 @@ class Loop:
         for connection in (*self._busy, *(idle for _, idle in self._idle)):
             connection.close()
 
-    def _send_next(self) -> bool:
-        """Send the request that is due; return False where every connection is taken."""
-        if len(self._busy) >= MOST_CONNECTIONS:
-            return False
+    def _send_next(self) -> None:
+        """Send the request that is due."""
         connection = self._connection()
         connection.send(self._requests[self.sent % len(self._requests)], self.sent)
         self._busy.append(connection)
         due = self._begin + self.sent * self._interval
         self._late_ms.append(1000 * (time.monotonic() - due))
         self.sent += 1
-        return True
 
     def _connection(self) -> Connection:
         while self._idle:

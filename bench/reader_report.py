@@ -7,6 +7,12 @@ from bench import results
 
 Result = dict[str, Any]
 
+READING = (
+    "Each service has one core to itself, the load another, together with databases and Kafka. CPU is in shares of a"
+    " core; what others took of a service's core is what the figures missed, one or two percent of it for the idle"
+    " loop that looks on."
+)
+
 
 def markdown(found: Result) -> str:
     """Return all tables that there are results for.
@@ -15,6 +21,8 @@ def markdown(found: Result) -> str:
         found: as `python -m bench reader` writes them in JSON.
     """
     parts = [f"Made by `{' '.join(found['command'])}` on {found['machine']}."]
+    if {"capacity", "latency"} & set(found):
+        parts.append(READING)
     if "capacity" in found:
         parts.append(_capacity(found["capacity"]))
     if "latency" in found:
@@ -34,11 +42,12 @@ def _capacity(rows: Sequence[Result]) -> str:
             f"{row['latency']['p50']:.2f}",
             f"{row['latency']['p99']:.2f}",
             f"{row['busy']:.0%}",
+            f"{row['taken']:.0%}",
             f"{row['load_busy']:.0%}",
         )
         for row in rows
     ]
-    head = ("what", "requests/s", "of uvicorn's constant", "p50 ms", "p99 ms", "its core busy", "load's core busy")
+    head = ("what", "requests/s", "of uvicorn's constant", "p50 ms", "p99 ms", "its CPU", "others' CPU", "load's CPU")
     return f"Capacity, closed loop by {rows[0]['generator']}:\n\n{_table(head, table)}"
 
 
@@ -54,6 +63,7 @@ def _latency(rows: Sequence[Result]) -> str:
                 f"{row['wrong']} / {row['failed']}",
                 f"{late['p99']:.2f} / {late['max']:.2f}",
                 f"{row['busy']:.0%}",
+                f"{row['taken']:.0%}",
             )
         )
     head = (
@@ -66,7 +76,8 @@ def _latency(rows: Sequence[Result]) -> str:
         "over 10 ms",
         "wrong / failed",
         "load late p99 / max",
-        "CPU",
+        "its CPU",
+        "others' CPU",
     )
     return f"Latency from the intended moment, open loop at {rows[0]['rate']:,.0f} requests/s:\n\n{_table(head, table)}"
 

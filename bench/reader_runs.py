@@ -11,6 +11,7 @@ from typing import Any
 
 from bench import reader_services
 from bench.load_closed import Capacity, ClosedLoad, measure
+from bench.load_cores import busy_seconds
 from bench.load_open import OpenLoad
 from bench.load_process import Part
 from bench.reader_services import Service, ask, readiness
@@ -26,29 +27,40 @@ REPLAY_SECONDS = 600.0
 
 Result = dict[str, Any]
 
+Turn = tuple[Capacity, float, float]
+"""What a closed loop got, and the shares of the measured core that the service took, and others."""
+
 
 def capacities(services: Sequence[Service], given: World, rounds: int, seconds: float) -> list[Result]:
     """Measure what each service can do, in turns, so that a slow moment of the machine meets all of them."""
-    found: dict[str, list[tuple[Capacity, float]]] = {service.name: [] for service in services}
+    found: dict[str, list[Turn]] = {service.name: [] for service in services}
     for service in services:
         measure(ClosedLoad(service.port, CONNECTIONS, WARM_SECONDS, given.users), given.cores.load)
     for turn in range(1, rounds + 1):
         for service in services:
-            before = service.cpu_seconds()
-            load = ClosedLoad(service.port, CONNECTIONS, seconds, given.users)
-            capacity = measure(load, given.cores.load)
-            busy = (service.cpu_seconds() - before) / seconds
-            found[service.name].append((capacity, busy))
+            found[service.name].append(_one_turn(service, given, seconds))
+            capacity = found[service.name][-1][0]
             given.say(f"{service.name}: {capacity.rate:,.0f} requests/s (round {turn} of {rounds})")
     return [_typical(name, runs) for name, runs in found.items()]
 
 
-def _typical(name: str, runs: list[tuple[Capacity, float]]) -> Result:
-    """Return the run of the median rate."""
-    median = statistics.median_low(capacity.rate for capacity, _ in runs)
-    capacity, busy = next(run for run in runs if run[0].rate == median)
-    rates = [round(one.rate) for one, _ in runs]
-    return {"name": name, **asdict(capacity), "latency": capacity.latency.report(), "busy": busy, "rates": rates}
+def _one_turn(service: Service, given: World, seconds: float) -> Turn:
+    load = ClosedLoad(service.port, CONNECTIONS, seconds, given.users)
+    before, core_before, began = service.cpu_seconds(), busy_seconds(given.cores.measured), time.monotonic()
+    capacity = measure(load, given.cores.load)
+    passed = time.monotonic() - began
+    spent = service.cpu_seconds() - before
+    taken = busy_seconds(given.cores.measured) - core_before - spent
+    return capacity, spent / seconds, max(0.0, taken / passed)
+
+
+def _typical(name: str, turns: list[Turn]) -> Result:
+    """Return the turn of the median rate."""
+    median = statistics.median_low(turn[0].rate for turn in turns)
+    capacity, busy, taken = next(turn for turn in turns if turn[0].rate == median)
+    rates = [round(turn[0].rate) for turn in turns]
+    shares = {"busy": busy, "taken": taken}
+    return {"name": name, **asdict(capacity), "latency": capacity.latency.report(), **shares, "rates": rates}
 
 
 def latency(service: Service, given: World, rate: float, seconds: float) -> Result:

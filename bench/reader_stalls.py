@@ -36,11 +36,16 @@ class Stall:
 
     @property
     def cause(self) -> str:
-        """Where most of the worst latency went."""
+        """Where most of the worst latency went.
+
+        What the event loop waited for its core, less what the reader's other threads ran, some other program ran.
+        """
         if self.machine >= self.worst / 2:
             return "machine"
         if self.load >= self.worst / 2:
             return "load"
+        if (self.waited or 0) - (self.others or 0) >= self.worst / 2:
+            return "another program"
         return "reader"
 
     def report(self) -> dict[str, Any]:

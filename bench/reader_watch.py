@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
 
-from bench.load_cores import Cores
+from bench.load_cores import Cores, busy_seconds
 from bench.load_open import OpenLoad
 from bench.load_process import Part
 from bench.load_threads import Sample
@@ -36,11 +36,13 @@ def watched(service: Service, load: OpenLoad, cores: Cores, until: Callable[[], 
         threads = parts.enter_context(Part(cores.load, "bench.load_threads", str(service.pid)))
         if until is None:
             _warm(load, cores)
-        before, began = service.cpu_seconds(), time.monotonic()
+        before, core_before, began = service.cpu_seconds(), busy_seconds(cores.measured), time.monotonic()
         running.go()
         result = running.result(load.seconds + 60) if until is None else _cut_short(running, until)
         seconds = time.monotonic() - began
-        result |= {"seconds": seconds, "busy": (service.cpu_seconds() - before) / seconds}
+        busy = (service.cpu_seconds() - before) / seconds
+        taken = (busy_seconds(cores.measured) - core_before) / seconds - busy
+        result |= {"seconds": seconds, "busy": busy, "taken": max(0.0, taken)}
         gaps, load_gaps = on_reader.stop(), on_load.stop()
         samples = [Sample(*one) for one in threads.stop()]
     why = stalls(result.pop("outliers"), gaps["gaps"], load_gaps["gaps"], samples)

@@ -143,13 +143,19 @@ def test_slow_answers_of_one_stall_are_explained_together() -> None:
         {"due": 10.005, "latencyMs": 15.0, "lateMs": 0.1},
         {"due": 11.000, "latencyMs": 12.0, "lateMs": 11.0},
         {"due": 12.000, "latencyMs": 30.0, "lateMs": 0.1},
+        {"due": 14.000, "latencyMs": 20.0, "lateMs": 0.1},
     ]
-    samples = [Sample(9.0, 1.0, 0.5, 0.0), Sample(11.5, 1.5, 0.5, 0.2), Sample(13.0, 1.525, 0.504, 0.201)]
+    samples = [
+        Sample(9.0, 1.0, 0.5, 0.0),
+        Sample(11.5, 1.5, 0.5, 0.2),
+        Sample(13.0, 1.525, 0.504, 0.201),
+        Sample(15, 1.53, 0.524, 0.206),
+    ]
     found = stalls(outliers, reader_gaps=[[10.001, 0.018]], load_gaps=[[11.0, 0.011]], samples=samples)
-    assert [(2, 20.0, "machine"), (1, 12.0, "load"), (1, 30.0, "reader")] == [
+    assert [(2, 20.0, "machine"), (1, 12.0, "load"), (1, 30.0, "reader"), (1, 20.0, "another program")] == [
         (stall.requests, stall.worst, stall.cause) for stall in found
     ]
-    assert [18.0, 0.0, 0.0] == [round(stall.machine, 3) for stall in found]
+    assert [18.0, 0.0, 0.0, 0.0] == [round(stall.machine, 3) for stall in found]
     assert (25.0, 4.0, 1.0) == tuple(round(value or 0, 3) for value in (found[2].ran, found[2].waited, found[2].others))
 
 

@@ -9,7 +9,9 @@ import click
 from confluent_kafka.admin import AdminClient
 
 from reader.answers import Answers
+from reader.counts import Traffic
 from reader.generations import Generations, refuse_foreign
+from reader.metrics import exposition
 from reader.replicator import Replicator
 from reader.serving import limits_of, listen, loop_factory, runner, serve
 from reader.settings import ReaderSettings
@@ -72,7 +74,15 @@ async def _serve(
     loop = asyncio.get_running_loop()
     answers = Answers(generations.view, lambda: replicator.progress, loop.call_soon)
     replicator = Replicator(settings, properties, generations, runner(loop, answers.release))
-    application = Application(answers, lambda: replicator.progress, lambda: replicator.alive, origins=settings.origins)
+    traffic = Traffic()
+    application = Application(
+        answers,
+        progress=lambda: replicator.progress,
+        alive=lambda: replicator.alive,
+        metrics=lambda: exposition([traffic], replicator.standing()),
+        traffic=traffic,
+        origins=settings.origins,
+    )
     replicator.start()
     await serve(application, listener, limits_of(settings), replicator.stopping.set)
     await asyncio.to_thread(replicator.stop)

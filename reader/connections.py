@@ -11,7 +11,11 @@ from typing import Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
+from reader.counts import Traffic
+
 SWEEP_SECONDS = 0.25
+LOOK_SECONDS = 0.02
+"""How often it is looked at how late the event loop is; a whole number of ms, which is how finely its timers go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,16 @@ class Connections(ServerState):
 
     Args:
         limits: that hold for each of them.
+        traffic: where answers are counted.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, traffic: Traffic) -> None:
         super().__init__()
         self.limits = limits
+        self.traffic = traffic
         self.now = time.monotonic()
+        self.turn: list[int] = []
+        self._turn_began = 0.0
         self._starts: dict[int, bytes] = {}
         self._starts_are_of: list[tuple[bytes, bytes]] | None = None
 
@@ -70,10 +78,33 @@ class Connections(ServerState):
             start = self._starts[status] = STATUS_LINE[status] + lines
         return start
 
+    def begin_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to gather the statuses of what is answered in this turn of the event loop, in `turn`.
+
+        One look at the clock and one call for all of them: all are said to have taken as long as the whole turn, which
+        none of them exceeded.
+        """
+        self._turn_began = time.perf_counter()
+        loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        seconds = time.perf_counter() - self._turn_began
+        for status in self.turn:
+            self.traffic.answered(status, seconds)
+        self.turn.clear()
+
+    async def watch_until_cancelled(self) -> None:
+        """Look again and again at how late the event loop is."""
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(LOOK_SECONDS)
+            self.traffic.was_late(time.perf_counter() - began - LOOK_SECONDS)
+
     async def sweep_until_cancelled(self) -> None:
         """Go through all connections again and again."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self.now = time.monotonic()
+            self.traffic.connections = len(self.connections)
             for connection in list(self.connections):
                 connection.sweep(self.now)  # type: ignore[union-attr]

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from reader.counts import Intake
 from reader.identity import Identity
 from reader.store import MapFullError, Store, StoreFullError
 from reader.topic import Asked, Batch, Bounds, Reading, Topic
@@ -46,6 +47,7 @@ class Following:
         trusted: the copy was complete before, so that it is served, or may be after a restart.
         retention_seconds: how long the topic remembers deletions.
         contact: when Kafka last answered, on the monotonic clock.
+        intake: where batches are counted.
     """
 
     topic: Topic
@@ -58,10 +60,10 @@ class Following:
     trusted: bool
     retention_seconds: float
     contact: float
+    intake: Intake = field(default_factory=Intake)
     caught_up: bool = False
     silence: str | None = None
     full: str | None = None
-    skipped: int = 0
     ends: dict[int, int] = field(default_factory=dict)
     proven: dict[int, float] = field(default_factory=dict)
     at_end: set[int] = field(default_factory=set)
@@ -103,7 +105,7 @@ class Following:
         if moved and not self._take(batch):
             return True
         self._waiting = None
-        self.skipped += batch.skipped
+        self.intake.skipped += batch.skipped
         self._note_ends(batch)
         if batch.broken is not None:
             raise KafkaError(f"reading {batch.broken}")
@@ -123,6 +125,7 @@ class Following:
     def _take(self, batch: Batch) -> bool:
         """Have the store take a batch in; return False where it must be tried again later: nothing is skipped."""
         while True:
+            began = time.perf_counter()
             try:
                 self.store.apply(batch.records, batch.offsets)
             except MapFullError:
@@ -131,6 +134,7 @@ class Following:
                 self.full = str(full)
                 return False
             else:
+                self.intake.took(batch.records, time.perf_counter() - began)
                 self.full = None
                 for partition, offset in batch.offsets.items():
                     self.positions[partition] = max(offset, self.positions[partition])

@@ -198,6 +198,9 @@ class ReaderProtocol(HttpToolsProtocol):
         if self._segment is None:
             super().on_message_complete()
             return
+        state = self._state
+        if not state.turn:
+            state.begin_turn(self.loop)
         conditions = conditions_of(self.headers) if self._noted else NO_CONDITIONS
         try:
             answer = self._answers.user(self._segment, conditions)
@@ -206,6 +209,7 @@ class ReaderProtocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._in_a_row += 1
+        state.turn.append(answer.status)
         self._send(answer)
 
     # What is sent
@@ -270,6 +274,7 @@ class ReaderProtocol(HttpToolsProtocol):
 
     def _refuse(self, answer: Answer) -> None:
         """Say why the client is not heard any further."""
+        self._state.traffic.answered(answer.status, 0.0)
         self._stop_hearing(self._state.start_of(answer.status) + answer.head + END + answer.body)
 
     def _end_after_an_answer(self) -> None:

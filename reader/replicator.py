@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from reader.counts import Intake
 from reader.following import LOOK_SECONDS, Following, wall_clock_ms
 from reader.generations import Generations
 from reader.identity import Identity, cut, verdict
 from reader.progress import Progress, complete_at, seconds_left
 from reader.settings import ReaderSettings
+from reader.standing import Held, Standing, lags
 from reader.store import DamagedError, Store
 from reader.topic import REQUEST_SECONDS, Topic
 from shared.errors import KafkaError
@@ -57,6 +59,7 @@ class Replicator:
         self._where_reads_happen = where_reads_happen
         self._thread = threading.Thread(target=self._run, name="replicator", daemon=True)
         self._began = self._contact = time.monotonic()
+        self._intake = Intake()
         self._remind_at = 0.0
         self._serves = False
         self._damage: str | None = None
@@ -67,6 +70,12 @@ class Replicator:
     def alive(self) -> bool:
         """Whether the thread still runs."""
         return self._thread.is_alive()
+
+    def standing(self) -> Standing:
+        """Return all that there is to say; to be called where reads happen."""
+        live = self._generations.live
+        held = Held(live.folder.name, live.count(), live.size_bytes())
+        return Standing(self.progress, self.alive, held, *lags(self.following), self._intake)
 
     def start(self) -> None:
         """Begin to follow the topic."""
@@ -132,6 +141,7 @@ class Replicator:
                     trusted=store.complete,
                     retention_seconds=retention_ms / 1000,
                     contact=time.monotonic(),
+                    intake=self._intake,
                 )
                 self._follow(self.following, why)
         finally:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from reader.connections import Connections, Limits
+from reader.counts import Traffic
 from reader.protocol import ReaderProtocol
 from reader.settings import ReaderSettings
 from reader.web import Application
@@ -75,7 +76,7 @@ async def serve(application: Application, listener: socket.socket, limits: Limit
         on_stop: called once when the signal arrives; must not block.
     """
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what it warns of is what strangers send
-    server = Server(configuration(application), limits)
+    server = Server(configuration(application), limits, application.traffic)
 
     def stop(number: int) -> None:
         on_stop()
@@ -115,19 +116,25 @@ class Server(uvicorn.Server):
     Args:
         config: with ReaderProtocol as its protocol.
         limits: of each connection.
+        traffic: where answers are counted.
     """
 
-    def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
+    def __init__(self, config: uvicorn.Config, limits: Limits, traffic: Traffic) -> None:
         super().__init__(config)
-        self._connections = self.server_state = Connections(limits)
+        self._connections = self.server_state = Connections(limits, traffic)
 
     async def main_loop(self) -> None:
-        """Sweep for as long as it answers."""
-        sweeping = asyncio.create_task(self._connections.sweep_until_cancelled())
+        """Sweep, and watch the event loop, for as long as it answers."""
+        connections = self._connections
+        tasks = [
+            asyncio.create_task(connections.sweep_until_cancelled()),
+            asyncio.create_task(connections.watch_until_cancelled()),
+        ]
         try:
             await super().main_loop()
         finally:
-            sweeping.cancel()
+            for task in tasks:
+                task.cancel()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -215,6 +215,10 @@ class Store:
             entries: int = transaction.stat(self._records)["entries"]
             return entries
 
+    def size_bytes(self) -> int:
+        """Return how much room this takes up on disk."""
+        return (self.folder / "data.mdb").stat().st_blocks * 512
+
     def items(self) -> dict[bytes, bytes]:
         """Return everything, key -> body; for checks."""
         with self._environment.begin(db=self._records) as transaction, transaction.cursor() as cursor:

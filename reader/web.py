@@ -6,6 +6,7 @@ of such requests take the short cut in reader.protocol.
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
@@ -15,11 +16,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from reader import problems
 from reader.answer import Answer
 from reader.answers import Answers, conditions_of
+from reader.counts import Traffic
+from reader.metrics import CONTENT_TYPE
 from reader.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -37,24 +40,30 @@ class Application:
         answers: answers to questions about users; must be used in the event loop only.
         progress: how far the reader is.
         alive: whether the process still does its work.
+        metrics: what `/metrics` says.
+        traffic: where answers are counted.
         routes: further routes, which come before the reader's own; they match the path as it was sent.
         origins: whose scripts may read, as `Origin` names them, or `*`; none: nobody's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the routes are about
         self,
         answers: Answers,
+        *,
         progress: Callable[[], Progress],
         alive: Callable[[], bool],
+        metrics: Callable[[], bytes],
+        traffic: Traffic,
         routes: Sequence[BaseRoute] = (),
         origins: Sequence[str] = (),
     ) -> None:
         self.answers = answers
+        self.traffic = traffic
         cors = Middleware(
             CORSMiddleware, allow_origins=origins, allow_headers=UNDERSTOOD, expose_headers=READABLE, max_age=86_400
         )
         self._starlette = Starlette(
-            routes=[*routes, *_users(answers), *_health(progress, alive)],
+            routes=[*routes, *_users(answers), *_health(progress, alive), _metrics(metrics)],
             middleware=[cors] if origins else [],
             exception_handlers={HTTPException: _refused, Exception: _internal},
         )
@@ -64,8 +73,15 @@ class Application:
         """Answer one request."""
         if scope["type"] == "http":
             scope["path"] = scope["raw_path"].decode("ascii")
+        began = time.perf_counter()
+
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.traffic.answered(message["status"], time.perf_counter() - began)
+            await send(message)
+
         try:
-            await self._starlette(scope, receive, send)
+            await self._starlette(scope, receive, send_counted)
         except Exception:  # noqa: BLE001 - Starlette has answered and logged it, and hands it on all the same
             logger.debug("answered 500")
 
@@ -102,6 +118,13 @@ def _health(progress: Callable[[], Progress], alive: Callable[[], bool]) -> list
         return JSONResponse({"state": "alive" if works else "dead"}, 200 if works else 503)
 
     return [Route("/readyz", readyz), Route("/livez", livez)]
+
+
+def _metrics(exposition: Callable[[], bytes]) -> BaseRoute:
+    async def metrics(_: Request) -> Response:
+        return Response(exposition(), media_type=CONTENT_TYPE)
+
+    return Route("/metrics", metrics)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -15,9 +15,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reader.answers import Answers
 from reader.connections import Limits
+from reader.counts import Traffic
+from reader.metrics import exposition
 from reader.progress import Progress
 from reader.protocol import ReaderProtocol
 from reader.serving import Server, configuration, loop_factory
+from reader.standing import Standing
 from reader.view import Found
 from reader.web import Application
 
@@ -96,12 +99,19 @@ class Serving:
 
     async def _serve(self) -> None:
         answers = Answers(lambda: DictView(self._records), lambda: self._progress, asyncio.get_running_loop().call_soon)
+        self.traffic = Traffic()
         self.application = CountingApplication(
-            answers, lambda: self._progress, lambda: True, self._routes, self._origins
+            answers,
+            progress=lambda: self._progress,
+            alive=lambda: True,
+            metrics=lambda: exposition([self.traffic], Standing(self._progress)),
+            traffic=self.traffic,
+            routes=self._routes,
+            origins=self._origins,
         )
         config = configuration(self.application, self._protocol)
         ours = issubclass(self._protocol, ReaderProtocol)
-        self.server = Server(config, self._limits) if ours else uvicorn.Server(config)
+        self.server = Server(config, self._limits, self.traffic) if ours else uvicorn.Server(config)
         self._ready.set()
         await self.server.serve(sockets=[self._listener])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from stack.ports import free_port
 from tests.broker.topics import Topics
@@ -118,6 +119,21 @@ def test_several_users_are_read_at_once(client: httpx.Client) -> None:
     assert {"users": [json.loads(BOB), json.loads(ALICE)], "missing": ["nobody"]} == answer.json()
     assert answer.headers["user-info-offset"] == "0:1"
     assert client.get("/users", params={"id": [str(number) for number in range(101)]}).status_code == 400
+
+
+def test_metrics_say_what_was_taken_in_and_how_far_it_is(client: httpx.Client) -> None:
+    """Records, bytes, batches, lag by partition, the copy's size and readiness are those of this reader."""
+    client.get("/users/alice")
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    found = {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+    assert (2.0, 2.0) == (found["reader_applied_records_total",], found["reader_store_records",])
+    assert found["reader_applied_bytes_total",] == len(b"alice" + ALICE + b"bob" + BOB)
+    assert found["reader_batch_seconds_count",] >= 1
+    assert found["reader_lag_records", "0"] == 0
+    assert 0 <= found["reader_lag_seconds", "0"] < 30
+    assert found["reader_store_bytes",] > 0
+    assert (1.0, 1.0) == (found["reader_ready",], found["reader_state", "ready"])
+    assert found["reader_event_loop_delay_seconds_count",] > 0
 
 
 def test_a_reader_that_is_told_to_stop_ends_whatever_its_clients_do(reader: Reader) -> None:

@@ -1,0 +1,138 @@
+"""What one process has counted of its answers, and what it has counted of the batches that it took in. Pure.
+
+Plain numbers without locks, since the hot path pays for each of them: each object has one thread that adds to it, and
+others may read numbers that are a moment old.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+ANSWER_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+"""Upper edges of the histograms of answers, in seconds; the promise on reads is about 0.005 and 0.010."""
+
+BATCH_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+@dataclass
+class Histogram:
+    """How many values lay up to each of some edges.
+
+    Args:
+        edges: ascending; a value that equals an edge belongs to it.
+        counts: one more than there are edges; all 0 to begin with.
+        total: sum of the values.
+    """
+
+    edges: Sequence[float]
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Begin with nothing counted."""
+        self.counts = self.counts or [0] * (len(self.edges) + 1)
+
+    def add(self, value: float, times: int = 1) -> None:
+        """Count a value, several times where several share it."""
+        self.counts[bisect_left(self.edges, value)] += times
+        self.total += value * times
+
+    def add_all(self, other: "Histogram") -> None:
+        """Count what another histogram of the same edges has counted."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+
+@dataclass
+class Traffic:
+    """The answers of one process, or of several.
+
+    Args:
+        answers: status -> how many.
+        seconds: from the moment at which a request could have been taken to its answer's being handed to the system:
+            what the event loop was late by when it was last looked at, and the time that the loop's turn took.
+        delays: how late the event loop was, looked at at fixed intervals.
+        connections: open now.
+    """
+
+    answers: dict[int, int] = field(default_factory=dict)
+    seconds: Histogram = field(default_factory=lambda: Histogram(ANSWER_EDGES))
+    delays: Histogram = field(default_factory=lambda: Histogram(ANSWER_EDGES))
+    connections: int = 0
+    late: float = 0.0
+
+    def answered(self, status: int, seconds: float) -> None:
+        """Count one answer, and how long it took here."""
+        self.answers[status] = self.answers.get(status, 0) + 1
+        self.seconds.add(self.late + seconds)
+
+    def was_late(self, seconds: float) -> None:
+        """Note how late the event loop was just now."""
+        self.late = max(0.0, seconds)
+        self.delays.add(self.late)
+
+    def add_all(self, other: "Traffic") -> None:
+        """Count what another process has counted."""
+        for status, number in other.answers.items():
+            self.answers[status] = self.answers.get(status, 0) + number
+        self.seconds.add_all(other.seconds)
+        self.delays.add_all(other.delays)
+        self.connections += other.connections
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it as JSON can hold it."""
+        return {
+            "answers": {str(status): number for status, number in list(self.answers.items())},
+            "seconds": [self.seconds.counts, self.seconds.total],
+            "delays": [self.delays.counts, self.delays.total],
+            "connections": self.connections,
+        }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Traffic":
+        """Return what `document` returned."""
+        return cls(
+            {int(status): number for status, number in document["answers"].items()},
+            Histogram(ANSWER_EDGES, *document["seconds"]),
+            Histogram(ANSWER_EDGES, *document["delays"]),
+            document["connections"],
+        )
+
+
+class Sized(Protocol):
+    """A record, as far as its size goes."""
+
+    @property
+    def key(self) -> bytes: ...  # noqa: D102 - the record's own words
+
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+
+
+@dataclass
+class Intake:
+    """The batches that were taken in since the process began.
+
+    Args:
+        records: how many, deletions included.
+        size_bytes: of their keys and values.
+        batches: seconds that each took to be taken in.
+        skipped: records whose keys are no ids, and which were not taken in.
+    """
+
+    records: int = 0
+    size_bytes: int = 0
+    batches: Histogram = field(default_factory=lambda: Histogram(BATCH_EDGES))
+    skipped: int = 0
+
+    def took(self, records: Sequence[Sized], seconds: float) -> None:
+        """Count a batch.
+
+        Args:
+            records: that were in it.
+            seconds: that it took.
+        """
+        self.records += len(records)
+        self.size_bytes += sum(len(record.key) + len(record.value or b"") for record in records)
+        self.batches.add(seconds)

@@ -4,10 +4,12 @@ import asyncio
 import logging
 import socket
 import sys
+from pathlib import Path
 
 import click
 from confluent_kafka.admin import AdminClient
 
+from reader import commands
 from reader.answers import Answers
 from reader.counts import Traffic
 from reader.generations import Generations, refuse_foreign
@@ -15,6 +17,7 @@ from reader.metrics import exposition
 from reader.replicator import Replicator
 from reader.serving import limits_of, listen, loop_factory, runner, serve
 from reader.settings import ReaderSettings
+from reader.snapshot import SnapshotRefused, install
 from reader.web import Application
 from shared import lock, logs
 from shared.errors import UserInformationError
@@ -57,6 +60,8 @@ def run(settings: ReaderSettings) -> None:
     refuse_foreign(settings.reader_state_dir)
     held = lock.hold(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
     listener = listen(settings)
+    if settings.reader_snapshot is not None:
+        _start_from(settings.reader_snapshot, settings.reader_state_dir)
     generations = Generations(settings.reader_state_dir)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -65,6 +70,14 @@ def run(settings: ReaderSettings) -> None:
         generations.close()
         held.close()
     logger.info("stopped")
+
+
+def _start_from(snapshot: Path, state: Path) -> None:
+    try:
+        if install(snapshot, state):
+            logger.info("starting from the snapshot %s", snapshot)
+    except SnapshotRefused as refusal:
+        logger.warning("the snapshot %s is refused: %s; the topic is replayed instead", snapshot, refusal)
 
 
 async def _serve(
@@ -87,6 +100,10 @@ async def _serve(
     await serve(application, listener, limits_of(settings), replicator.stopping.set)
     await asyncio.to_thread(replicator.stop)
 
+
+main.add_command(commands.snapshot)
+main.add_command(commands.inspect)
+main.add_command(commands.verify)
 
 if __name__ == "__main__":
     main()

@@ -21,7 +21,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 POINTER, OPENED = "current", "opened-in"
-OURS = re.compile(r"copy-\d+|current(\.new)?|opened-in|lock|lost\+found")
+OURS = re.compile(r"copy-\d+|current(\.new)?|opened-in|lock|incoming|lost\+found")
 """What a reader's folder may hold before it names a live copy."""
 
 

@@ -34,6 +34,10 @@ class _Refused(Exception):  # noqa: N818 - a decision, not a failure
     """There is no sound way on; the message says what to do."""
 
 
+class _Restart(Exception):  # noqa: N818 - a decision, not a failure
+    """The live copy is another one now; the session begins anew."""
+
+
 class Replicator:
     """Keeps the live copy up to date.
 
@@ -94,6 +98,8 @@ class Replicator:
                 self._without_kafka(error)
             except DamagedError as damage:
                 self._damage = str(damage)
+            except _Restart:
+                continue
             except _Refused as refusal:
                 self._report(Progress("failed", serves=self._has_data, reason=str(refusal)))
                 self.stopping.wait(LOOK_SECONDS)
@@ -127,7 +133,10 @@ class Replicator:
             known = store.offsets()
             gap = cut(known, {partition: (bounds.firsts[partition], bounds.ends[partition]) for partition in known})
             if gap is not None:
+                self._refuse_snapshot(gap)
                 raise _Refused(gap)
+            if store.note("snapshot") is not None:
+                store.write_notes(snapshot=None)
             positions = {**bounds.firsts, **known}
             with self._topic.read(positions) as reading:
                 self.following = Following(
@@ -190,6 +199,8 @@ class Replicator:
         action, reason = verdict(live.note("identity"), identity, _away_ms(live), retention_ms)
         if action == "go on" and self._damage is not None:
             action, reason = "rebuild", self._damage
+        if action != "go on":
+            self._refuse_snapshot(reason)
         if action == "refuse":
             raise _Refused(reason)
         store = live
@@ -204,6 +215,21 @@ class Replicator:
         if store.note("identity") is None:
             store.write_notes(identity=identity.noted(), begun=wall_clock_ms(time.monotonic()))
         return store, reason
+
+    def _refuse_snapshot(self, reason: str | None) -> None:
+        """Where the live copy is a snapshot that was not held against the topic yet, begin with nothing instead.
+
+        Raises:
+            _Restart: it was one.
+        """
+        snapshot = self._generations.live.note("snapshot")
+        if snapshot is None:
+            return
+        logger.warning("the snapshot %s is refused: %s; the topic is replayed instead", snapshot, reason)
+        old = self._generations.swap(self._generations.beside(lambda _: False))
+        self._where_reads_happen(lambda: None)
+        Generations.drop(old)
+        raise _Restart
 
     def _patience_left(self) -> float:
         """Return for how long the first answer of Kafka may be waited for."""

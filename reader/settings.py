@@ -18,6 +18,9 @@ class ReaderSettings(KafkaSettings):
     reader_host: str = Field("127.0.0.1", description="Address that it listens on.")
     reader_port: Port = Field(8000, description="Port that it listens on; 0 takes a free one and logs it.")
     reader_state_dir: Path = Field(Path(".local/reader"), description="Folder of this process's copy of the topic.")
+    reader_snapshot: Path | None = Field(
+        None, description="Folder of a snapshot to start from where READER_STATE_DIR holds nothing yet; unset: none."
+    )
     reader_cors_origins: Origins = Field(
         "", description="Origins whose scripts may read, separated by commas, or *; unset: nobody's."
     )

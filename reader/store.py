@@ -75,15 +75,19 @@ class Store:
         folder: where LMDB keeps its files; made where missing.
         map_bytes: how much room to begin with; it grows by itself.
         read_only: look at it beside the process that writes it.
+        shared: other processes may use it at the same time.
 
     Raises:
         DamagedError: what lies there is no copy, or not a whole one.
         StateError: the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, map_bytes: int = FIRST_MAP_BYTES, *, read_only: bool = False) -> None:
+    def __init__(
+        self, folder: Path, map_bytes: int = FIRST_MAP_BYTES, *, read_only: bool = False, shared: bool = True
+    ) -> None:
         self.folder = folder
         self._tag: bytes | None = None
+        self._still: lmdb.Transaction | None = None
         reason = damage(folder / DATA)
         if reason is not None:
             raise DamagedError(reason)
@@ -100,6 +104,7 @@ class Store:
                 max_readers=MAX_READERS,
                 readonly=read_only,
                 create=not read_only,
+                lock=shared,
             )
             if not read_only:
                 _allocate(folder / LOCK)
@@ -118,12 +123,12 @@ class Store:
 
     def record(self, key: bytes) -> Record | None:
         """Return a key's record with its place in the topic; None where there is nothing."""
-        with self._environment.begin(db=self._records) as transaction:
-            stored = transaction.get(key)
+        with self._reading() as transaction:
+            stored = transaction.get(key, db=self._records)
         if stored is None:
             return None
         partition, offset, timestamp_ms = HEADER.unpack_from(stored)
-        return Record(key, stored[HEADER.size :], partition, offset, timestamp_ms)
+        return Record(key, bytes(stored[HEADER.size :]), partition, offset, timestamp_ms)
 
     def view(self) -> "StoreView":
         """Return the store as it is now; none may be open when the map grows or the store is closed."""
@@ -179,24 +184,46 @@ class Store:
         self._map_bytes *= 2
         self._environment.set_mapsize(self._map_bytes)
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Show the store as it is now within the context, whatever is written meanwhile."""
+        with self._environment.begin() as transaction:
+            self._still = transaction
+            try:
+                yield
+            finally:
+                self._still = None
+
+    @contextmanager
+    def _reading(self) -> Iterator[lmdb.Transaction]:
+        if self._still is not None:
+            yield self._still
+            return
+        with self._environment.begin() as transaction:
+            yield transaction
+
     def offsets(self) -> dict[int, int]:
         """Return partition -> the offset to go on from, for every partition that was ever read."""
-        with self._environment.begin(db=self._meta) as transaction, transaction.cursor() as cursor:
+        with self._reading() as transaction, transaction.cursor(self._meta) as cursor:
             found = cursor.set_range(b"offset/")
-            pairs = [(key, value) for key, value in cursor.iternext() if key.startswith(b"offset/")] if found else []
-        return {int(key.removeprefix(b"offset/")): int(value) for key, value in pairs}
+            pairs = [(bytes(key), bytes(value)) for key, value in cursor.iternext()] if found else []
+        return {int(key.removeprefix(b"offset/")): int(value) for key, value in pairs if key.startswith(b"offset/")}
 
     def note(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON was written there
         """Return what was noted under a name; None where nothing was."""
-        with self._environment.begin(db=self._meta) as transaction:
-            value = transaction.get(b"note/" + name.encode())
-        return None if value is None else json.loads(value)
+        with self._reading() as transaction:
+            value = transaction.get(b"note/" + name.encode(), db=self._meta)
+        return None if value is None else json.loads(bytes(value))
 
     @property
     def complete(self) -> bool:
-        """Whether this was once all that the topic had, in a format that this version reads."""
+        """Whether this was once all that the topic had, in a format that this version reads.
+
+        A copy that a snapshot was installed as is not, until it was held against the topic: see reader.snapshot.
+        """
         identity = self.note("identity")
-        return bool(self.note("complete")) and identity is not None and identity.get("format") == FORMAT
+        readable = identity is not None and identity.get("format") == FORMAT
+        return readable and bool(self.note("complete")) and self.note("snapshot") is None
 
     def write_notes(self, **notes: object) -> None:
         """Note something beside the data: names and values that JSON can hold, all in one transaction.
@@ -211,27 +238,52 @@ class Store:
 
     def count(self) -> int:
         """Return how many records are held."""
-        with self._environment.begin(db=self._records) as transaction:
+        with self._reading() as transaction:
             entries: int = transaction.stat(self._records)["entries"]
             return entries
 
     def size_bytes(self) -> int:
         """Return how much room this takes up on disk."""
-        return (self.folder / "data.mdb").stat().st_blocks * 512
+        return (self.folder / DATA).stat().st_blocks * 512
+
+    def bytes_in_use(self) -> int:
+        """Return how much of the file holds records, without what is free to be written over."""
+        with self._reading() as transaction:
+            about = transaction.stat(self._records)
+            return int(about["psize"] * (about["branch_pages"] + about["leaf_pages"] + about["overflow_pages"]))
+
+    def records(self) -> Iterator[Record]:
+        """Return every record, by key; for checks."""
+        with self._reading() as transaction, transaction.cursor(self._records) as cursor:
+            for key, value in cursor:
+                partition, offset, timestamp_ms = HEADER.unpack_from(value)
+                yield Record(bytes(key), bytes(value[HEADER.size :]), partition, offset, timestamp_ms)
 
     def items(self) -> dict[bytes, bytes]:
         """Return everything, key -> body; for checks."""
-        with self._environment.begin(db=self._records) as transaction, transaction.cursor() as cursor:
-            return {bytes(key): bytes(value[HEADER.size :]) for key, value in cursor}
+        return {record.key: record.value or b"" for record in self.records()}
+
+    def copy_to(self, folder: Path) -> None:
+        """Write all that is held at this moment to another folder, compacted, while it is being written to.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        try:
+            self._environment.copy(str(folder), compact=True)
+        except lmdb.Error as error:
+            raise StateError(f"the folder {folder} does not take a copy: {error}") from error
 
     def sync(self) -> None:
-        """Have the disk hold what was committed.
+        """Have the disk hold what was committed, and forget processes that died while they looked at it.
 
         Raises:
             StoreFullError: it cannot.
         """
         try:
             self._environment.sync(True)
+            # What such a process looked at would be kept for ever, and the file grow.
+            self._environment.reader_check()
         except lmdb.Error as error:
             raise StoreFullError(f"the reader's folder {self.folder} cannot be written to: {error}") from error
 

@@ -1,0 +1,94 @@
+"""SIGKILL at random moments of a replay and of live updates: the store is the topic's prefix that its offsets claim.
+
+READER_KILLS sets how often; a hundred take some minutes.
+"""
+
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Message
+
+from reader.store import Store
+from tests.broker.test_reader import Reader, body, reader, readers, topics
+from tests.broker.topics import Topics
+from tests.waiting import wait_for
+
+__all__ = ["reader", "readers", "topics"]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(1800)]
+
+KILLS = int(os.environ.get("READER_KILLS", "10"))
+RECORDS = 60_000
+USERS = 5_000
+
+
+@pytest.fixture
+def updates(topics: Topics) -> Iterator[None]:
+    """Keep records and deletions coming, some thousands a second, while the test goes on."""
+    chance = random.Random(3)
+    stop = threading.Event()
+
+    def one() -> None:
+        user = str(chance.randrange(USERS))
+        topics.send("user-info", user.encode(), None if chance.random() < 0.1 else body(user, chance.randrange(99)) * 8)
+
+    for _ in range(RECORDS):
+        one()
+    topics.flush()
+
+    def go_on() -> None:
+        while not stop.wait(0.005):
+            for _ in range(10):
+                one()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+    topics.flush()
+
+
+def prefix(messages: list[Message], offsets: Mapping[int, int]) -> dict[bytes, tuple[int, int, bytes]]:
+    """Return what a store with these offsets must hold: user -> partition, offset, body."""
+    held: dict[bytes, tuple[int, int, bytes]] = {}
+    for message in messages:
+        partition, offset, value = message.partition(), message.offset(), message.value()
+        if offset >= offsets.get(partition, 0):
+            continue
+        if value is None:
+            held.pop(message.key(), None)
+        else:
+            held[message.key()] = partition, offset, value
+    return held
+
+
+@pytest.mark.usefixtures("updates")
+def test_whenever_it_is_killed_its_store_is_what_its_offsets_claim(topics: Topics, reader: Reader) -> None:
+    """Every other time it begins with nothing; the others it goes on, so that both are killed in their midst."""
+    chance = random.Random(7)
+    folder = Path(reader.program.environment["READER_STATE_DIR"])
+    torn_replays = 0
+    for number in range(KILLS):
+        if number % 2 == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+        data = folder / "copy-1" / "data.mdb"
+        reader.program.start()
+        wait_for(data.exists, 60)
+        if number % 2 == 1:
+            reader.await_state("ready", 60)
+        time.sleep(chance.uniform(0.0, 1.5))  # the moment is what is tried, not waited for
+        reader.program.kill()
+        store = Store(folder / "copy-1", read_only=True)
+        offsets = store.offsets()
+        held = {record.key: (record.partition, record.offset, record.value) for record in store.records()}
+        torn_replays += bool(offsets) and not store.complete
+        store.close()
+        topics.flush()
+        assert prefix(topics.messages("user-info"), offsets) == held
+    print(f"{KILLS} kills, {torn_replays} of them in a replay")  # noqa: T201 - what a long run is for

@@ -6,10 +6,12 @@ taken from the consumer by the thousand, in place of `Application._process_messa
 of microseconds each, however little is done with it. What else is used of its inside stands in joiner.engine.
 """
 
+import gc
 import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from functools import partial
 
 from confluent_kafka import Message, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -19,10 +21,12 @@ from quixstreams.kafka import ConnectionConfig
 from quixstreams.models import TopicConfig
 from quixstreams.sinks import BaseSink
 from quixstreams.state.rocksdb import RocksDBOptions
+from rocksdict import WriteBatch
 
 from joiner.checkpoint import Checkpoint, SourceRecord
 from joiner.engine import PartitionStore, Sender
 from joiner.health import Health
+from joiner.restoring import restore_in_batches
 from joiner.settings import JoinerSettings
 from joiner.topics import Partitions
 from shared.errors import BadRow, KafkaError, StateError
@@ -127,6 +131,10 @@ class JoinerApplication(Application):
             loglevel=None,
         )
         self._declare()
+        # A checkpoint is hundreds of thousands of small objects, none of them in a cycle: looking for cycles among
+        # them as often as Python does by itself takes a tenth of all time.
+        gc.freeze()
+        gc.set_threshold(200_000, 20, 100)
 
     def _declare(self) -> None:
         settings = self._settings
@@ -144,6 +152,8 @@ class JoinerApplication(Application):
                     extra_config={"cleanup.policy": "compact", "max.message.bytes": str(MAX_MESSAGE_BYTES)},
                 ),
             )
+        manager = self._state_manager._recovery_manager  # noqa: SLF001 - nothing else leads to it
+        restore_in_batches(manager, partial(WriteBatch, raw_mode=True))
 
     def _process_message(self, dataframe_composed: object) -> None:  # noqa: ARG002 - the engine calls it so
         self._health.enter("running")

@@ -9,7 +9,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from importlib.metadata import requires, version
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import pytest
 from quixstreams import Application
@@ -19,10 +20,12 @@ from quixstreams.kafka.consumer import BaseConsumer
 from quixstreams.processing import ProcessingContext
 from quixstreams.state import StateStoreManager
 from quixstreams.state.base.transaction import PartitionTransaction, PartitionTransactionCache
-from quixstreams.state.recovery import ChangelogProducer, RecoveryPartition
+from quixstreams.state.recovery import ChangelogProducer, RecoveryManager, RecoveryPartition
 from quixstreams.state.rocksdb import RocksDBStorePartition
+from rocksdict import WriteBatch
 
 from joiner.engine import PartitionStore, Sender
+from joiner.restoring import restore_in_batches
 
 PREFIX = b""
 
@@ -138,6 +141,76 @@ def test_a_full_queue_is_waited_for(recorder: Recorder) -> None:
     assert [] == recorder.records
 
 
+class Changelog:
+    """Stands where the engine's RecoveryManager and its consumer do: one batch of records, then nothing."""
+
+    def __init__(self, store: object, records: list[tuple[str, int, bytes, bytes | None]]) -> None:
+        """Take records as (topic, offset, key, value), of partition 3."""
+        self.recovering = True
+        self.partitions = {3: {"changelog": SimpleNamespace(_store_partition=store)}}
+        self.rewound: list[int] = []
+        self._position_cache: dict[str, object] = {"changelog:3": "long ago"}
+        self._consumer = self
+        self._topic_manager = SimpleNamespace(non_changelog_topics={"likes"})
+        self._batches = [[Record(*record) for record in records]]
+
+    def consume(self, num_messages: int, timeout: float) -> "list[Record]":
+        """Return the batch once."""
+        assert num_messages > 1
+        assert timeout < 1
+        return self._batches.pop() if self._batches else []
+
+    def _log_recovery_progress(self) -> None:
+        """Say nothing."""
+
+    def _update_recovery_status(self) -> None:
+        assert not self._position_cache
+        self.recovering = False
+
+    def _rewind_data_partition(self, record: "Record") -> None:
+        self.rewound.append(record.offset())
+
+
+class Record:
+    """One record as the client hands it over."""
+
+    def __init__(self, topic: str, offset: int, key: bytes, value: bytes | None) -> None:
+        """Take what it says."""
+        self.topic, self.offset = always(topic), always(offset)
+        self.key, self.value = always(key), always(value)
+        self.partition, self.error = always(3), always(None)
+
+
+Given = TypeVar("Given")
+
+
+def always(value: Given) -> Callable[[], Given]:
+    """Return a function that returns a value."""
+    return lambda: value
+
+
+def test_a_batch_restores_what_the_changelog_says(partition: Any) -> None:  # noqa: ANN401
+    """The last value of each key counts, deletions too, and the offset that was reached is stored with them."""
+    changelog = Changelog(
+        partition,
+        [
+            ("changelog", 10, b"1", b'["a"]'),
+            ("likes", 5, b"no state", b"{}"),
+            ("changelog", 11, b"2", b'["b"]'),
+            ("given away", 7, b"3", b'["c"]'),
+            ("changelog", 12, b"1", None),
+            ("changelog", 14, b"2", b'["d"]'),
+        ],
+    )
+    manager: Any = changelog
+    restore_in_batches(manager, lambda: WriteBatch(raw_mode=True))
+    manager._recovery_loop()  # noqa: SLF001
+    store = PartitionStore(partition.begin())
+    assert [None, b'["d"]', None, None] == [store.get(key) for key in (b"1", b"2", b"3", b"no state")]
+    assert partition.get_changelog_offset() == 14
+    assert [5] == changelog.rewound
+
+
 def test_the_version_is_the_one_that_was_read() -> None:
     """The requirement is exact, since an upgrade is a decision."""
     assert f"quixstreams=={version('quixstreams')}" in str(requires("user-information-service"))
@@ -165,6 +238,15 @@ FINGERPRINTS: dict[Callable[..., object], str] = {
     PartitionTransaction._flush: "1723c771830e",  # noqa: SLF001
     PartitionTransactionCache: "25b3db0c23fd",
     RecoveryPartition.recover_from_changelog_message: "3346e17e4f15",
+    RecoveryManager.do_recovery: "4c7f0180dab8",
+    RecoveryManager._recovery_loop: "a79decd164ca",  # noqa: SLF001
+    RecoveryManager._rewind_data_partition: "59f72db7ac9a",  # noqa: SLF001
+    RecoveryManager._get_position_with_cache: "f164831f09c5",  # noqa: SLF001
+    RecoveryManager._update_recovery_status: "ecd3fea8b199",  # noqa: SLF001
+    RocksDBStorePartition.recover_from_changelog_message: "850e289b50bd",
+    RocksDBStorePartition.complete_recovery: "590423779b78",
+    RocksDBStorePartition._update_changelog_offset: "ab66de3a9c05",  # noqa: SLF001
+    RocksDBStorePartition._write: "18b14eeb6b12",  # noqa: SLF001
     InternalProducer._on_delivery: "d224f3f5627d",  # noqa: SLF001
     InternalProducer._broker_available: "016ed8ce2353",  # noqa: SLF001
     BaseConsumer.consume: "b1729402b07f",

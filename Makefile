@@ -48,8 +48,10 @@ format: install ## rewrite the code in the house's format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: install ## list what can be measured on this machine
-	$(PY) -m bench --help
+bench: install ## measure everything in a short form: reads, throughput, freshness
+	$(PY) -m bench reader --users 20000 --seconds 5 --rounds 1 --closed-seconds 3 --records 200000
+	$(PY) -m bench joiner throughput --rows 100000 --processes 1
+	$(PY) -m bench joiner freshness --rows 100000 --seconds 20
 
 bench-joiner: install ## measure the joiner: throughput, beside PEER if given
 	$(PY) -m bench joiner throughput $(if $(PEER),--rounds 3 --peer '$(PEER)')

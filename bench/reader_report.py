@@ -9,8 +9,8 @@ Result = dict[str, Any]
 
 READING = (
     "Each service has one core to itself, the load another, together with databases and Kafka. CPU is in shares of a"
-    " core; what others took of a service's core is what the figures missed, one or two percent of it for the idle"
-    " loop that looks on."
+    " core; what others took of a service's core is what its figures lack, one or two percent of it for the idle loop"
+    " that looks on. Requests per second of its CPU compare services even where others were at work."
 )
 
 
@@ -41,13 +41,24 @@ def _capacity(rows: Sequence[Result]) -> str:
             f"{row['rate'] / ceiling:.2f}" if ceiling else "",
             f"{row['latency']['p50']:.2f}",
             f"{row['latency']['p99']:.2f}",
+            f"{row['rate'] / row['busy']:,.0f}",
             f"{row['busy']:.0%}",
             f"{row['taken']:.0%}",
             f"{row['load_busy']:.0%}",
         )
         for row in rows
     ]
-    head = ("what", "requests/s", "of uvicorn's constant", "p50 ms", "p99 ms", "its CPU", "others' CPU", "load's CPU")
+    head = (
+        "what",
+        "requests/s",
+        "of uvicorn's constant",
+        "p50 ms",
+        "p99 ms",
+        "requests per second of its CPU",
+        "its CPU",
+        "others' CPU",
+        "load's CPU",
+    )
     return f"Capacity, closed loop by {rows[0]['generator']}:\n\n{_table(head, table)}"
 
 

@@ -101,7 +101,7 @@ class Connect:
     def command(self) -> Command:
         """How it is started."""
         files = (str(self.folder / "worker.properties"), str(self.folder / "connector.json"))
-        options = ("-Xmx512m", *java.QUIET)
+        options = ("-Xmx512m", *java.scratch(self.folder), *java.QUIET)
         main_class = "org.apache.kafka.connect.cli.ConnectStandalone"
         return Command("Kafka Connect", java.command(COORDINATES, main_class, *files, options=options), self.folder)
 

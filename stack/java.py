@@ -28,6 +28,11 @@ QUIET = (*BUSY, "-XX:TieredStopAtLevel=1")
 """For servers of one user: they start soon and stay small."""
 
 
+def scratch(folder: Path) -> tuple[str, ...]:
+    """Return the option that has a program unpack its native libraries in a folder, where a killed one leaves them."""
+    return (f"-Djava.io.tmpdir={folder}",)
+
+
 def command(coordinates: str, main_class: str, *arguments: str, options: tuple[str, ...] = QUIET) -> list[str]:
     """Return the command that runs a class of a Maven artifact.
 

@@ -75,7 +75,7 @@ class Kafka:
     @cached_property
     def command(self) -> Command:
         """How it is started."""
-        options = (f"-Xmx{self._heap}", f"-Xms{self._heap}", *self._options)
+        options = (f"-Xmx{self._heap}", f"-Xms{self._heap}", *java.scratch(self.folder), *self._options)
         arguments = java.command(COORDINATES, "kafka.Kafka", str(self._settings), options=options)
         return Command("Kafka", arguments, self.folder)
 

@@ -38,7 +38,11 @@ class Program:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env={**inherited, **self.environment}, stdout=log, stderr=log, cwd=ROOT
+                self._command,
+                env={**inherited, "TMPDIR": str(self._log.parent), **self.environment},
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
             )
         return self
 

@@ -53,8 +53,10 @@ bench: install ## measure everything in a short form: reads, throughput, freshne
 	$(PY) -m bench joiner throughput --rows 100000 --processes 1
 	$(PY) -m bench joiner freshness --rows 100000 --seconds 20
 
-bench-joiner: install ## measure the joiner: throughput, beside PEER if given
+bench-joiner: install ## measure the joiner: throughput (beside PEER if given), freshness, restart
 	$(PY) -m bench joiner throughput $(if $(PEER),--rounds 3 --peer '$(PEER)')
+	$(PY) -m bench joiner freshness
+	$(PY) -m bench joiner restart
 
 bench-reader: install ## measure the reader beside its peers: capacity, latency, replay, starts
 	$(PY) -m bench reader $(ARGS)

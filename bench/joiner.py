@@ -20,6 +20,7 @@ from stack.process import Command
 RESULTS = Path(".local/bench")
 PARTITIONS = 4
 OUTPUT = "user-info"
+INTERNAL = "user-info-changes"
 
 
 @click.group()
@@ -90,6 +91,8 @@ def restart(rows: int) -> None:
     progress = Progress()
     found = []
     with caught_up(rows, 1, progress) as (backlog, (only,)):
+        trimmed = joiner_restart.await_trim(backlog.topics, INTERNAL)
+        progress(f"internal topic: {trimmed.written:,} went through, {trimmed.kept:,} are left", last=True)
         source = changes(backlog.workload)
         for state, number in (("on disk, stopped", signal.SIGTERM), ("on disk, killed", signal.SIGKILL)):
             only.stop(number)
@@ -100,7 +103,12 @@ def restart(rows: int) -> None:
         found.append(joiner_restart.measure(backlog.topics, OUTPUT, only, source, "in Kafka alone"))
     rows_found = [one.row() for one in found]
     click.echo(f"{rows:,} rows of state, default settings; {results.machine()}\n\n{results.table(rows_found)}")
-    click.echo(f"\n{results.write(RESULTS, 'joiner-restart', {'rows': rows, 'found': rows_found})}")
+    click.echo(
+        f"\ninternal topic: {trimmed.written:,} records went through, {trimmed.kept:,} were left"
+        f" {trimmed.seconds:.0f} s after catching up"
+    )
+    facts = {"rows": rows, "found": rows_found, "internal": dataclasses.asdict(trimmed)}
+    click.echo(f"\n{results.write(RESULTS, 'joiner-restart', facts)}")
 
 
 @contextmanager

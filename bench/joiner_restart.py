@@ -22,6 +22,7 @@ CHANGES = 400
 """Made at the start, a hundred for each table: enough that each partition of each topic gets some."""
 
 PATIENCE_SECONDS = 300.0
+TRIM_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,37 @@ def measure(topics: Topics, output: str, joiner: Command, source: Iterator[Chang
         complete = _await(watcher, lambda: all(_seen(watcher, change) for change in wanted), joiner, restoring) - began
     cpu = processes.usage(joiner).cpu_seconds
     return Restart(state, first, complete, restoring.seconds, held.high - held.low, cpu)
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What the internal topic still holds once its records are consumed.
+
+    Args:
+        written: offsets that have gone through it.
+        kept: those that it still holds.
+        seconds: from the moment when all was consumed until it held that little.
+    """
+
+    written: int
+    kept: int
+    seconds: float
+
+
+def await_trim(topics: Topics, internal: str) -> Trimmed:
+    """Wait until the internal topic holds less than a hundredth of what went through it, or for TRIM_SECONDS.
+
+    Args:
+        topics: of its Kafka.
+        internal: the topic; all of it is consumed.
+    """
+    began = time.monotonic()
+    while True:
+        ends = topics.ends([internal])
+        waited = time.monotonic() - began
+        if (ends.high - ends.low) * 100 < ends.high or waited > TRIM_SECONDS:
+            return Trimmed(ends.high, ends.high - ends.low, waited)
+        time.sleep(0.5)
 
 
 def delete_state(joiner: Command) -> None:

@@ -15,7 +15,7 @@ from shared.records import TABLES
 from stack import java
 from stack.kafka import MAX_MESSAGE_BYTES
 from stack.ports import free_port
-from stack.postgres import DATABASE, PUBLICATION, Postgres
+from stack.postgres import DATABASE, HEARTBEAT, HEARTBEATS, PUBLICATION, Postgres
 from stack.process import Command, check_port
 
 COORDINATES = (
@@ -24,6 +24,9 @@ COORDINATES = (
 CONNECTOR = "user-info"
 PREFIX = "app"
 PARTITIONS = 4
+
+TOPICS = (*(table.name for table in TABLES), HEARTBEATS)
+"""What it writes, each named as its table is."""
 
 SOURCE_TOPIC = {
     "cleanup.policy": "compact",
@@ -45,15 +48,16 @@ def connector(postgres_host: str, postgres_port: int) -> dict[str, str]:
         "database.password": "",
         "database.dbname": DATABASE,
         "topic.prefix": PREFIX,
-        "table.include.list": ",".join(f"public.{table.name}" for table in TABLES),
+        "table.include.list": ",".join(f"public.{topic}" for topic in TOPICS),
         "publication.name": PUBLICATION,
         "publication.autocreate.mode": "disabled",
         "slot.name": "user_info",
         "snapshot.mode": "initial",
         "tombstones.on.delete": "true",
         "poll.interval.ms": "50",
-        # Moves the slot on when other tables change and ours do not.
-        "heartbeat.interval.ms": "10000",
+        # Tells how old the topics are, and moves the slot on when other tables change and ours do not.
+        "heartbeat.interval.ms": "1000",
+        "heartbeat.action.query": " ".join(HEARTBEAT.split()),
         "transforms": "route",
         "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter",
         "transforms.route.regex": f"{PREFIX}\\.public\\.(.*)",
@@ -167,9 +171,7 @@ class Connect:
         """
         admin = AdminClient({"bootstrap.servers": self._bootstrap_servers, "log_level": 0})
         existing = admin.list_topics(timeout=10).topics
-        missing = [
-            NewTopic(table.name, PARTITIONS, -1, config=SOURCE_TOPIC) for table in TABLES if table.name not in existing
-        ]
+        missing = [NewTopic(topic, PARTITIONS, -1, config=SOURCE_TOPIC) for topic in TOPICS if topic not in existing]
         for name, created in (admin.create_topics(missing) if missing else {}).items():
             try:
                 created.result()

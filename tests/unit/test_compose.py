@@ -12,7 +12,6 @@ import yaml
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.kafka import properties_from
-from shared.records import TABLES
 from shared.settings import KafkaSettings, load
 from stack import connect, kafka, postgres
 from stack.settings import StackSettings
@@ -122,7 +121,7 @@ def test_the_source_topics_are_made_as_the_stack_makes_them(services: dict[str, 
     script = services["topics"]["command"][2]
     named = re.search(r"for topic in (.*); do", script)
     assert named is not None
-    assert named[1].split() == [table.name for table in TABLES]
+    assert named[1].split() == list(connect.TOPICS)
     assert re.findall(r"--partitions (\d+)", script) == [str(connect.PARTITIONS)]
     assert dict(re.findall(r"--config ([\w.]+)=(\S+)", script)) == connect.SOURCE_TOPIC
 

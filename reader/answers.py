@@ -6,6 +6,7 @@ are missing. All that is answered within one turn of the event loop comes out of
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -21,6 +22,7 @@ MAX_IDS = 100
 MAX_BYTES_AT_ONCE = 16 * 1024 * 1024
 """What one answer about several users may weigh; it is built in memory."""
 
+SECONDS = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,6})?")
 REVALIDATE = b"cache-control: no-cache\r\n"
 RECORD = (
     b'content-type: application/json\r\ncontent-length: %d\r\netag: "%b-%d-%d"\r\n'
@@ -29,7 +31,7 @@ RECORD = (
 NOT_MODIFIED = b'etag: "%b-%d-%d"\r\nuser-info-offset: %d:%d\r\nuser-info-source-time-ms: %d\r\n'
 SEVERAL = b"content-type: application/json\r\ncontent-length: %d\r\nuser-info-offset: %b\r\n"
 
-CONDITIONS = {b"if-none-match": 0, b"if-min-offset": 1}
+CONDITIONS = {b"if-none-match": 0, b"if-min-offset": 1, b"max-staleness-seconds": 2}
 """Header fields that an answer depends on, and their places in `Conditions`."""
 
 
@@ -38,6 +40,7 @@ class Conditions(NamedTuple):
 
     if_none_match: bytes | None = None
     if_min_offset: bytes | None = None
+    max_staleness: bytes | None = None
 
 
 NO_CONDITIONS = Conditions()
@@ -49,7 +52,7 @@ def conditions_of(headers: Iterable[tuple[bytes, bytes]]) -> Conditions:
     Args:
         headers: name in lower case, value.
     """
-    values: list[bytes | None] = [None, None]
+    values: list[bytes | None] = [None] * len(CONDITIONS)
     for name, value in headers:
         place = CONDITIONS.get(name)
         if place is not None:
@@ -63,6 +66,7 @@ class _Moment:
 
     def __init__(self, view: View, progress: Progress) -> None:
         self.view = view
+        self.progress = progress
         self.tag = view.tag
         complete_at = progress.complete_at
         behind = None if complete_at is None else max(0.0, time.monotonic() - complete_at)
@@ -107,10 +111,9 @@ class Answers:
         now = self._moment or self._look()
         if now.refusal is not None:
             return now.refusal
-        if conditions.if_min_offset is not None:
-            refusal = _behind(conditions.if_min_offset, now.view)
-            if refusal is not None:
-                return refusal
+        refusal = None if conditions is NO_CONDITIONS else _unmet(conditions, now)
+        if refusal is not None:
+            return refusal
         user_id = id_of(encoded)
         found = None if user_id is None else now.view.find(user_id)
         if found is None:
@@ -134,10 +137,9 @@ class Answers:
         now = self._moment or self._look()
         if now.refusal is not None:
             return now.refusal
-        if conditions.if_min_offset is not None:
-            refusal = _behind(conditions.if_min_offset, now.view)
-            if refusal is not None:
-                return refusal
+        refusal = None if conditions is NO_CONDITIONS else _unmet(conditions, now)
+        if refusal is not None:
+            return refusal
         asked = _ids_of(query)
         if isinstance(asked, Answer):
             return asked
@@ -221,6 +223,30 @@ def _behind(if_min_offset: bytes, view: View) -> Answer | None:
                 problems.RETRY_AFTER,
             )
     return None
+
+
+def _unmet(conditions: Conditions, now: _Moment) -> Answer | None:
+    """Return the answer to a client that asks for more than there is here; None where there is as much."""
+    if conditions.if_min_offset is not None:
+        refusal = _behind(conditions.if_min_offset, now.view)
+        if refusal is not None:
+            return refusal
+    if conditions.max_staleness is not None:
+        return _staler(conditions.max_staleness, now.progress)
+    return None
+
+
+def _staler(limit: bytes, progress: Progress) -> Answer | None:
+    """Return the answer to a client to whom what is here is too old; None where it is not."""
+    if SECONDS.fullmatch(limit) is None:
+        return problems.bad_request("Max-Staleness-Seconds is a number of seconds, such as 5 or 0.5")
+    staleness = progress.staleness_seconds(time.time_ns() // 1_000_000)
+    if staleness is not None and staleness <= float(limit):
+        return None
+    here = "no heartbeat says how old what is here may be" if staleness is None else f"it may be {staleness:.3f} s old"
+    return problems.problem(
+        503, "too-stale", "too stale", f"{here}; try again or ask another reader", problems.RETRY_AFTER
+    )
 
 
 def _is_number(text: bytes) -> bool:

@@ -12,6 +12,9 @@ from typing import Any, Protocol
 ANSWER_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Upper edges of the histograms of answers, in seconds; the promise on reads is about 0.005 and 0.010."""
 
+AGE_EDGES = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Upper edges of the histogram of updates' ages, in seconds; the promise on freshness is about 5 and 10."""
+
 BATCH_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
@@ -119,12 +122,18 @@ class Intake:
         size_bytes: of their keys and values.
         batches: seconds that each took to be taken in.
         skipped: records whose keys are no ids, and which were not taken in.
+        ages: seconds from the oldest change that a record shows for the first time to its being taken in.
+        replayed: records without an age, since they were taken in before the copy was served.
+        untimed: records without an age, since they show no change that was made just now, as rows of a snapshot do.
     """
 
     records: int = 0
     size_bytes: int = 0
     batches: Histogram = field(default_factory=lambda: Histogram(BATCH_EDGES))
     skipped: int = 0
+    ages: Histogram = field(default_factory=lambda: Histogram(AGE_EDGES))
+    replayed: int = 0
+    untimed: int = 0
 
     def took(self, records: Sequence[Sized], seconds: float) -> None:
         """Count a batch.
@@ -136,3 +145,16 @@ class Intake:
         self.records += len(records)
         self.size_bytes += sum(len(record.key) + len(record.value or b"") for record in records)
         self.batches.add(seconds)
+
+    def aged(self, oldest_ms: Sequence[int | None], now_ms: int) -> None:
+        """Count the ages of records that were taken in while the copy was served.
+
+        Args:
+            oldest_ms: of each, the source time of the oldest change that it shows for the first time.
+            now_ms: when they were taken in, epoch ms.
+        """
+        for time_ms in oldest_ms:
+            if time_ms is None:
+                self.untimed += 1
+            else:
+                self.ages.add(max(0, now_ms - time_ms) / 1000)

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reader.counts import Intake
+from reader.freshness import Freshness
 from reader.identity import Identity
 from reader.store import MapFullError, Store, StoreFullError
 from reader.topic import Asked, Batch, Bounds, Reading, Topic
 from shared.errors import KafkaError
+from shared.heartbeats import heartbeat_in
 
 SERVING_BATCH = 500
 """Records in one transaction while answering: few enough that answers do not wait for the interpreter."""
@@ -74,8 +76,9 @@ class Following:
     _kept_once: bool = False
 
     def __post_init__(self) -> None:
-        """Begin with the ends that were found."""
+        """Begin with the ends that were found, and the heartbeats that the copy has."""
         self.ends.update(self.bounds.ends)
+        self.freshness = freshness_of(self.store, self.identity.partitions)
         self._first = sum(self.positions.values())
         self._look_at = time.monotonic() + LOOK_SECONDS
         self._sync_at = time.monotonic() + SYNC_SECONDS
@@ -91,7 +94,9 @@ class Following:
         Args:
             serving: whether answers are given meanwhile.
         """
-        batch = self._waiting or self.reading.next(SERVING_BATCH if serving else REPLAY_BATCH, POLL_SECONDS)
+        timed = serving and self.trusted
+        limit = SERVING_BATCH if serving else REPLAY_BATCH
+        batch = self._waiting or self.reading.next(limit, POLL_SECONDS, timed=timed)
         moved = any(offset > self.positions[partition] for partition, offset in batch.offsets.items())
         if moved and self.trusted:
             # What is not confirmed waits: it may be another topic's.
@@ -127,7 +132,7 @@ class Following:
         while True:
             began = time.perf_counter()
             try:
-                self.store.apply(batch.records, batch.offsets)
+                self.store.apply(batch.records, batch.offsets, batch.heartbeats)
             except MapFullError:
                 self.between_reads(self.store.grow)
             except StoreFullError as full:
@@ -135,10 +140,20 @@ class Following:
                 return False
             else:
                 self.intake.took(batch.records, time.perf_counter() - began)
+                self._note_times(batch)
                 self.full = None
                 for partition, offset in batch.offsets.items():
                     self.positions[partition] = max(offset, self.positions[partition])
                 return True
+
+    def _note_times(self, batch: Batch) -> None:
+        """Note how old what was taken in is, by the source's clock."""
+        for record in batch.heartbeats:
+            heartbeat = heartbeat_in(record.key, record.value)
+            if heartbeat is not None:
+                self.freshness.take(record.partition, heartbeat)
+        self.intake.aged(batch.oldest_ms, time.time_ns() // 1_000_000)
+        self.intake.replayed += len(batch.records) - len(batch.oldest_ms)
 
     def _note_ends(self, batch: Batch) -> None:
         now = time.monotonic()
@@ -234,6 +249,19 @@ class Following:
             self._kept_once = self.caught_up
             if self._waiting is None:
                 self.full = None
+
+
+def freshness_of(store: Store, partitions: int) -> Freshness:
+    """Return how fresh a copy is.
+
+    Args:
+        store: the copy.
+        partitions: how many its topic has.
+    """
+    freshness = Freshness(partitions)
+    for partition, heartbeat in store.heartbeats():
+        freshness.take(partition, heartbeat)
+    return freshness
 
 
 def wall_clock_ms(moment: float) -> int:

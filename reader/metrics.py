@@ -44,6 +44,7 @@ class _Numbers(Collector):
         """Return all metrics."""
         yield from self._answers()
         yield from self._copy()
+        yield from self._freshness()
         yield from self._readiness()
 
     def _answers(self) -> Iterator[Metric]:
@@ -68,8 +69,26 @@ class _Numbers(Collector):
         yield _gauge("reader_store_records", "Records that the copy holds.", held.records)
         yield _gauge("reader_store_bytes", "Bytes that the copy takes up on disk.", held.size_bytes)
 
+    def _freshness(self) -> Iterator[Metric]:
+        intake, standing, now_ms = self._standing.intake, self._standing, time.time_ns() // 1_000_000
+        said = "Seconds from the oldest change that a record shows for the first time to its being taken in."
+        yield _histogram("reader_update_age_seconds", said, intake.ages)
+        said = "Records without an age: taken in before the copy was served, or showing no change made just now."
+        untimed = CounterMetricFamily("reader_untimed_records", said, labels=["reason"])
+        untimed.add_metric(["replay"], intake.replayed)
+        untimed.add_metric(["snapshot"], intake.untimed)
+        yield untimed
+        staleness = standing.progress.staleness_seconds(now_ms)
+        if staleness is not None:
+            said = "Age of the newest heartbeat of the slowest partition, by the source's clock; absent without one."
+            yield _gauge("reader_heartbeat_age_seconds", said, staleness)
+        said = "Source time of a partition's newest heartbeat, in seconds since 1970."
+        times = {partition: time_ms / 1000 for partition, time_ms in standing.fresh_ms.items()}
+        yield _by_partition("reader_heartbeat_time_seconds", said, times)
+
     def _readiness(self) -> Iterator[Metric]:
         standing, progress = self._standing, self._standing.progress
+        ready = progress.ready and progress.too_stale(time.time_ns() // 1_000_000) is None
         said = "Records, by offset, that the topic has and the copy has not."
         yield _by_partition("reader_lag_records", said, standing.lag_records)
         said = "Seconds since the copy last held all of a partition; absent where it never did."
@@ -77,7 +96,7 @@ class _Numbers(Collector):
         if progress.complete_at is not None:
             behind = max(0.0, time.monotonic() - progress.complete_at)
             yield _gauge("reader_behind_seconds", "Seconds since the copy last held all that the topic had.", behind)
-        yield _gauge("reader_ready", "1 where /readyz answers 200.", int(progress.ready))
+        yield _gauge("reader_ready", "1 where /readyz answers 200.", int(ready))
         states = GaugeMetricFamily("reader_state", "1 for the state that /readyz says.", labels=["state"])
         for state in STATES:
             states.add_metric([state], int(state == progress.state))

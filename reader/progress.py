@@ -21,6 +21,9 @@ class Progress:
         seconds_left: until the replay ends, where there is a pace to judge by.
         reason: for people.
         complete_at: when the store last held all that the topic had, on this machine's monotonic clock.
+        fresh_ms: source time, epoch ms, up to which all changes are in the store, by the heartbeats in it; None where
+            it has none of some partition.
+        max_staleness_seconds: how old that may be before traffic should go elsewhere; None: as old as it will.
     """
 
     state: State = "starting"
@@ -30,11 +33,35 @@ class Progress:
     seconds_left: float | None = None
     reason: str | None = None
     complete_at: float | None = None
+    fresh_ms: int | None = None
+    max_staleness_seconds: float | None = None
 
     @property
     def ready(self) -> bool:
         """Whether traffic should come here."""
         return self.state in {"ready", "stale"}
+
+    def staleness_seconds(self, now_ms: int) -> float | None:
+        """Return how old what is served may be by the source's clock; None where no heartbeats tell.
+
+        Args:
+            now_ms: the wall clock, epoch ms.
+        """
+        return None if self.fresh_ms is None else max(0.0, (now_ms - self.fresh_ms) / 1000)
+
+    def too_stale(self, now_ms: int) -> str | None:
+        """Return why traffic should go elsewhere though the reader is ready, for people; None where it need not."""
+        if self.max_staleness_seconds is None or not self.ready:
+            return None
+        staleness, limit = (
+            self.staleness_seconds(now_ms),
+            f"READER_MAX_STALENESS_SECONDS={self.max_staleness_seconds:g}",
+        )
+        if staleness is None:
+            return f"{limit}, but no heartbeat says how stale this is; does the joiner have HEARTBEATS_TOPIC?"
+        if staleness > self.max_staleness_seconds:
+            return f"the newest heartbeat is {staleness:.1f} s old; {limit}"
+        return None
 
     @property
     def percent(self) -> float | None:

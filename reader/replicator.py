@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from reader.counts import Intake
-from reader.following import LOOK_SECONDS, Following, wall_clock_ms
+from reader.following import LOOK_SECONDS, Following, freshness_of, wall_clock_ms
 from reader.generations import Generations
 from reader.identity import Identity, cut, verdict
 from reader.progress import Progress, complete_at, seconds_left
@@ -68,6 +68,9 @@ class Replicator:
         self._serves = False
         self._damage: str | None = None
         noted = generations.live.note("complete")
+        self._max_staleness = settings.reader_max_staleness_seconds
+        identity = generations.live.note("identity")
+        self._freshness = freshness_of(generations.live, identity["partitions"] if identity else 0)
         self._complete_at = self._began - (wall_clock_ms(self._began) - noted) / 1000 if noted else None
 
     @property
@@ -79,7 +82,9 @@ class Replicator:
         """Return all that there is to say; to be called where reads happen."""
         live = self._generations.live
         held = Held(live.folder.name, live.count(), live.size_bytes())
-        return Standing(self.progress, self.alive, held, *lags(self.following), self._intake)
+        return Standing(
+            self.progress, self.alive, held, *lags(self.following), self._intake, self._freshness.by_partition()
+        )
 
     def start(self) -> None:
         """Begin to follow the topic."""
@@ -257,7 +262,14 @@ class Replicator:
     def _report(self, progress: Progress) -> None:
         """Publish how things stand, and log it where it is news or was last said a while ago."""
         news = progress.state != self.progress.state
-        self.progress = replace(progress, complete_at=self._complete_at)
+        if self.following is not None and self.following.store is self._generations.live:
+            self._freshness = self.following.freshness
+        self.progress = replace(
+            progress,
+            complete_at=self._complete_at,
+            fresh_ms=self._freshness.oldest_ms,
+            max_staleness_seconds=self._max_staleness,
+        )
         if news or (progress.state != "ready" and time.monotonic() >= self._remind_at):
             self._remind_at = time.monotonic() + REMIND_SECONDS
             level = logging.INFO if progress.state in {"ready", "replaying"} else logging.WARNING

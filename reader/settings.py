@@ -32,6 +32,10 @@ class ReaderSettings(KafkaSettings):
         75, gt=0, le=86_400, description="How long a connection may be silent between requests; longer than a proxy's."
     )
 
+    reader_max_staleness_seconds: float | None = Field(
+        None, gt=0, description="Oldest heartbeat with which /readyz answers 200; unset: any, or none at all."
+    )
+
     @property
     def origins(self) -> list[str]:
         """The origins that were named."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from reader.counts import BATCH_EDGES, Histogram, Intake
+from reader.counts import AGE_EDGES, BATCH_EDGES, Histogram, Intake
 from reader.progress import Progress
 
 
@@ -35,6 +35,7 @@ class Standing:
         lag_records: partition -> records, by offset, that the topic has and the copy has not.
         lag_seconds: partition -> how long ago the copy last held all of it; missing where it never did.
         intake: what was taken in.
+        fresh_ms: partition -> the source time, epoch ms, up to which it is complete; missing where that is not known.
     """
 
     progress: Progress
@@ -43,6 +44,7 @@ class Standing:
     lag_records: Mapping[int, int] = field(default_factory=dict)
     lag_seconds: Mapping[int, float] = field(default_factory=dict)
     intake: Intake = field(default_factory=Intake)
+    fresh_ms: Mapping[int, int] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return all of it as JSON can hold it."""
@@ -54,19 +56,24 @@ class Standing:
             "lag_records": {str(partition): lag for partition, lag in self.lag_records.items()},
             "lag_seconds": {str(partition): lag for partition, lag in self.lag_seconds.items()},
             "intake": [intake.records, intake.size_bytes, intake.batches.counts, intake.batches.total, intake.skipped],
+            "ages": [intake.ages.counts, intake.ages.total, intake.replayed, intake.untimed],
+            "fresh_ms": {str(partition): time_ms for partition, time_ms in self.fresh_ms.items()},
         }
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Standing":
         """Return what `document` returned."""
         records, size_bytes, counts, total, skipped = document["intake"]
+        age_counts, age_total, replayed, untimed = document["ages"]
+        ages = Histogram(AGE_EDGES, age_counts, age_total)
         return cls(
             Progress(**document["progress"]),
             document["alive"],
             Held(**document["held"]),
             {int(partition): lag for partition, lag in document["lag_records"].items()},
             {int(partition): lag for partition, lag in document["lag_seconds"].items()},
-            Intake(records, size_bytes, Histogram(BATCH_EDGES, counts, total), skipped),
+            Intake(records, size_bytes, Histogram(BATCH_EDGES, counts, total), skipped, ages, replayed, untimed),
+            {int(partition): time_ms for partition, time_ms in document["fresh_ms"].items()},
         )
 
 

@@ -23,6 +23,7 @@ import lmdb
 from reader.pages import damage
 from reader.view import Found
 from shared.errors import StateError
+from shared.heartbeats import Heartbeat, heartbeat_in
 
 FORMAT = 1
 """Version of what is written here; another one is not read but built anew."""
@@ -36,6 +37,7 @@ HEADER = struct.Struct(">IQq")
 """Before each body: the record's partition, offset and timestamp in epoch ms."""
 
 OFFSET = b"offset/%d"
+HEARTBEAT = b"heartbeat/%d/"
 
 
 DAMAGE = (
@@ -138,12 +140,13 @@ class Store:
             self._tag = None if identity is None else b"%08x" % zlib.crc32(identity)
         return StoreView(transaction, self._meta, self._tag or b"")
 
-    def apply(self, records: Iterable[Record], offsets: Mapping[int, int]) -> None:
+    def apply(self, records: Iterable[Record], offsets: Mapping[int, int], heartbeats: Iterable[Record] = ()) -> None:
         """Take in a batch, all of it or nothing; what was taken in before is passed over.
 
         Args:
             records: in the topic's order within each partition.
             offsets: partition -> the offset to go on from afterwards, for every partition that the records are of.
+            heartbeats: of the same partitions; kept apart, where nobody who asks for users finds them.
 
         Raises:
             lmdb.MapFullError: the map must grow first; see `grow`.
@@ -160,6 +163,9 @@ class Store:
                 else:
                     header = HEADER.pack(partition, offset, timestamp_ms)
                     transaction.put(key, header + value, db=self._records)
+            for key, value, partition, offset, _ in heartbeats:
+                if offset >= known[partition] and value is not None:
+                    transaction.put(HEARTBEAT % partition + key, value, db=self._meta)
             for partition, offset in offsets.items():
                 if offset > known[partition]:
                     transaction.put(OFFSET % partition, b"%d" % offset, db=self._meta)
@@ -204,10 +210,28 @@ class Store:
 
     def offsets(self) -> dict[int, int]:
         """Return partition -> the offset to go on from, for every partition that was ever read."""
+        return {int(key): int(value) for key, value in self._under(b"offset/")}
+
+    def heartbeats(self) -> list[tuple[int, Heartbeat]]:
+        """Return the heartbeats that were taken in last, each with its partition, the oldest of them first."""
+        found = []
+        for place, value in self._under(b"heartbeat/"):
+            partition, _, key = place.partition(b"/")
+            heartbeat = heartbeat_in(key, value)
+            if heartbeat is not None:
+                found.append((int(partition), heartbeat))
+        return sorted(found, key=lambda pair: pair[1].time_ms)
+
+    def _under(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """Return what stands beside the data under names that begin so, without that beginning."""
+        pairs = []
         with self._reading() as transaction, transaction.cursor(self._meta) as cursor:
-            found = cursor.set_range(b"offset/")
-            pairs = [(bytes(key), bytes(value)) for key, value in cursor.iternext()] if found else []
-        return {int(key.removeprefix(b"offset/")): int(value) for key, value in pairs if key.startswith(b"offset/")}
+            if cursor.set_range(prefix):
+                for name, value in cursor:
+                    if not bytes(name).startswith(prefix):
+                        break
+                    pairs.append((bytes(name).removeprefix(prefix), bytes(value)))
+        return pairs
 
     def note(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON was written there
         """Return what was noted under a name; None where nothing was."""

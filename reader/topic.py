@@ -6,21 +6,22 @@ only committed records are read. What the client library raises becomes this ser
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 
 from reader.identity import Identity
 from reader.store import FORMAT, Record
 from shared.errors import KafkaError
+from shared.heartbeats import heartbeat_in
 from shared.kafka import COMMON
-from shared.records import MAX_ID_BYTES, RESERVED_KEY_PREFIX
+from shared.records import MAX_ID_BYTES, OLDEST_CHANGE_HEADER, RESERVED_KEY_PREFIX
 from shared.topics import MAX_MESSAGE_BYTES
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,9 @@ class Batch(NamedTuple):
         ended: the partitions whose end was reached, with nothing after it.
         skipped: how many keys were no ids.
         broken: why nothing more can be read from these offsets; None where it can.
+        heartbeats: the reserved records; they are nobody's, and not among the others.
+        oldest_ms: for each of `records`, where that was asked for, the source time of the oldest change that it shows
+            for the first time; None where it does not say.
     """
 
     records: list[Record]
@@ -45,6 +49,8 @@ class Batch(NamedTuple):
     ended: set[int]
     skipped: int = 0
     broken: str | None = None
+    heartbeats: Sequence[Record] = ()
+    oldest_ms: Sequence[int | None] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +189,18 @@ class Reading:
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
 
-    def next(self, limit: int, seconds: float) -> Batch:
-        """Return what is there, at most so many records, having waited at most so long for them."""
+    def next(self, limit: int, seconds: float, *, timed: bool = False) -> Batch:
+        """Return what is there.
+
+        Args:
+            limit: records at most.
+            seconds: to wait for them at most.
+            timed: tell the oldest change of each record too, which costs a little.
+        """
         records: list[Record] = []
-        batch = Batch(records, {}, set())
+        heartbeats: list[Record] = []
+        oldest_ms: list[int | None] = []
+        batch = Batch(records, {}, set(), heartbeats=heartbeats, oldest_ms=oldest_ms)
         with _clear():
             messages = self._consumer.consume(limit, seconds)
         for message in messages:
@@ -196,7 +210,12 @@ class Reading:
                 batch.offsets[partition] = offset + 1
                 if key and len(key) <= MAX_ID_BYTES and (key.isascii() or _is_utf8(key)):
                     records.append(Record(key, message.value(), partition, offset, message.timestamp()[1]))
-                elif key is None or not key.startswith(RESERVED_KEY_PREFIX):
+                    if timed:
+                        oldest_ms.append(_oldest_ms(message))
+                elif key and key.startswith(RESERVED_KEY_PREFIX):
+                    if heartbeat_in(key, message.value()) is not None:
+                        heartbeats.append(Record(key, message.value(), partition, offset, message.timestamp()[1]))
+                else:
                     batch = batch._replace(skipped=batch.skipped + 1)
                     logger.warning(
                         "skipping a record whose key is no id: %s[%d]@%d", message.topic(), partition, offset
@@ -222,6 +241,13 @@ class Reading:
 
 def _answered(futures: Mapping[int, Future[Any]]) -> dict[int, int]:
     return {partition: future.result().offset for partition, future in futures.items()}
+
+
+def _oldest_ms(message: Message) -> int | None:
+    for name, value in message.headers() or ():
+        if name == OLDEST_CHANGE_HEADER:
+            return int(value) if value is not None and value.isdigit() and len(value) < 19 else None
+    return None
 
 
 def _is_utf8(key: bytes) -> bool:

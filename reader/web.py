@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 READABLE = ["etag", "retry-after", "user-info-offset", "user-info-source-time-ms", "user-info-behind-seconds"]
 """Headers that a script of another origin may read, where such scripts are let in."""
 
-UNDERSTOOD = ["if-none-match", "if-min-offset"]
+UNDERSTOOD = ["if-none-match", "if-min-offset", "max-staleness-seconds"]
 
 
 class Application:
@@ -110,8 +110,10 @@ def _users(answers: Answers) -> list[BaseRoute]:
 def _health(progress: Callable[[], Progress], alive: Callable[[], bool]) -> list[BaseRoute]:
     async def readyz(_: Request) -> Response:
         now = progress()
-        headers = {} if now.ready else {"retry-after": "1"}
-        return JSONResponse(now.report(), 200 if now.ready else 503, headers)
+        too_stale = now.too_stale(time.time_ns() // 1_000_000)
+        ready = now.ready and too_stale is None
+        report = now.report() if too_stale is None else {**now.report(), "reason": too_stale}
+        return JSONResponse(report, 200 if ready else 503, {} if ready else {"retry-after": "1"})
 
     async def livez(_: Request) -> Response:
         works = alive()

@@ -84,6 +84,8 @@ plain_fields = st.lists(
             b"If-Min-Offset: 3:1042",
             b"if-min-offset: 3:1043",
             b"If-Min-Offset: soon",
+            b"Max-Staleness-Seconds: 5",
+            b"max-staleness-seconds: soon",
             b"Cookie: \xe9=\xff",
         ]
     ),

@@ -1,6 +1,7 @@
 """What is answered about users, without a server: the pure part of the reader's HTTP."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -147,10 +148,39 @@ def test_a_client_never_goes_back_in_time(if_min_offset: bytes, status: int) -> 
         assert (status == 503) == (b"retry-after" in dict(answer.headers()))
 
 
+@pytest.mark.parametrize(
+    ("limit", "fresh", "status"),
+    [
+        (b"60", True, 200),
+        (b"60.5", True, 200),
+        (b"60", False, 503),
+        (b"60", None, 503),
+        (b"999999999", False, 503),
+        (b"soon", True, 400),
+        (b"-1", True, 400),
+        (b"1e9", True, 400),
+        (b"nan", True, 400),
+        (b"", True, 400),
+        (b"5, 6", True, 400),
+    ],
+)
+def test_a_client_gets_nothing_that_is_too_old_for_it(limit: bytes, fresh: bool | None, status: int) -> None:
+    """Max-Staleness-Seconds is met, refused with when to try again, or not understood; without heartbeats never met."""
+    fresh_ms = None if fresh is None else time.time_ns() // 1_000_000 if fresh else 0
+    turn = Turn(progress=Progress("ready", serves=True, fresh_ms=fresh_ms))
+    for answer in (
+        turn.answers().user(b"alice", Conditions(max_staleness=limit)),
+        turn.answers().users(b"id=alice", Conditions(max_staleness=limit)),
+    ):
+        assert status == answer.status
+        assert (status == 503) == (b"retry-after" in dict(answer.headers()))
+
+
 def test_a_field_that_is_there_twice_is_one_list() -> None:
     """Header fields of one name are joined, as HTTP has it; others are no conditions."""
     headers = [(b"host", b"here"), (b"if-min-offset", b"0:7"), (b"if-min-offset", b"3:1042")]
     assert conditions_of(headers) == Conditions(None, b"0:7, 3:1042")
+    assert conditions_of([(b"max-staleness-seconds", b"5")]) == Conditions(None, None, b"5")
     assert conditions_of([(b"accept", b"*/*")]) == NO_CONDITIONS
 
 

@@ -1,0 +1,50 @@
+"""How fresh a copy is by the source's clock: the newest heartbeat of its slowest partition. Pure."""
+
+from shared.heartbeats import Heartbeat, parts_of
+
+
+class Freshness:
+    """The heartbeats that a copy has taken in.
+
+    Args:
+        partitions: how many the topic has.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._times: list[dict[int, int]] = [{} for _ in range(partitions)]
+        self._parts: list[int] = [0] * partitions
+
+    def take(self, partition: int, heartbeat: Heartbeat) -> None:
+        """Note a heartbeat that the copy has taken in, with all that came before it in its partition.
+
+        Args:
+            partition: that it was in.
+            heartbeat: what it says.
+        """
+        if heartbeat.parts != self._parts[partition]:
+            # The internal topic was made anew with another number of partitions: the old parts are no more.
+            if heartbeat.time_ms <= (self.time_ms(partition) or -1):
+                return
+            self._parts[partition], self._times[partition] = heartbeat.parts, {}
+        times = self._times[partition]
+        times[heartbeat.part] = max(heartbeat.time_ms, times.get(heartbeat.part, heartbeat.time_ms))
+
+    def time_ms(self, partition: int) -> int | None:
+        """Return the source time, epoch ms, up to which a partition is complete; None where that is not known."""
+        parts = self._parts[partition]
+        if not parts:
+            return None
+        times = [self._times[partition].get(part) for part in parts_of(partition, self._partitions, parts)]
+        return None if None in times else min(time for time in times if time is not None)
+
+    def by_partition(self) -> dict[int, int]:
+        """Return the same for each partition of which it is known."""
+        times = {partition: self.time_ms(partition) for partition in range(self._partitions)}
+        return {partition: time for partition, time in times.items() if time is not None}
+
+    @property
+    def oldest_ms(self) -> int | None:
+        """The source time up to which every partition is complete; None where that is not known of one."""
+        times = [self.time_ms(partition) for partition in range(self._partitions)]
+        return None if not times or None in times else min(time for time in times if time is not None)

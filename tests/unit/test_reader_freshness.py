@@ -1,0 +1,150 @@
+"""How old a reader says that it is, and what it does when that is too old."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from reader.counts import AGE_EDGES, Intake
+from reader.following import freshness_of
+from reader.freshness import Freshness
+from reader.metrics import exposition
+from reader.progress import Progress
+from reader.standing import Standing
+from reader.store import Record, Store
+from reader.view import Found
+from shared.heartbeats import Heartbeat
+from tests.http import Serving, exchange
+
+NOW_MS = 1_700_000_010_000
+ASK = b"GET /readyz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+
+
+def test_a_partition_is_as_old_as_the_oldest_part_that_feeds_it() -> None:
+    """Two parts feed partition 1 of 2: one of them alone says nothing, and the slower one decides."""
+    freshness = Freshness(2)
+    freshness.take(1, Heartbeat(1, 4, 2_000))
+    assert freshness.time_ms(1) is None
+    freshness.take(1, Heartbeat(3, 4, 1_000))
+    assert (freshness.time_ms(1), freshness.oldest_ms) == (1_000, None)
+    freshness.take(0, Heartbeat(0, 4, 500))
+    freshness.take(0, Heartbeat(2, 4, 700))
+    assert freshness.oldest_ms == 500
+    assert freshness.by_partition() == {0: 500, 1: 1_000}
+
+
+def test_a_late_heartbeat_makes_nothing_older() -> None:
+    """What once held still holds."""
+    freshness = Freshness(1)
+    freshness.take(0, Heartbeat(0, 1, 2_000))
+    freshness.take(0, Heartbeat(0, 1, 1_000))
+    assert freshness.oldest_ms == 2_000
+
+
+def test_parts_of_an_internal_topic_that_was_made_anew_replace_the_old_ones() -> None:
+    """A part that is no more does not hold a partition back for ever."""
+    freshness = Freshness(1)
+    freshness.take(0, Heartbeat(0, 2, 1_000))
+    freshness.take(0, Heartbeat(1, 2, 1_000))
+    freshness.take(0, Heartbeat(0, 1, 3_000))
+    assert freshness.oldest_ms == 3_000
+
+
+def test_a_copy_keeps_its_heartbeats_and_shows_them_to_nobody(tmp_path: Path) -> None:
+    """They are taken in with the batch that they came in, survive a restart, and are no records."""
+    store = Store(tmp_path)
+    key = Heartbeat(0, 2, 0).key
+    beats = [Record(key, Heartbeat(0, 2, 7_000).value, 0, 5, 0), Record(key, Heartbeat(0, 2, 8_000).value, 2, 1, 0)]
+    store.apply([Record(b"alice", b"{}", 0, 4, 0)], {0: 6, 2: 2}, beats)
+    # What was taken in before is passed over.
+    store.apply([], {0: 6}, [Record(key, Heartbeat(0, 2, 1_000).value, 0, 5, 0)])
+    assert {b"alice": b"{}"} == store.items()
+    assert store.body(key) is None
+    store.close()
+    reopened = Store(tmp_path)
+    assert [(0, Heartbeat(0, 2, 7_000)), (2, Heartbeat(0, 2, 8_000))] == reopened.heartbeats()
+    assert {0: 6, 2: 2} == reopened.offsets()
+    assert {0: 7_000, 2: 8_000} == freshness_of(reopened, 4).by_partition()
+    reopened.close()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "edge"), [(0.0, 0.1), (5.0, 5.0), (5.001, 10.0), (10.0, 10.0), (10.001, 30.0), (-3.0, 0.1)]
+)
+def test_the_promise_on_freshness_can_be_read_off_exactly(seconds: float, edge: float) -> None:
+    """An update of exactly 5 or 10 s is within 5 or 10 s; clocks that disagree make none younger than nothing."""
+    intake = Intake()
+    intake.aged([NOW_MS - round(seconds * 1000)], NOW_MS)
+    assert [edge] == [upper for upper, count in zip(AGE_EDGES, intake.ages.counts, strict=False) if count]
+    assert intake.ages.total >= 0
+
+
+def test_what_shows_no_change_made_just_now_is_counted_apart() -> None:
+    """Rows of a snapshot have no age, and nothing taken in before the copy is served has one."""
+    intake = Intake(replayed=4)
+    intake.aged([None, NOW_MS - 200, None], NOW_MS)
+    found = samples(Standing(Progress("ready", serves=True), intake=intake))
+    assert (2.0, 4.0) == (
+        found["reader_untimed_records_total", "snapshot"],
+        found["reader_untimed_records_total", "replay"],
+    )
+    assert found["reader_update_age_seconds_count",] == 1.0
+    assert found["reader_update_age_seconds_sum",] == pytest.approx(0.2)
+
+
+def test_the_age_of_the_slowest_partition_is_a_number() -> None:
+    """It is there once every partition has a heartbeat; each partition's own stands beside it."""
+    now_ms = time.time_ns() // 1_000_000
+    ready = Progress("ready", serves=True, fresh_ms=now_ms - 2_000)
+    found = samples(Standing(ready, fresh_ms={0: now_ms, 1: now_ms - 2_000}))
+    assert 2.0 <= found["reader_heartbeat_age_seconds",] < 30.0
+    assert found["reader_heartbeat_time_seconds", "1"] == pytest.approx(now_ms / 1000 - 2)
+    assert ("reader_heartbeat_age_seconds",) not in samples(Standing(Progress("ready", serves=True)))
+
+
+def test_heartbeats_survive_the_way_to_another_process() -> None:
+    """What is written as JSON is read back as it was."""
+    intake = Intake(replayed=4)
+    intake.aged([None, NOW_MS - 200], NOW_MS)
+    standing = Standing(Progress("ready", fresh_ms=5, max_staleness_seconds=1.5), intake=intake, fresh_ms={0: 5, 1: 7})
+    assert Standing.of(json.loads(json.dumps(standing.document()))) == standing
+
+
+@pytest.mark.parametrize(
+    ("limit", "fresh_ms", "ready"),
+    [
+        (None, None, True),
+        (None, NOW_MS - 10**9, True),
+        (5.0, NOW_MS - 5_000, True),
+        (5.0, NOW_MS - 5_001, False),
+        (5.0, NOW_MS + 60_000, True),
+        (5.0, None, False),
+    ],
+)
+def test_a_reader_that_is_too_stale_is_unready(limit: float | None, fresh_ms: int | None, ready: bool) -> None:
+    """Only where a limit is set; a reader that cannot tell how stale it is does not keep it."""
+    progress = Progress("stale", serves=True, fresh_ms=fresh_ms, max_staleness_seconds=limit)
+    assert ready == (progress.too_stale(NOW_MS) is None)
+
+
+def test_a_reader_that_is_too_stale_says_so_and_answers_all_the_same() -> None:
+    """/readyz is 503 and names the setting, reader_ready is 0; whoever asks for a user is answered."""
+    progress = Progress("ready", serves=True, fresh_ms=0, max_staleness_seconds=5.0, complete_at=0.0)
+    with Serving({b"alice": Found(0, 0, 0, b"{}")}, progress=progress) as serving:
+        head, _, body = exchange(serving.port, ASK).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in head
+        assert "READER_MAX_STALENESS_SECONDS=5" in json.loads(body)["reason"]
+        assert exchange(serving.port, ASK.replace(b"readyz", b"users/alice")).startswith(b"HTTP/1.1 200")
+        assert b"\nreader_ready 0.0" in exchange(serving.port, ASK.replace(b"readyz", b"metrics"))
+
+
+def samples(standing: Standing) -> dict[tuple[str, ...], float]:
+    """Return each sample of a reader's metrics: its name and its labels' values -> its value."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(exposition([], standing).decode())
+        for sample in family.samples
+    }

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bench import reader_runs, results
+from bench import reader_runs, reader_starts, results
 from bench.reader_report import markdown
 from bench.reader_services import READER, Service
 from bench.reader_world import REPLAYED, invented_population, side_by_side, world
@@ -84,7 +84,7 @@ def measure_into(
                 reader_runs.latency_in_replay(given, records, rate, number) for number in range(options["replays"])
             ]
         if "starts" in parts:
-            found["starts"] = reader_runs.starts(given, records)
+            found["starts"] = reader_starts.starts(given, records)
     if latencies:
         found["latency"] = latencies
 

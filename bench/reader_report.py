@@ -126,15 +126,19 @@ def _starts(row: Result) -> str:
     per_user = row["diskBytes"] / row["records"]
     table = [
         ("from nothing to ready", f"{row['coldSeconds']:.1f} s"),
+        ("from a snapshot to ready", f"{row['fromSnapshotSeconds']:.1f} s"),
         ("with its data to ready", f"{row['warmSeconds']:.2f} s"),
-        (
-            "resident memory after the replay",
-            f"{row['residentBytes'] / 1e6:,.0f} MB, mapped pages of the file included",
-        ),
-        ("resident memory after a restart", f"{row['residentBytesWarm'] / 1e6:,.0f} MB"),
-        ("disk", f"{row['diskBytes'] / 1e6:,.0f} MB, {per_user:,.0f} bytes per user"),
+        ("taking a snapshot", f"{row['snapshotSeconds']:.1f} s"),
+        ("memory after the replay, mapped pages of its file included", _megabytes(row["residentBytes"])),
+        ("memory after the replay, without those", _megabytes(row["ownBytes"])),
+        ("memory after a restart", _megabytes(row["residentBytesWarm"])),
+        ("disk", f"{_megabytes(row['diskBytes'])}, {per_user:,.0f} bytes per user"),
     ]
     return _table((f"a reader of {row['records']:,} users", ""), table)
+
+
+def _megabytes(number: int) -> str:
+    return f"{number / 1e6:,.0f} MB"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

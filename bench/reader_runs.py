@@ -1,4 +1,4 @@
-"""The single measurements: capacity in turns, latency at a rate, while updates flow, during a replay, and starts."""
+"""The single measurements: capacity in turns, latency at a rate, while updates flow, and during a replay."""
 
 import shutil
 import statistics
@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from bench import reader_services
@@ -104,28 +103,6 @@ def latency_in_replay(given: World, records: int, rate: float, number: int) -> R
     return {"name": f"{service.name}, replaying {records:,} records", **result}
 
 
-def starts(given: World, records: int) -> Result:
-    """Measure how soon a reader is ready, with nothing and with everything, and what it takes of memory and disk."""
-    folder = given.folder / "starting"
-    service = reader_services.reader(folder, given.kafka.bootstrap_servers, REPLAYED)
-    with ExitStack() as parts:
-        parts.callback(service.command.stop)
-        cold = service.start(given.cores)
-        given.say(f"{service.name}: ready from nothing, {records:,} records, after {cold:.1f} s")
-        after_replay = service.resident_bytes()
-        service.command.stop()
-        warm = service.start(given.cores)
-        given.say(f"{service.name}: ready with its data after {warm:.2f} s")
-        return {
-            "records": records,
-            "coldSeconds": cold,
-            "warmSeconds": warm,
-            "residentBytes": after_replay,
-            "residentBytesWarm": service.resident_bytes(),
-            "diskBytes": _bytes_in(folder / "state"),
-        }
-
-
 def in_short(result: Result) -> str:
     """Return a latency in one line."""
     shown = result["latencyMs"]
@@ -145,8 +122,3 @@ def _await_body(service: Service, user_id: int, body: bytes) -> None:
                 f"the last update did not arrive in {ARRIVAL_SECONDS:.0f} s: {found!r}, not {body!r}"
             )
         time.sleep(0.05)
-
-
-def _bytes_in(folder: Path) -> int:
-    """Return what a folder's files take of the disk."""
-    return sum(512 * file.stat().st_blocks for file in folder.rglob("*") if file.is_file())

@@ -13,8 +13,11 @@ from pathlib import Path
 import psutil
 
 from bench.load_cores import Cores, on
+from shared.errors import MeasurementError
 from stack.ports import free_port
 from stack.process import Command
+
+START_SECONDS = 300.0
 
 READER = "this reader"
 CONSTANT = "uvicorn, constant answer"
@@ -42,20 +45,21 @@ class Service:
     looks_up: bool = True
 
     def start(self, cores: Cores) -> float:
-        """Start it on the core that is measured; return after how many seconds it was ready."""
+        """Start it on the core that is measured; return after how many seconds it was ready.
+
+        Raises:
+            MeasurementError: it ended, or was not ready in time; carries the log's last lines.
+        """
         began = time.monotonic()
         with on(frozenset({cores.measured})):
-            self.command.start(self.is_ready)
+            self.command.start(lambda: True)
+        # Whoever asks must not take the core that is measured.
+        with on(frozenset({cores.load})):
+            while ask(self.port, self.path)[0] != http.client.OK:
+                if self.command.process() is None or time.monotonic() > began + START_SECONDS:
+                    raise MeasurementError(f"{self.name} did not become ready; {self.command.last_lines()}")
+                time.sleep(0.01)
         return time.monotonic() - began
-
-    def is_ready(self, seconds: float = 1.0) -> bool:
-        """Ask again and again for a while whether it is ready."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            if ask(self.port, self.path)[0] == http.client.OK:
-                return True
-            time.sleep(0.005)
-        return False
 
     def cpu_seconds(self) -> float:
         """Return how long it has been computing so far, its children included."""
@@ -72,10 +76,10 @@ class Service:
         assert process is not None  # noqa: S101 - it is asked of running services
         return process.pid
 
-    def resident_bytes(self) -> int:
-        """Return how much memory it has of its own and of mapped files."""
-        resident: int = psutil.Process(self.pid).memory_info().rss
-        return resident
+    def memory(self) -> tuple[int, int]:
+        """Return its resident bytes, and those of them that are no file's."""
+        found = psutil.Process(self.pid).memory_info()
+        return found.rss, found.rss - found.shared
 
 
 def ask(port: int, path: str) -> tuple[int, bytes]:
@@ -91,14 +95,15 @@ def ask(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def reader(folder: Path, bootstrap_servers: str, topic: str) -> Service:
-    """Return this project's reader, with its state in a folder."""
+def reader(folder: Path, bootstrap_servers: str, topic: str, **settings: str) -> Service:
+    """Return this project's reader, with its state in a folder, and further settings as environment variables."""
     port = free_port()
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
         "USER_INFO_TOPIC": topic,
         "READER_PORT": str(port),
         "READER_STATE_DIR": str(folder / "state"),
+        **settings,
     }
     folder.mkdir(parents=True, exist_ok=True)
     return Service(READER, _python("the reader", folder, environment, "reader"), port, "/readyz")

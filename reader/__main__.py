@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 from confluent_kafka.admin import AdminClient
 
-from reader import commands
+from reader import commands, web_events
 from reader.answers import Answers
 from reader.counts import Traffic
+from reader.events import Events
 from reader.generations import Generations, refuse_foreign
 from reader.metrics import exposition
 from reader.replicator import Replicator
@@ -87,6 +88,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     answers = Answers(generations.view, lambda: replicator.progress, loop.call_soon)
     replicator = Replicator(settings, properties, generations, runner(loop, answers.release))
+    events = Events(generations.view, lambda: replicator.progress, settings.reader_max_streams)
     traffic = Traffic()
     application = Application(
         answers,
@@ -94,10 +96,16 @@ async def _serve(
         alive=lambda: replicator.alive,
         metrics=lambda: exposition([traffic], replicator.standing()),
         traffic=traffic,
+        routes=web_events.routes(events),
         origins=settings.origins,
     )
+
+    def stop() -> None:
+        replicator.stopping.set()
+        events.close()
+
     replicator.start()
-    await serve(application, listener, limits_of(settings), replicator.stopping.set)
+    await serve(application, listener, limits_of(settings), stop)
     await asyncio.to_thread(replicator.stop)
 
 

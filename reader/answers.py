@@ -72,7 +72,7 @@ class _Moment:
         behind = None if complete_at is None else max(0.0, time.monotonic() - complete_at)
         self.common = REVALIDATE if behind is None else REVALIDATE + b"user-info-behind-seconds: %.3f\r\n" % behind
         self.unknown = Answer(404, problems.UNKNOWN_USER.head + self.common, problems.UNKNOWN_USER.body)
-        self.refusal = None if progress.serves else _not_ready(progress)
+        self.refusal = None if progress.serves else not_ready(progress)
 
 
 class Answers:
@@ -253,7 +253,8 @@ def _is_number(text: bytes) -> bool:
     return text.isdigit() and len(text) <= 19
 
 
-def _not_ready(progress: Progress) -> Answer:
+def not_ready(progress: Progress) -> Answer:
+    """Return what whoever asks is answered before the reader is ready."""
     return problems.problem(
         503,
         "not-ready",

@@ -39,6 +39,9 @@ REQUEST_TIMEOUT = problem(408, "request-timeout", "request timeout", "the reques
 OVERLOADED = problem(
     503, "overloaded", "too many connections", "this reader has as many as it takes; try another", RETRY_AFTER + CLOSE
 )
+TOO_MANY_STREAMS = problem(
+    503, "too-many-streams", "too many streams", "this reader has as many as it takes; try another", RETRY_AFTER
+)
 
 
 def unknown_route(path: str) -> Answer:

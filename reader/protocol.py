@@ -21,7 +21,7 @@ from reader import problems
 from reader.answer import Answer
 from reader.answers import CONDITIONS, NO_CONDITIONS, conditions_of
 from reader.connections import Connections
-from reader.web import Application
+from reader.web import ENDLESS, Application
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +136,8 @@ class ReaderProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Answer what was asked before the client said its last, and close."""
         self._heard_all = True
+        if self._answering is not None and ENDLESS in self._answering.scope:
+            self.transport.close()  # nobody is left to read it, or so it looks: its place is for another
         self._stop_hearing()
         return not self._ended
 
@@ -301,6 +303,7 @@ class ReaderProtocol(HttpToolsProtocol):
         if unsent:
             self._sweep_slow_reader(unsent, now)
             return
+        self._unsent = 0
         limits, waited = self._limits, now - self._since
         if self._ended:
             if waited > limits.linger_seconds:

@@ -27,6 +27,9 @@ class ReaderSettings(KafkaSettings):
     reader_max_connections: int = Field(
         2048, ge=1, le=100_000, description="Connections at a time; requests on further ones are answered 503."
     )
+    reader_max_streams: int = Field(
+        256, ge=0, le=10_000, description="Streams of events at a time; requests for further ones are answered 503."
+    )
     reader_request_seconds: float = Field(10, gt=0, le=3600, description="How long a request may take to arrive.")
     reader_idle_seconds: float = Field(
         75, gt=0, le=86_400, description="How long a connection may be silent between requests; longer than a proxy's."

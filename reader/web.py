@@ -30,7 +30,10 @@ logger = logging.getLogger(__name__)
 READABLE = ["etag", "retry-after", "user-info-offset", "user-info-source-time-ms", "user-info-behind-seconds"]
 """Headers that a script of another origin may read, where such scripts are let in."""
 
-UNDERSTOOD = ["if-none-match", "if-min-offset", "max-staleness-seconds"]
+UNDERSTOOD = ["if-none-match", "if-min-offset", "max-staleness-seconds", "last-event-id"]
+
+ENDLESS = "reader.endless"
+"""Key in the scope of a request whose answer goes on for as long as the client is there."""
 
 
 class Application:

@@ -1,0 +1,54 @@
+"""Streams of events on raw sockets: framing, and clients that do not read."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from reader import web_events
+from reader.connections import Limits
+from reader.events import Events
+from reader.view import Found
+from tests.http import LATEST, DictView, Serving, exchange
+from tests.streams import Listener
+from tests.waiting import wait_for
+
+BIG = b"x" * 200_000
+
+
+@contextmanager
+def serving(records: dict[bytes, Found], limits: Limits) -> Iterator[Serving]:
+    """Give a server with streams over given records, which may change."""
+    events = Events(lambda: DictView(records), lambda: LATEST, most=1)
+    with Serving(records, limits=limits, routes=web_events.routes(events)) as started:
+        yield started
+
+
+def test_a_client_that_cannot_take_an_endless_answer_gets_one_with_an_end() -> None:
+    """HTTP/1.0 knows no chunks: it is told what there is now, and when to come back."""
+    with serving({b"alice": Found(0, 7, 0, b"{}")}, Limits()) as started:
+        head, _, body = exchange(started.port, b"GET /users/alice/events HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
+    assert b"content-length: %d" % len(body) in head
+    assert b"retry: 1000\n\nid: 0:7:0badcafe\nevent: record\ndata: {}\n\n" == body
+
+
+def test_a_client_that_does_not_read_is_cut_off() -> None:
+    """However often the record changes, little is held back for it; after a while its place is free again."""
+    records = {b"alice": Found(0, 0, 0, BIG)}
+    held_back = [0]
+    with serving(records, Limits(stalled_seconds=1.0)) as started, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", started.port))
+        connection.sendall(b"GET /users/alice/events HTTP/1.1\r\nHost: here\r\n\r\n")
+        open_connections = started.server.server_state.connections
+        wait_for(lambda: open_connections)
+
+        def is_cut_off() -> bool:
+            records[b"alice"] = Found(0, records[b"alice"].offset + 1, 0, BIG)
+            held_back.extend(each.transport.get_write_buffer_size() for each in list(open_connections))
+            return not open_connections
+
+        wait_for(is_cut_off, 60)
+        with Listener(started.port, "/users/alice/events") as another:
+            assert another.response.status_code == 200
+            assert BIG.decode() == another.next().data
+    assert 0 < max(held_back) < 2 * len(BIG)

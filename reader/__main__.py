@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from confluent_kafka.admin import AdminClient
 
-from reader import commands, web_events
+from reader import commands, web_events, web_page
 from reader.answers import Answers
 from reader.counts import Traffic
 from reader.events import Events
@@ -96,7 +96,7 @@ async def _serve(
         alive=lambda: replicator.alive,
         metrics=lambda: exposition([traffic], replicator.standing()),
         traffic=traffic,
-        routes=web_events.routes(events),
+        routes=[*web_events.routes(events), *web_page.routes()],
         origins=settings.origins,
     )
 

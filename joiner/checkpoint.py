@@ -14,8 +14,10 @@ import orjson
 from joiner.changes import Values, parse
 from joiner.join import (
     Changes,
+    Unchanged,
     UserState,
     applied,
+    asks_to_show,
     body,
     decoded,
     differs,
@@ -25,11 +27,14 @@ from joiner.join import (
     resolved,
     shown,
 )
-from shared.records import Table
+from shared.records import UNAVAILABLE, Table
 from shared.topics import partition_of
 
 PACK_BYTES = 256 * 1024
 """Internal entries are packed up to this size: large enough to make a message's cost vanish, small enough to spread."""
+
+BYTES_PER_ROW = 2_000
+"""What a row or a user takes in memory, about; profiles may be a thousand times as large and then count for more."""
 
 APPLIED_OFFSET_KEY = b"\xffapplied"
 """Beside the users' states stands the next internal offset to apply; no user id in UTF-8 begins so."""
@@ -77,6 +82,7 @@ class _Partition:
         self.store = store
         self.owners: dict[str, Values | None] = {}
         self.users: dict[str, tuple[UserState, UserState]] = {}
+        self.shows: dict[str, int] = {}
         self.next_offset: int | None = None
 
 
@@ -86,11 +92,15 @@ class Checkpoint:
     def __init__(self) -> None:
         self._changes = Changes()
         self._partitions: dict[Store, _Partition] = {}
+        self._bytes = 0
+        self.unknown_values = 0
+        """How many values were left out by the source while none was known; they are null."""
 
     @property
     def size(self) -> int:
-        """How many rows and users are held in memory."""
-        return len(self._changes) + sum(len(p.owners) + len(p.users) for p in self._partitions.values())
+        """How many rows and users are held in memory, or as many as would take what the large ones take."""
+        held = len(self._changes) + sum(len(p.owners) + len(p.users) for p in self._partitions.values())
+        return max(held, self._bytes // BYTES_PER_ROW)
 
     def take_row(self, table: Table, store: Store | None, record: SourceRecord) -> None:
         """Stage 1: note what a source record changes.
@@ -106,6 +116,7 @@ class Checkpoint:
         row_id, values, source_ms = parse(table, record.key, record.value)
         source_ms = min(record.time_ms if source_ms is None else source_ms, record.now_ms)
         if store is None:
+            self._bytes += len(record.value or b"")
             self._changes.set_profile(row_id, values, source_ms)
             return
         owners = self._partition(store).owners
@@ -115,6 +126,7 @@ class Checkpoint:
             stored = store.get(row_id.encode())
             old = tuple(orjson.loads(stored)) if stored is not None else None
         new = resolved(values, old) if values is not None else None
+        self._note_unknown(values, old)
         for user_id, count, difference in moves(table, old, new):
             self._changes.count(user_id, count, difference, source_ms)
         owners[row_id] = new
@@ -133,10 +145,16 @@ class Checkpoint:
             partition.next_offset = int(orjson.loads(stored)) if stored is not None else 0
         if offset < partition.next_offset:
             return
+        self._bytes += len(value)
         for entry in orjson.loads(value):
             user_id, change = from_entry(entry)
             before, after = partition.users.get(user_id) or (decoded(store.get(user_id.encode())),) * 2
-            partition.users[user_id] = (before, applied(after, change))
+            if asks_to_show(entry):
+                partition.shows[user_id] = change.newest_ms
+            else:
+                self._note_unknown(change.profile, after.profile)
+                after = applied(after, change)
+            partition.users[user_id] = (before, after)
         partition.next_offset = offset + 1
 
     def packs(self, partitions: int) -> Iterator[tuple[int, bytes]]:
@@ -161,12 +179,13 @@ class Checkpoint:
             yield target, _pack(entries)
 
     def records(self) -> Iterator[Record]:
-        """Yield what stage 2 shows: each user's record once, where a reader could see a difference."""
+        """Yield what stage 2 shows: each user's record once, where a reader could see a difference or one asked."""
         for partition in self._partitions.values():
             for user_id, (before, after) in partition.users.items():
-                if differs(before, after):
-                    oldest_ms = after.newest_ms if after.waiting_ms is None else after.waiting_ms
-                    yield Record(user_id.encode(), body(user_id, after), after.newest_ms, oldest_ms)
+                if differs(before, after) or user_id in partition.shows:
+                    newest_ms = after.newest_ms or partition.shows[user_id]
+                    oldest_ms = newest_ms if after.waiting_ms is None else after.waiting_ms
+                    yield Record(user_id.encode(), body(user_id, after), newest_ms, oldest_ms)
 
     def save(self) -> None:
         """Hand the new states to the stores, each key once."""
@@ -180,6 +199,10 @@ class Checkpoint:
                 store.set(user_id.encode(), None if state.is_nothing else encoded(state))
             if partition.next_offset is not None:
                 store.set(APPLIED_OFFSET_KEY, orjson.dumps(partition.next_offset))
+
+    def _note_unknown(self, values: Values | Unchanged | None, known: Values | None) -> None:
+        if values and known is None:
+            self.unknown_values += values.count(UNAVAILABLE)
 
     def _partition(self, store: Store) -> _Partition:
         partition = self._partitions.get(store)

@@ -9,10 +9,14 @@ Tried with quixstreams 3.28.1; tests/unit/test_engine.py fails when an upgrade c
   after each; under exactly-once a lost record fails the commit anyway, so here only the last record of a partition
   reports, for the offset that the store remembers.
 - `InternalProducer._producer._producer` is librdkafka's producer itself.
+- `StateStoreManager.on_partition_assign` is wrapped. The engine leaves out changelog records that are ahead of the
+  group's committed offsets; under exactly-once there are none, but offsets that were lost with their group would make
+  it leave out everything. And it goes on from whatever is on disk, which may be older than the changelog remembers.
 
 Imports nothing of the engine: it is handed in.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,9 +24,14 @@ import orjson
 
 from joiner.checkpoint import Store
 
+logger = logging.getLogger(__name__)
+
 COLUMN_FAMILY = "default"
 COLUMN_FAMILY_HEADER = "__column_family__"
 OFFSETS_HEADER = "__processed_tp_offsets__"
+
+MARKERS = 2
+"""Offsets that the end of a transaction may take behind the last record."""
 
 POLL_EVERY = 1_000
 """Records between two polls for delivery reports."""
@@ -80,7 +89,7 @@ class Sender:
         self._place: dict[str, Any] = {} if partition is None else {"partition": partition}
         if headers is not None:
             self._place["headers"] = headers
-        self._sent = 0
+        self.sent = 0
 
     def __call__(self, key: bytes, value: bytes | None, *, report: bool = False, **more: object) -> None:
         """Send a record.
@@ -100,6 +109,41 @@ class Sender:
             except BufferError:
                 # librdkafka's queue is full: what the broker takes makes room.
                 self._producer.poll(0.05)
-        self._sent += 1
-        if self._sent % POLL_EVERY == 0:
+        self.sent += 1
+        if self.sent % POLL_EVERY == 0:
             self._producer.poll(0)
+
+
+def restore_exactly(
+    state_manager: Any,  # noqa: ANN401
+    oldest_trusted: Mapping[tuple[str, int], int],
+    changelogs: Mapping[str, str],
+) -> None:
+    """Have stores restored from all that their changelogs hold, and from the beginning where disk is too old.
+
+    Args:
+        state_manager: the engine's StateStoreManager.
+        oldest_trusted: (changelog, partition) -> the offset up to which a local store must have come; up to there the
+            changelog may have forgotten deletions. Filled anew before partitions are assigned.
+        changelogs: topic of a store -> its changelog.
+    """
+    assign = state_manager.on_partition_assign
+
+    def on_partition_assign(stream_id: str, partition: int, committed_offsets: object) -> Any:  # noqa: ANN401, ARG001
+        changelog = changelogs.get(stream_id)
+        if changelog is not None:
+            offset = state_manager.get_store(stream_id).assign_partition(partition).get_changelog_offset()
+            # An offset or two beyond the last record are taken by the markers that end transactions.
+            if offset is not None and offset + MARKERS < oldest_trusted.get((changelog, partition), 0):
+                logger.warning("the local state of %s[%d] is too old to go on with; restoring it", stream_id, partition)
+                state_manager.destroy_partition_state(stream_id, partition)
+        return assign(stream_id, partition, _Everything())
+
+    state_manager.on_partition_assign = on_partition_assign
+
+
+class _Everything(dict[str, int]):
+    """Committed offsets that nothing is ahead of."""
+
+    def __missing__(self, topic: str) -> int:
+        return 2**63 - 1

@@ -1,4 +1,4 @@
-"""What the joiner says of itself over HTTP: `/livez` and `/readyz`. Knows nothing of what it does."""
+"""What the joiner says of itself over HTTP: `/livez`, `/readyz` and `/metrics`. Knows nothing of what it does."""
 
 import json
 import logging
@@ -6,6 +6,9 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from joiner.metrics import Metrics
 from shared.errors import AlreadyRunning
 
 logger = logging.getLogger(__name__)
@@ -48,11 +51,17 @@ class Health:
             return (200 if self.alive else 503), report
         if path == "/readyz":
             return (200 if self.ready else 503), report
-        return 404, {"title": "no such route", "status": 404, "routes": ["/livez", "/readyz"]}
+        return 404, {"title": "no such route", "status": 404, "routes": ["/livez", "/readyz", "/metrics"]}
 
 
-def serve(health: Health, host: str, port: int) -> None:
+def serve(health: Health, metrics: Metrics, host: str, port: int) -> None:
     """Answer in a thread of its own until the process ends.
+
+    Args:
+        health: what `/livez` and `/readyz` tell.
+        metrics: what `/metrics` tells.
+        host: the address to listen on.
+        port: the port to listen on.
 
     Raises:
         AlreadyRunning: the port is taken; names the setting.
@@ -62,10 +71,16 @@ def serve(health: Health, host: str, port: int) -> None:
         timeout = 5
 
         def do_GET(self) -> None:
-            status, report = health.answer(self.path.partition("?")[0])
-            body = json.dumps(report).encode()
+            path = self.path.partition("?")[0]
+            if path == "/metrics":
+                self._send(200, CONTENT_TYPE_LATEST, metrics.text())
+            else:
+                status, report = health.answer(path)
+                self._send(status, "application/json", json.dumps(report).encode())
+
+        def _send(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

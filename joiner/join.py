@@ -91,6 +91,21 @@ def from_entry(entry: list[Any]) -> tuple[str, UserChange]:
     return user_id, UserChange(counts, tuple(profile) if isinstance(profile, list) else profile, newest_ms, oldest_ms)
 
 
+def show_entry(user_id: str, time_ms: int) -> list[Any]:
+    """Return an entry that changes nothing and asks for the user's record as it is, or for its absence.
+
+    Args:
+        user_id: whose record.
+        time_ms: the record's time where nothing is known of the user.
+    """
+    return [user_id, time_ms, time_ms, list(NO_COUNTS), True]
+
+
+def asks_to_show(entry: list[Any]) -> bool:
+    """Tell whether an entry is one of `show_entry`."""
+    return entry[4] is True
+
+
 class Changes(dict[str, UserChange]):
     """User id -> the sum of what a checkpoint changes for that user."""
 

@@ -61,3 +61,18 @@ class JoinerSettings(KafkaSettings):
     def transactional_id(self) -> str:
         """Stable per process, so that a restarted one ends its predecessor's open transaction at once."""
         return f"{self.joiner_group}-{self.joiner_instance_id}"
+
+    @property
+    def changelog_prefix(self) -> str:
+        """What the names of the stores' changelogs begin with, as the engine has it."""
+        return f"changelog__{self.joiner_group}--"
+
+    @property
+    def ledger_topic(self) -> str:
+        """The topic in which the group notes what its state was built from."""
+        return f"{self.joiner_group}-ledger"
+
+    @property
+    def local_state(self) -> Path:
+        """Folder of the local stores; whoever deletes it loses time and nothing else."""
+        return self.joiner_state_dir / "state"

@@ -4,16 +4,17 @@ Knows the Kafka admin interface and nothing of rows, states or Quix.
 """
 
 import logging
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from joiner.settings import JoinerSettings
-from shared.errors import KafkaError, TopicError
-from shared.topics import Topic, changelog, dead_letters, user_info, user_info_changes
+from shared.errors import Interrupted, KafkaError, TopicError
+from shared.topics import Topic, changelog, dead_letters, ledger, user_info, user_info_changes
 
 logger = logging.getLogger(__name__)
 
@@ -23,58 +24,85 @@ REMIND_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Partitions:
-    """Partition counts that the joiner works with.
+class Prepared:
+    """The topics that the joiner works with: all exist, and none of them loses data.
 
     Args:
-        user_info: of the topic of served records.
-        changes: of the internal topic.
+        changes_partitions: how many partitions the internal topic has.
+        changelogs: names of the stores' changelogs.
+        ledger: name of the topic of the group's notes.
+        inputs: names of all topics that the joined state belongs to.
+        forgets_ms: compacted topic -> how long it remembers deletions, its `delete.retention.ms`.
     """
 
-    user_info: int
-    changes: int
+    changes_partitions: int
+    changelogs: Sequence[str]
+    ledger: str
+    inputs: Sequence[str]
+    forgets_ms: Mapping[str, int]
 
 
-def prepare(admin: AdminClient, settings: JoinerSettings, waiting: Callable[[str], None]) -> Partitions:
+def prepare(
+    admin: AdminClient, settings: JoinerSettings, waiting: Callable[[str], None], patience_seconds: float
+) -> Prepared:
     """Wait for the source topics, create the joiner's own where missing, check them all.
 
     Args:
         admin: a client of the cluster.
-        settings: names, partition counts and patience.
+        settings: names and partition counts.
         waiting: told what is being waited for, each time that it is logged.
-
-    Returns:
-        How many partitions the joiner's own topics have.
+        patience_seconds: how long to wait for Kafka and the source topics; may be infinite.
 
     Raises:
         KafkaError: no broker answers within the patience, or it refuses.
         TopicError: a source is still missing then, or a topic is not what it must be; names the topic.
     """
-    _await_sources(admin, settings, waiting)
+    _await_sources(admin, settings, waiting, patience_seconds)
     own = (
         user_info(settings.user_info_topic, settings.user_info_partitions),
         user_info_changes(settings.user_info_changes_topic, settings.user_info_partitions),
         dead_letters(settings.dead_letters_topic),
+        ledger(settings.ledger_topic),
     )
     existing = _partition_counts(admin)
     counts = {topic.name: topic.partitions for topic in own} | existing
-    wanted = (*own, *_changelogs(settings, counts))
+    changelogs = _changelogs(settings, counts)
+    wanted = (*own, *changelogs)
     _create(admin, [topic for topic in wanted if topic.name not in existing], settings.topic_replication_factor)
-    _check_policies(_configs(admin, [*settings.sources, *(topic.name for topic in own)]), settings)
-    return Partitions(counts[settings.user_info_topic], counts[settings.user_info_changes_topic])
+    configs = _configs(admin, [*settings.sources, *(topic.name for topic in wanted)])
+    _check_policies(configs, settings, [topic.name for topic in changelogs])
+    inputs = [*settings.sources, *(topic.name for topic in changelogs)]
+    return Prepared(
+        changes_partitions=counts[settings.user_info_changes_topic],
+        changelogs=[topic.name for topic in changelogs],
+        ledger=settings.ledger_topic,
+        inputs=[*inputs, settings.user_info_changes_topic, settings.user_info_topic],
+        forgets_ms={
+            name: int(configs[name]["delete.retention.ms"])
+            for name in inputs
+            if "compact" in configs[name]["cleanup.policy"]
+        },
+    )
+
+
+def prepare_ledger(admin: AdminClient, settings: JoinerSettings) -> None:
+    """Create the topic of the group's notes where it is missing."""
+    if settings.ledger_topic not in _partition_counts(admin):
+        _create(admin, [ledger(settings.ledger_topic)], settings.topic_replication_factor)
 
 
 def _changelogs(settings: JoinerSettings, partitions: Mapping[str, int]) -> list[Topic]:
     """Return the changelog topics of the stores, under the engine's names: made at once they cost no second each."""
     return [
-        changelog(f"changelog__{settings.joiner_group}--{topic}--default", partitions[topic])
+        changelog(f"{settings.changelog_prefix}{topic}--default", partitions[topic])
         for topic in (*settings.sources, settings.user_info_changes_topic)
         if topic != settings.users_topic
     ]
 
 
-def _await_sources(admin: AdminClient, settings: JoinerSettings, waiting: Callable[[str], None]) -> None:
-    patience = settings.joiner_wait_for_topics_seconds
+def _await_sources(
+    admin: AdminClient, settings: JoinerSettings, waiting: Callable[[str], None], patience: float
+) -> None:
     deadline = time.monotonic() + patience
     remind_at = time.monotonic()
     while True:
@@ -85,7 +113,8 @@ def _await_sources(admin: AdminClient, settings: JoinerSettings, waiting: Callab
             raise type(problem)(f"{problem}, after {patience:g} s (JOINER_WAIT_FOR_TOPICS_SECONDS)")
         if time.monotonic() >= remind_at:
             waiting(str(problem))
-            logger.warning("waiting: %s; giving up in %.0f s", problem, deadline - time.monotonic())
+            left = f"; giving up in {deadline - time.monotonic():.0f} s" if math.isfinite(deadline) else ""
+            logger.warning("waiting: %s%s", problem, left)
             remind_at = time.monotonic() + REMIND_SECONDS
         time.sleep(RETRY_SECONDS)
 
@@ -157,11 +186,15 @@ def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
         try:
             found[resource.name] = {name: entry.value for name, entry in described.result().items()}
         except KafkaException as error:
-            raise TopicError(f"cannot read the settings of the topic {resource.name}: {error.args[0].str()}") from error
+            raise Interrupted(
+                f"cannot read the settings of the topic {resource.name}: {error.args[0].str()}"
+            ) from error
     return found
 
 
-def _check_policies(configs: Mapping[str, Mapping[str, str]], settings: JoinerSettings) -> None:
+def _check_policies(
+    configs: Mapping[str, Mapping[str, str]], settings: JoinerSettings, changelogs: Iterable[str]
+) -> None:
     """Refuse topics that would lose data: records of users, or differences that must each be seen once."""
     policy = configs[settings.user_info_topic]["cleanup.policy"]
     if policy != "compact":
@@ -175,6 +208,13 @@ def _check_policies(configs: Mapping[str, Mapping[str, str]], settings: JoinerSe
             f"the topic {settings.user_info_changes_topic} (USER_INFO_CHANGES_TOPIC) may lose changes before they are"
             " read; set cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1, or name another topic"
         )
+    for topic in changelogs:
+        policy = configs[topic]["cleanup.policy"]
+        if policy != "compact":
+            raise TopicError(
+                f"the changelog {topic} is not compacted: its cleanup.policy is {policy}, which forgets state in time;"
+                " set it to compact"
+            )
     for topic in settings.sources:
         if "compact" not in configs[topic]["cleanup.policy"]:
             logger.warning(

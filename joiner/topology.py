@@ -9,30 +9,31 @@ of microseconds each, however little is done with it. What else is used of its i
 import gc
 import logging
 import time
-from collections.abc import Mapping
-from concurrent.futures import Future
 from functools import partial
 
-from confluent_kafka import Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException, Message, TopicPartition
 from quixstreams import Application
-from quixstreams.checkpointing import Checkpoint as EngineCheckpoint
+from quixstreams.exceptions import QuixException
 from quixstreams.kafka import ConnectionConfig
 from quixstreams.models import TopicConfig
 from quixstreams.sinks import BaseSink
 from quixstreams.state.rocksdb import RocksDBOptions
 from rocksdict import WriteBatch
 
-from joiner.checkpoint import Checkpoint, SourceRecord
-from joiner.engine import PartitionStore, Sender
-from joiner.health import Health
+from joiner import clients
+from joiner.checkpoint import SourceRecord
+from joiner.engine import Sender, restore_exactly
+from joiner.faults import explained
+from joiner.letters import Letter, buried
+from joiner.progress import Progress
 from joiner.restoring import restore_in_batches
-from joiner.settings import JoinerSettings
-from joiner.topics import Partitions
-from shared.errors import BadRow, KafkaError, StateError
-from shared.kafka import COMMON
+from joiner.surroundings import Surroundings
+from joiner.survey import trusted_offsets
+from joiner.topics import Prepared
+from joiner.work import Closing, Work
+from shared.errors import BadRow, Interrupted, StateError, UserInformationError
 from shared.records import OLDEST_CHANGE_HEADER, USERS
-from shared.topics import MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, PARTITIONER
+from shared.topics import MAX_MESSAGE_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -45,31 +46,14 @@ POLL_SECONDS = 0.02
 CHECKPOINT_ROWS = 50_000
 """Rows and users held in memory before a checkpoint is closed early: some 100 MB."""
 
+SLOW_COMMIT_SECONDS = 2.0
+"""A commit that takes longer is followed by a smaller checkpoint: well inside a transaction's time."""
+
 CHANGES_KEY = b"changes"
 """Key of every internal record: the partition is chosen by user, and the topic is never compacted."""
 
-TRIM_SECONDS = 30.0
-"""How often consumed records of the internal topic are deleted."""
-
-TRANSACTION_MS = 10_000
-SESSION_MS = 6_000
-"""The lowest that a broker takes by default: how soon a killed joiner is noticed."""
-
-
-class _Work:
-    """What belongs to one checkpoint of the engine, and is dropped with it."""
-
-    def __init__(self, engine: EngineCheckpoint) -> None:
-        self.engine = engine
-        self.checkpoint = Checkpoint()
-        self._stores: dict[tuple[str, int], PartitionStore] = {}
-
-    def store(self, topic: str, partition: int) -> PartitionStore:
-        store = self._stores.get((topic, partition))
-        if store is None:
-            transaction = self.engine.get_store_transaction(stream_id=topic, partition=partition)
-            store = self._stores[topic, partition] = PartitionStore(transaction)
-        return store
+OBSERVE_SECONDS = 1.0
+"""How often lags are measured."""
 
 
 class _Outputs(BaseSink):
@@ -91,23 +75,28 @@ class _Outputs(BaseSink):
 
 
 class JoinerApplication(Application):
-    """The engine, taking messages in batches and handing them to joiner.checkpoint."""
+    """The engine, taking messages in batches and handing them to joiner.checkpoint.
 
-    def __init__(
-        self,
-        settings: JoinerSettings,
-        properties: Mapping[str, str],
-        partitions: Partitions,
-        health: Health,
-        admin: AdminClient,
-    ) -> None:
-        self._settings = settings
-        self._partitions = partitions
-        self._health = health
-        self._work: _Work | None = None
-        self._assigned: set[tuple[str, int]] = set()
-        self._admin = admin
-        self._trim_at = time.monotonic() + TRIM_SECONDS
+    Args:
+        around: what the process keeps.
+        prepared: the joiner's topics.
+        progress: told what is committed; its failure ends the loop.
+    """
+
+    def __init__(self, around: Surroundings, prepared: Prepared, progress: Progress) -> None:
+        settings = self._settings = around.settings
+        self._prepared = prepared
+        self._health = around.health
+        self._metrics = around.metrics
+        self._progress = progress
+        self._work: Work | None = None
+        self._closing: Closing | None = None
+        self._assigned: dict[tuple[str, int], int] = {}
+        self._oldest_trusted: dict[tuple[str, int], int] = {}
+        self._joined = self._told_to_stop = False
+        self._observe_at = 0.0
+        self._read_ms: dict[str, int] = {}
+        self._rows_held = CHECKPOINT_ROWS
         super().__init__(
             broker_address=ConnectionConfig(bootstrap_servers=settings.kafka_bootstrap_servers),
             consumer_group=settings.joiner_group,
@@ -115,9 +104,9 @@ class JoinerApplication(Application):
             processing_guarantee="exactly-once",
             commit_interval=settings.joiner_commit_interval_seconds,
             consumer_poll_timeout=POLL_SECONDS,
-            consumer_extra_config=_consumer_config(settings, properties),
-            producer_extra_config=_producer_config(settings, properties),
-            state_dir=settings.joiner_state_dir / "state",
+            consumer_extra_config=clients.consumer(settings, around.properties),
+            producer_extra_config=clients.producer(settings, around.properties),
+            state_dir=settings.local_state,
             rocksdb_options=RocksDBOptions(
                 write_buffer_size=16 * 1024 * 1024,
                 target_file_size_base=16 * 1024 * 1024,
@@ -139,11 +128,13 @@ class JoinerApplication(Application):
     def _declare(self) -> None:
         settings = self._settings
         outputs = _Outputs(self)
+        changelogs = {}
         for name in (*settings.sources, settings.user_info_changes_topic):
             topic = self.topic(name, key_deserializer="bytes", value_deserializer="bytes")
             self.dataframe(topic).sink(outputs)
             if settings.sources.get(name) is USERS:
                 continue
+            changelogs[name] = f"{settings.changelog_prefix}{name}--default"
             self._state_manager.register_store(
                 stream_id=name,
                 changelog_config=TopicConfig(
@@ -152,11 +143,34 @@ class JoinerApplication(Application):
                     extra_config={"cleanup.policy": "compact", "max.message.bytes": str(MAX_MESSAGE_BYTES)},
                 ),
             )
+        restore_exactly(self._state_manager, self._oldest_trusted, changelogs)
         manager = self._state_manager._recovery_manager  # noqa: SLF001 - nothing else leads to it
         restore_in_batches(manager, partial(WriteBatch, raw_mode=True))
 
+    def join(self) -> None:
+        """Join until told to stop.
+
+        Raises:
+            Interrupted: Kafka broke off what was under way; a new application goes on from the last commit.
+            StateError: going on would not be exact; says what to do.
+        """
+        try:
+            self.run()
+        except UserInformationError:
+            raise
+        except (QuixException, KafkaException, RuntimeError) as error:
+            told = explained(error)
+            if not (self._told_to_stop and isinstance(told, Interrupted)):
+                raise told from error
+            logger.warning("stopped without committing what came last, which the next start reads again: %s", told)
+
     def _process_message(self, dataframe_composed: object) -> None:  # noqa: ARG002 - the engine calls it so
-        self._health.enter("running")
+        if self._progress.failure is not None:
+            raise self._progress.failure
+        if self._joined:
+            self._health.enter("running")
+        if self._work is None:
+            self._note_commit()
         self._producer.poll(0)
         messages = self._consumer.consume(num_messages=BATCH, timeout=POLL_SECONDS)
         if messages:
@@ -164,49 +178,55 @@ class JoinerApplication(Application):
             self._producer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001 - as what it replaces
             self._consumer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001
         self._pace(len(messages))
-        if time.monotonic() >= self._trim_at:
-            self._trim()
 
     def _take(self, messages: list[Message]) -> None:
         now_ms = time.time_ns() // 1_000_000
         work = self._current_work()
         sources = self._settings.sources
+        rows = dict.fromkeys(sources, 0)
         offsets: dict[tuple[str, int], int] = {}
         for message in messages:
             if message.error() is not None:
-                raise KafkaError(f"reading {message.topic()}: {message.error().str()}")
+                raise explained(KafkaException(message.error()))
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in self._assigned:
                 raise StateError(f"a record of {topic}[{partition}] came after that partition had been given away")
+            time_ms = message.timestamp()[1]
+            time_ms = time_ms if time_ms > 0 else now_ms
             table = sources.get(topic)
             if table is None:
                 work.checkpoint.take_changes(work.store(topic, partition), offset, message.value())
             else:
+                rows[topic] += 1
                 store = None if table is USERS else work.store(topic, partition)
-                time_ms = message.timestamp()[1]
-                record = SourceRecord(message.key(), message.value(), time_ms if time_ms > 0 else now_ms, now_ms)
+                record = SourceRecord(message.key(), message.value(), time_ms, now_ms)
                 try:
                     work.checkpoint.take_row(table, store, record)
                 except BadRow as bad:
-                    self._bury(message, bad, now_ms)
+                    work.letters.append((Letter(topic, partition, offset, record.key, record.value, time_ms), bad))
             offsets[topic, partition] = offset
+            self._read_ms[topic] = time_ms
         for (topic, partition), offset in offsets.items():
             self._processing_context.store_offset(topic=topic, partition=partition, offset=offset)
+        work.offsets.update(offsets)
+        for topic, count in rows.items():
+            self._metrics.rows.labels(sources[topic].name).inc(count)
+        self._metrics.changes.inc(len(messages) - sum(rows.values()))
 
     def _pace(self, taken: int) -> None:
         """Let the checkpoint follow the backlog: short while caught up, long while behind, bounded by memory."""
         checkpoint = self._processing_context.checkpoint
-        if self._work is not None and self._work.checkpoint.size > CHECKPOINT_ROWS:
+        if self._work is not None and self._work.size > self._rows_held:
             checkpoint._commit_interval = 0  # noqa: SLF001 - the engine takes one interval for all checkpoints
         elif taken == BATCH:
             checkpoint._commit_interval = self._settings.joiner_commit_interval_max_seconds  # noqa: SLF001
         else:
             checkpoint._commit_interval = self._settings.joiner_commit_interval_seconds  # noqa: SLF001
 
-    def _current_work(self) -> _Work:
+    def _current_work(self) -> Work:
         engine = self._processing_context.checkpoint
         if self._work is None or self._work.engine is not engine:
-            self._work = _Work(engine)
+            self._work = Work(engine)
         return self._work
 
     def close_work(self) -> None:
@@ -214,52 +234,88 @@ class JoinerApplication(Application):
         work, self._work = self._work, None
         if work is None or work.engine is not self._processing_context.checkpoint:
             return
-        for partition, pack in work.checkpoint.packs(self._partitions.changes):
+        self._closing = Closing(time.monotonic(), work.offsets)
+        for partition, pack in work.checkpoint.packs(self._prepared.changes_partitions):
             Sender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
         send = Sender(self._producer, self._settings.user_info_topic)
         for record in work.checkpoint.records():
             headers = [(OLDEST_CHANGE_HEADER, str(record.oldest_ms))]
             send(record.key, record.value, timestamp=record.newest_ms, headers=headers)
+        self._metrics.records.inc(send.sent)
+        self._metrics.unknown_values.inc(work.checkpoint.unknown_values)
+        self._bury(work.letters)
         work.checkpoint.save()
 
-    def _bury(self, message: Message, bad: BadRow, now_ms: int) -> None:
-        """Write a record that no row can be read from to the dead letters, as received, with why and from where."""
-        where = f"{message.topic()}[{message.partition()}]@{message.offset()}"
-        logger.warning("dead letter: %s: %s", where, bad)
-        time_ms = message.timestamp()[1]
-        headers = [
-            ("reason", bad.reason.encode()),
-            ("detail", bad.detail[:1000].encode(errors="replace")),
-            ("topic", message.topic().encode()),
-            ("partition", str(message.partition()).encode()),
-            ("offset", str(message.offset()).encode()),
-            ("time", str(time_ms if time_ms > 0 else now_ms).encode()),
-        ]
-        key, value = message.key(), message.value()
-        if len(key or b"") + len(value or b"") > MAX_RECORD_BYTES:
-            headers.append(("cut-from-bytes", str(len(value or b"")).encode()))
-            key, value = key and key[:1024], value and value[: MAX_RECORD_BYTES - 1024]
-        self._producer.produce(topic=self._settings.dead_letters_topic, key=key, value=value, headers=headers)
+    def _bury(self, letters: list[tuple[Letter, BadRow]]) -> None:
+        """Write records that no row can be read from to the dead letters."""
+        for letter, bad in letters:
+            key, value, headers = buried(letter, bad)
+            self._producer.produce(topic=self._settings.dead_letters_topic, key=key, value=value, headers=headers)
+            self._metrics.dead_letters.labels(bad.reason).inc()
+        if letters:
+            (first, bad), more = letters[0], len(letters) - 1
+            logger.warning("dead letter: %s: %s%s", first.place, bad, f", and {more} more" if more else "")
 
-    def _trim(self) -> None:
-        """Delete the internal records that are consumed and committed: nobody reads them again."""
-        self._trim_at = time.monotonic() + TRIM_SECONDS
-        topic = self._settings.user_info_changes_topic
-        mine = [TopicPartition(topic, partition) for name, partition in self._assigned if name == topic]
-        consumed = [tp for tp in self._consumer.committed(mine, timeout=10) if tp.offset > 0]
-        if consumed:
-            for deleted in self._admin.delete_records(consumed, request_timeout=10).values():
-                deleted.add_done_callback(_warn_of_failure)
+    def _note_commit(self) -> None:
+        """Note that a checkpoint is committed, where one was being, and what that says of the lags."""
+        now = time.monotonic()
+        closing, self._closing = self._closing, None
+        if closing is not None:
+            took = now - closing.since
+            self._metrics.checkpoint_seconds.observe(took)
+            self._progress.commits += 1
+            self._progress.committed_at = now
+            for place, offset in closing.offsets.items():
+                self._progress.consume(place, offset + 1)
+            if took > SLOW_COMMIT_SECONDS:
+                self._rows_held = max(self._rows_held // 2, BATCH)
+            elif self._rows_held < CHECKPOINT_ROWS:
+                self._rows_held *= 2
+        if now >= self._observe_at and self._joined:
+            self._observe_at = now + OBSERVE_SECONDS
+            self._observe()
+
+    def _observe(self) -> None:
+        """Measure lags; everything that was read is committed now, so what is read to its end is caught up."""
+        now_ms = time.time_ns() // 1_000_000
+        lags = dict.fromkeys((*self._settings.sources, self._settings.user_info_changes_topic), 0)
+        for tp in self._consumer.position([TopicPartition(*place) for place in self._assigned]):
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), cached=True)
+            position = tp.offset if tp.offset >= 0 else self._assigned[tp.topic, tp.partition]
+            lags[tp.topic] += max(high - position, 0)
+            if 0 <= high <= position:
+                self._progress.catch_up((tp.topic, tp.partition), now_ms)
+        if not any(lags.values()):
+            self._progress.committed_at = time.monotonic()
+        for topic, lag in lags.items():
+            age = (now_ms - self._read_ms.get(topic, now_ms)) / 1000 if lag else 0.0
+            self._metrics.lag_records.labels(topic).set(lag)
+            self._metrics.lag_seconds.labels(topic).set(max(age, 0.0))
+
+    def _on_assign(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
+        # Called without partitions too, where there are more joiners than partitions: that one stands by.
+        super()._on_assign(consumer, topic_partitions)
+        self._joined = True
+        self._metrics.rebalances.inc()
 
     def _assign_partitions(self, topic_partitions: list[TopicPartition]) -> None:
         self._health.enter("restoring")
+        read = [tp for tp in topic_partitions if tp.topic not in self._prepared.changelogs]
+        stores = [tp for tp in topic_partitions if tp.topic in self._prepared.changelogs]
+        self._oldest_trusted.update(trusted_offsets(self._consumer, stores, self._prepared.forgets_ms))
         super()._assign_partitions(topic_partitions)
-        self._assigned = {(tp.topic, tp.partition) for tp in topic_partitions}
-        logger.info("assigned %d partitions", len(topic_partitions))
+        committed = self._consumer.committed([TopicPartition(tp.topic, tp.partition) for tp in read], timeout=30)
+        self._assigned = {(tp.topic, tp.partition): max(tp.offset, 0) for tp in committed}
+        self._progress.assign(frozenset(self._assigned))
+        logger.info("assigned %d partitions", len(read))
 
     def _on_revoke(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
         super()._on_revoke(consumer, topic_partitions)
-        self._assigned -= {(tp.topic, tp.partition) for tp in topic_partitions}
+        # Whether the commit of a partition that is given away succeeded is not told.
+        self._closing = None
+        for tp in topic_partitions:
+            self._assigned.pop((tp.topic, tp.partition), None)
+        self._progress.assign(frozenset(self._assigned))
         logger.info("gave up %d partitions", len(topic_partitions))
 
     def _on_lost(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:  # noqa: ARG002
@@ -270,38 +326,10 @@ class JoinerApplication(Application):
             " Kafka for longer than its session; it ends without committing, start it again"
         )
 
+    def _on_sigterm(self, *arguments: object) -> None:
+        self._told_to_stop = True
+        super()._on_sigterm(*arguments)  # type: ignore[no-untyped-call]
 
-def _warn_of_failure(deleted: Future[object]) -> None:
-    error = deleted.exception()
-    if error is not None:
-        logger.warning("cannot delete consumed records of the internal topic, which goes on growing: %s", error)
-
-
-def _consumer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
-    return {
-        **COMMON,
-        **properties,
-        "isolation.level": "read_committed",
-        "group.instance.id": settings.transactional_id,
-        "session.timeout.ms": SESSION_MS,
-        "heartbeat.interval.ms": 1_500,
-        "allow.auto.create.topics": False,
-        "topic.metadata.refresh.interval.ms": 30_000,
-        "max.partition.fetch.bytes": MAX_MESSAGE_BYTES,
-        "fetch.wait.max.ms": 20,
-        "queued.max.messages.kbytes": 32 * 1024,
-    }
-
-
-def _producer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
-    return {
-        **COMMON,
-        "compression.type": "lz4",
-        "linger.ms": 5,
-        "queue.buffering.max.messages": 500_000,
-        **properties,
-        "enable.idempotence": True,
-        "partitioner": PARTITIONER,
-        "transactional.id": settings.transactional_id,
-        "transaction.timeout.ms": TRANSACTION_MS,
-    }
+    def _on_sigint(self, *arguments: object) -> None:
+        self._told_to_stop = True
+        super()._on_sigint(*arguments)  # type: ignore[no-untyped-call]

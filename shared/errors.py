@@ -3,6 +3,7 @@
 UserInformationError            anything below; its message says what to do next
 ├── SettingError                an environment variable is wrong; names the variable
 ├── KafkaError                  Kafka is out of reach, or refuses us
+│   └── Interrupted             what was under way is lost, what was committed is not: begin again from there
 ├── TopicError                  a topic is missing, or not what it must be; names the topic
 ├── BadRow                      a source record that no row can be read from: it goes to the dead letters
 ├── StateError                  local state and its inputs do not fit together
@@ -22,6 +23,10 @@ class SettingError(UserInformationError):
 
 class KafkaError(UserInformationError):
     """Kafka cannot be reached, or refuses what was asked of it."""
+
+
+class Interrupted(KafkaError):  # noqa: N818 - reads as what it reports
+    """Kafka broke off what was under way; beginning again from the last commit loses and doubles nothing."""
 
 
 class TopicError(UserInformationError):

@@ -45,6 +45,12 @@ def changelog(name: str, partitions: int) -> Topic:
     return Topic(name, partitions, {"cleanup.policy": "compact", **_SIZE})
 
 
+def ledger(name: str) -> Topic:
+    """Return the topic in which a group of joiners notes what its state was built from: few keys, one partition."""
+    # Short segments, because compaction leaves the newest one alone and every start reads the topic from its beginning.
+    return Topic(name, 1, {"cleanup.policy": "compact", "segment.ms": "3600000"})
+
+
 def dead_letters(name: str) -> Topic:
     """Return the topic of records that no row could be read from, kept for a fortnight."""
     return Topic(name, 1, {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTERS_RETENTION_MS), **_SIZE})

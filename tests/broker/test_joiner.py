@@ -6,6 +6,7 @@ import random
 import signal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from stack.ports import free_port
@@ -284,3 +285,49 @@ def test_a_joiner_paused_past_its_session_ends_without_committing(joiners: Joine
     joiners.await_truth()
     assert heir.running
     assert os.path.exists(zombie.environment["JOINER_STATE_DIR"])  # noqa: PTH110
+
+
+def test_metrics_say_what_was_read_and_written(joiners: Joiners) -> None:
+    """Rows by table, records, dead letters by reason and lags stand at /metrics."""
+    topics = joiners.topics
+    topics.create_sources()
+    port = joiners.start().environment["JOINER_HTTP_PORT"]
+    topics.put("users", user_id=1)
+    for like in range(5):
+        topics.put("likes", like_id=like, user_id=1, tweet_id=1)
+    topics.send("tweets", b"1", b"{")
+    joiners.await_truth()
+
+    def metrics() -> str:
+        return httpx.get(f"http://127.0.0.1:{port}/metrics").text
+
+    for line in (
+        'joiner_rows_total{table="likes"} 5.0',
+        'joiner_rows_total{table="tweets"} 1.0',
+        'joiner_dead_letters_total{reason="bad-json"} 1.0',
+        f'joiner_lag_records{{topic="{topics.name("likes")}"}} 0.0',
+        f'joiner_lag_seconds{{topic="{topics.name("users")}"}} 0.0',
+        "joiner_ready 1.0",
+    ):
+        wait_for(lambda line=line: line in metrics(), what=f"{line} in\n{metrics()}")  # type: ignore[misc]
+    for name in (
+        "joiner_user_info_records_total",
+        "joiner_changes_total",
+        "joiner_checkpoint_seconds_count",
+        "joiner_rebalances_total",
+        "joiner_state_bytes",
+        "joiner_seconds_since_commit",
+    ):
+        assert f"\n{name} " in metrics()
+
+
+def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> None:
+    """What was applied and committed is deleted; nobody reads it again."""
+    topics = joiners.topics
+    topics.create_sources()
+    joiners.start(USER_INFO_PARTITIONS="1")
+    for user in range(3):
+        topics.put("users", user_id=user)
+        joiners.await_truth()
+    internal = topics.name("user-info-changes")
+    wait_for(lambda: not topics.messages("user-info-changes"), 60, f"{internal} empty")

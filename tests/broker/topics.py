@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
+from tests.waiting import wait_for
+
 TABLES = {
     "users": ("user_id", ()),
     "tweets": ("tweet_id", (("user_id", "tweetCount"),)),
@@ -71,6 +73,14 @@ class Topics:
         """Create the four source topics, as a connector would."""
         self.create(*TABLES, partitions=partitions)
 
+    def recreate(self, table: str, partitions: int = 3) -> None:
+        """Delete a source topic with all its rows, and make an empty one of the same name."""
+        for deleted in self.admin.delete_topics([self.name(table)]).values():
+            deleted.result()
+        wait_for(lambda: self.name(table) not in self.admin.list_topics(timeout=10).topics, what="the topic gone")
+        self.create(table, partitions=partitions)
+        self.rows[table].clear()
+
     def put(self, table: str, **row: object) -> None:
         """Write a row as flat JSON under its primary key as text."""
         key = str(row[TABLES[table][0]])
@@ -122,6 +132,10 @@ class Topics:
         records = compacted(self.messages("user-info"))
         bodies = {key.decode(): json.loads(value) for key, value in records.items()}
         return {user: {count: body[count] for count in COUNTS} for user, body in bodies.items()}
+
+    def latest(self, topic: str) -> Mapping[bytes, bytes]:
+        """Return each key's last value in a topic."""
+        return compacted(self.messages(topic))
 
     def messages(self, topic: str) -> list[Message]:
         """Return all committed records of a topic, partition by partition; none where it does not exist."""

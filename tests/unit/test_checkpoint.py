@@ -5,8 +5,9 @@ import json
 import pytest
 
 from joiner.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, Record, SourceRecord, Store
+from joiner.join import show_entry
 from shared.errors import BadRow
-from shared.records import LIKES, USERS
+from shared.records import LIKES, UNAVAILABLE, USERS
 from shared.topics import partition_of
 from tests.properties.cluster import DictStore
 
@@ -157,3 +158,32 @@ def test_size_counts_what_is_held_in_memory() -> None:
     assert 2 == checkpoint.size
     checkpoint.take_changes(changes, 0, b'[["a",10,10,[0,0,0,1],false]]')
     assert 3 == checkpoint.size
+
+
+def test_a_record_that_is_asked_for_is_shown_as_it_is() -> None:
+    """Who exists is written again, who does not is taken back; neither changes anything."""
+    store = DictStore()
+    profile = Checkpoint()
+    profile.take_row(USERS, None, source("a", {"user_id": "a", "username": "alice"}))
+    shown(store, *[pack for _, pack in profile.packs(1)])
+    before = dict(store.content)
+    asked = json.dumps([show_entry("a", 77), show_entry("nobody", 77)]).encode()
+    alice, nobody = shown(store, asked, first_offset=1)
+    assert (b"a", 10) == (alice.key, alice.newest_ms)
+    assert alice.value is not None
+    assert Record(b"nobody", None, 77, 77) == nobody
+    assert {key for key in before if key != APPLIED_OFFSET_KEY} == {k for k in store.content if k != APPLIED_OFFSET_KEY}
+
+
+def test_values_that_nobody_knows_are_counted() -> None:
+    """A value that the source left out as unchanged is null where none is known, and is told of."""
+    checkpoint = Checkpoint()
+    checkpoint.take_row(LIKES, DictStore(), like(1, UNAVAILABLE))
+    assert (1, []) == (checkpoint.unknown_values, entries(checkpoint))
+
+
+def test_large_profiles_fill_a_checkpoint_sooner() -> None:
+    """Memory is bounded by what profiles take, not by how many there are."""
+    checkpoint = Checkpoint()
+    checkpoint.take_row(USERS, None, source("a", {"user_id": "a", "description": "d" * 1_000_000}))
+    assert checkpoint.size > 400

@@ -24,7 +24,7 @@ from quixstreams.state.recovery import ChangelogProducer, RecoveryManager, Recov
 from quixstreams.state.rocksdb import RocksDBStorePartition
 from rocksdict import WriteBatch
 
-from joiner.engine import PartitionStore, Sender
+from joiner.engine import PartitionStore, Sender, restore_exactly
 from joiner.restoring import restore_in_batches
 
 PREFIX = b""
@@ -211,6 +211,35 @@ def test_a_batch_restores_what_the_changelog_says(partition: Any) -> None:  # no
     assert [5] == changelog.rewound
 
 
+def test_a_store_that_is_too_old_is_restored_from_the_beginning(tmp_path: Path) -> None:
+    """What its changelog may have forgotten since is not gone on with; one that is recent enough stays."""
+    manager = StateStoreManager(group_id="j", state_dir=tmp_path)
+    manager.register_store("likes")
+    for number in (0, 1):
+        transaction: Any = manager.get_store("likes").assign_partition(number).begin()
+        transaction.set("key", "value", prefix=b"")
+        transaction.flush(changelog_offset=10)
+        manager.on_partition_revoke("likes", number)
+    restore_exactly(manager, {("changelog", 0): 13, ("changelog", 1): 12}, {"likes": "changelog"})
+    stores: list[Any] = [manager.on_partition_assign("likes", number, {}) for number in (0, 1)]
+    assert [None, 10] == [each["default"].get_changelog_offset() for each in stores]
+    manager.close()
+
+
+def test_a_changelog_is_restored_whatever_the_group_has_committed() -> None:
+    """Offsets that were lost with their group leave out nothing of the state."""
+    seen: list[Any] = []
+
+    class Manager:
+        def on_partition_assign(self, _stream: str, _partition: int, committed: object) -> None:
+            seen.append(committed)
+
+    manager: Any = Manager()
+    restore_exactly(manager, {}, {})
+    manager.on_partition_assign("likes", 0, {"likes": -1001})
+    assert 10**15 < seen[0]["likes"]
+
+
 def test_the_version_is_the_one_that_was_read() -> None:
     """The requirement is exact, since an upgrade is a decision."""
     assert f"quixstreams=={version('quixstreams')}" in str(requires("user-information-service"))
@@ -221,6 +250,8 @@ FINGERPRINTS: dict[Callable[..., object], str] = {
     Application._run_dataframe: "3309c346f813",  # noqa: SLF001
     Application._process_message: "29d0171a33f1",  # noqa: SLF001
     Application._assign_partitions: "832c2d9ca9d2",  # noqa: SLF001
+    Application._on_assign: "649c087559d4",  # noqa: SLF001
+    Application._on_sigterm: "a935dc737a07",  # noqa: SLF001
     Application._on_revoke: "3583f0b20d3b",  # noqa: SLF001
     Application._on_lost: "0edfd426aa05",  # noqa: SLF001
     Checkpoint.__init__: "4524e0c39c63",
@@ -233,6 +264,9 @@ FINGERPRINTS: dict[Callable[..., object], str] = {
     ProcessingContext.store_offset: "71601d34364c",
     ProcessingContext.commit_checkpoint: "bebf0e223a8f",
     StateStoreManager.register_store: "a95002f1f98a",
+    StateStoreManager.on_partition_assign: "63474848ca46",
+    StateStoreManager.destroy_partition_state: "a22b2104e585",
+    RecoveryPartition._should_apply_changelog: "dd5bc309c863",  # noqa: SLF001
     PartitionTransaction.prepare: "e50f5c2f38a4",
     PartitionTransaction._prepare: "16ec88d0eb44",  # noqa: SLF001
     PartitionTransaction._flush: "1723c771830e",  # noqa: SLF001

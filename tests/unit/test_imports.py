@@ -16,14 +16,22 @@ OURS = {*SHIPPED, "stack", "tests", "bench"}
 ALLOWED = {"joiner": {"joiner", "shared"}, "reader": {"reader", "shared"}, "shared": {"shared"}}
 
 EDGES = {
-    "quixstreams": ("joiner/topology.py",),
+    "quixstreams": ("joiner/topology.py", "joiner/faults.py"),
     "lmdb": ("reader/store.py",),
     "starlette": ("reader/web",),
     "uvicorn": ("reader/serving.py", "reader/protocol.py", "reader/connections.py"),
 }
 """Library -> the beginnings of the paths that may import it; no other module needs to know that it is there."""
 
-PURE = ("joiner/changes.py", "joiner/join.py", "joiner/checkpoint.py", "reader/identity.py", "reader/progress.py")
+PURE = (
+    "joiner/changes.py",
+    "joiner/join.py",
+    "joiner/checkpoint.py",
+    "joiner/inputs.py",
+    "joiner/letters.py",
+    "reader/identity.py",
+    "reader/progress.py",
+)
 """Modules that decide: no input, no output, no client library; orjson only turns bytes into values."""
 
 INPUT_OUTPUT = {"os", "pathlib", "socket", "subprocess", "threading", "time", "asyncio", "logging", "random", "io"}

@@ -1,0 +1,53 @@
+"""Properties of the joiner's Kafka clients, and why each is as it is. Imports no client library."""
+
+from collections.abc import Mapping
+
+from joiner.settings import JoinerSettings
+from shared.kafka import COMMON
+from shared.topics import MAX_MESSAGE_BYTES, PARTITIONER
+
+SESSION_MS = 6_000
+"""The lowest that a broker takes by default: how soon a killed joiner is noticed, where nobody starts it again."""
+
+TRANSACTION_MS = 6_000
+"""How long a transaction that a killed joiner left open keeps its heir waiting. It begins with the first record that a
+checkpoint writes, at its end, so it covers one commit and not the time between two."""
+
+
+def client(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, str]:
+    """Return what every client needs: where Kafka is, and what the environment sets."""
+    return {"bootstrap.servers": settings.kafka_bootstrap_servers, **properties}
+
+
+def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
+    """Return the properties of the consumer that the join reads with."""
+    return {
+        **COMMON,
+        **properties,
+        "isolation.level": "read_committed",
+        # Static membership: one that is started again within its session takes its partitions back at once.
+        "group.instance.id": settings.transactional_id,
+        "session.timeout.ms": SESSION_MS,
+        "heartbeat.interval.ms": 1_500,
+        "allow.auto.create.topics": False,
+        "topic.metadata.refresh.interval.ms": 30_000,
+        "max.partition.fetch.bytes": MAX_MESSAGE_BYTES,
+        "fetch.wait.max.ms": 20,
+        # What is fetched ahead, for all partitions together: memory stays bounded however long the backlog.
+        "queued.max.messages.kbytes": 32 * 1024,
+    }
+
+
+def producer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
+    """Return the properties of the transactional producer."""
+    return {
+        **COMMON,
+        "compression.type": "lz4",
+        "linger.ms": 5,
+        "queue.buffering.max.messages": 500_000,
+        **properties,
+        "enable.idempotence": True,
+        "partitioner": PARTITIONER,
+        "transactional.id": settings.transactional_id,
+        "transaction.timeout.ms": TRANSACTION_MS,
+    }

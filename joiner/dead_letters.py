@@ -1,0 +1,135 @@
+"""`python -m joiner dead-letters`: list what could not be read, count it by reason, put it back through."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+from confluent_kafka.admin import AdminClient
+
+from joiner import clients
+from joiner.letters import Filed, filed, mended
+from joiner.replay import Decision, Replayer
+from joiner.scan import scan
+from joiner.settings import JoinerSettings
+from shared import logs
+from shared.errors import SettingError, TopicError
+from shared.kafka import understood
+from shared.settings import load
+
+SHOWN_BYTES = 60
+
+
+class Letterbox:
+    """The dead letters of a cluster, and the topics that they came from."""
+
+    def __init__(self) -> None:
+        self.settings = load(JoinerSettings)
+        logs.configure(self.settings.log_level)
+        self._client = clients.client(self.settings, understood(self.settings.kafka_properties, AdminClient))
+        topics = AdminClient(self._client).list_topics(timeout=30).topics
+        self._partitions = {name: len(topic.partitions) for name, topic in topics.items()}
+
+    def letters(self, reason: str | None) -> Iterator[Filed]:
+        """Yield the dead letters, oldest first within each partition of their topic."""
+        topic = self.settings.dead_letters_topic
+        if topic not in self._partitions:
+            raise TopicError(f"the topic {topic} (DEAD_LETTERS_TOPIC) does not exist; no joiner has run here yet")
+        for message in scan(self._client, topic, range(self._partitions[topic])):
+            try:
+                letter = filed(message.key(), message.value(), dict(message.headers() or []))
+            except (KeyError, ValueError):
+                letter = None
+            if letter is not None and reason in (None, letter.reason):
+                yield letter
+
+    def replayer(self) -> Replayer:
+        """Return what plans and does replays here."""
+        return Replayer(self._client, self.settings.sources, self._partitions)
+
+    def mended(self, lines: Path) -> list[Filed]:
+        """Return the letters of a file, each compared with what its topic has.
+
+        Raises:
+            SettingError: a line is no letter; names it.
+        """
+        originals = {
+            (each.letter.topic, each.letter.partition, each.letter.offset): each for each in self.letters(None)
+        }
+        letters = []
+        for number, line in enumerate(lines.read_text().splitlines(), 1):
+            try:
+                document = json.loads(line)
+                place = document["topic"], document["partition"], document["offset"]
+                letters.append(mended(document, originals.get(place)))
+            except (KeyError, ValueError, TypeError) as error:
+                raise SettingError(f"{lines}:{number} is no dead letter as --json prints it: {error!r}") from error
+        return letters
+
+
+@click.group(name="dead-letters", invoke_without_command=True)
+@click.option("--reason", help="Only those of one reason, such as bad-json.")
+@click.option("--limit", default=20, show_default=True, help="How many of the newest to list.")
+@click.option("--json", "as_json", is_flag=True, help="All of them, one JSON object a line, to mend and to replay.")
+@click.pass_context
+def dead_letters(context: click.Context, reason: str | None, limit: int, *, as_json: bool) -> None:
+    """List the source records that no row could be read from, and count them by reason."""
+    if context.invoked_subcommand is not None:
+        return
+    letters = list(Letterbox().letters(reason))
+    if as_json:
+        for letter in letters:
+            click.echo(json.dumps(letter.shown(), ensure_ascii=False))
+        return
+    for name, count in Counter(letter.reason for letter in letters).most_common():
+        click.echo(f"{count:>8}  {name}")
+    click.echo(f"{len(letters):>8}  in all")
+    for letter in letters[len(letters) - limit :] if limit > 0 else []:
+        click.echo(f"{letter.letter.place}  {letter.reason}: {letter.detail}  key={_short(letter.letter.key)}")
+
+
+@dead_letters.command()
+@click.option("--reason", help="Only those of one reason, such as bad-json.")
+@click.option(
+    "--from",
+    "lines",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Letters out of a file that `dead-letters --json` printed and you have mended, in place of the topic's.",
+)
+@click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
+def replay(reason: str | None, lines: Path | None, *, yes: bool) -> None:
+    """Write dead letters to their source topics again, where a row can be read from them now.
+
+    A letter is left out where its topic holds a newer record of the same row, so that nothing old takes the place of
+    anything new. What was replayed once is such a newer record: running this twice does no harm.
+    """
+    box = Letterbox()
+    letters = (
+        list(box.letters(reason)) if lines is None else [x for x in box.mended(lines) if reason in (None, x.reason)]
+    )
+    replayer = box.replayer()
+    decisions = replayer.plan(letters)
+    for line in _told(decisions):
+        click.echo(line)
+    if yes:
+        click.echo(f"{replayer.do(decisions)} written to their source topics again.")
+    elif any(decision.fate == "replay" for decision in decisions):
+        click.echo("Nothing is written yet; do it with --yes.")
+
+
+def _told(decisions: Iterable[Decision]) -> Iterator[str]:
+    counts: Counter[str] = Counter()
+    for decision in decisions:
+        counts[decision.fate] += 1
+        why = f" {decision.detail}" if decision.detail else ""
+        yield f"{decision.filed.letter.place}  {decision.fate}{why}"
+    for fate, count in counts.most_common():
+        yield f"{count:>8}  {fate}"
+
+
+def _short(content: bytes | None) -> str:
+    if content is None:
+        return "null"
+    text = content[:SHOWN_BYTES].decode(errors="replace")
+    return repr(text) + ("…" if len(content) > SHOWN_BYTES else "")

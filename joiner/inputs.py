@@ -1,0 +1,190 @@
+"""Whether the joined state and the topics still belong together, and what to do where they do not.
+
+State is differences summed over topics: over other topics of the same name, or over topics that have forgotten what
+was not read yet, the same state is silently wrong. So the group notes what its state was built from, and each start
+compares.
+Guarantees: whatever does not fit is refused in words that say what to do; nothing is guessed. Pure: no Kafka, no clock.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+FORMAT = 1
+"""Version of the states, of their changelogs, and of the internal topic's entries."""
+
+RESET = (
+    "stop every joiner of the group and run `python -m joiner reset`, which forgets the joined state and joins the"
+    " source topics anew; user-info is served all the while"
+)
+
+Place: TypeAlias = tuple[str, int]
+"""A topic and one of its partitions."""
+
+
+class Identity(NamedTuple):
+    """Which topic it is: one made anew under the same name has another id."""
+
+    id: str
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a state is built from.
+
+    Args:
+        topics: sources, internal topic, changelogs and user-info, by name.
+        format: version of what is stored.
+    """
+
+    topics: Mapping[str, Identity]
+    format: int = FORMAT
+
+    def encoded(self) -> bytes:
+        """Return the inputs as they are noted: a JSON object; `decoded` reads it."""
+        return json.dumps({"format": self.format, "topics": self.topics}, sort_keys=True).encode()
+
+
+def decoded(noted: bytes) -> Inputs:
+    """Return the inputs that `Inputs.encoded` wrote."""
+    document = json.loads(noted)
+    topics = {name: Identity(*identity) for name, identity in document.get("topics", {}).items()}
+    return Inputs(topics, document["format"])
+
+
+class Extent(NamedTuple):
+    """What a partition holds, and how far the group has come in it.
+
+    Args:
+        low: the first offset that is kept.
+        high: the next offset to be written.
+        committed: the next offset that the group will read; None where it has committed nothing.
+    """
+
+    low: int
+    high: int
+    committed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a group of joiners has noted in its ledger.
+
+    Args:
+        inputs: what its state is built from; None before the first start.
+        caught_up_ms: when each source partition had last been read to its end, epoch ms.
+        rebuild: for each partition of user-info, the end that a rebuild found there; None where none is under way.
+        resetting: a reset has begun and not ended.
+    """
+
+    inputs: Inputs | None = None
+    caught_up_ms: Mapping[Place, int] = field(default_factory=dict)
+    rebuild: Mapping[int, int] | None = None
+    resetting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is there at a start.
+
+    Args:
+        inputs: the topics as they are.
+        sources: extents of the source topics.
+        changes: extents of the internal topic.
+        changelogs: extents of the changelogs.
+        forgets_ms: compacted source topic -> how long it remembers deletions, its `delete.retention.ms`.
+        now_ms: the time, epoch ms.
+    """
+
+    inputs: Inputs
+    sources: Mapping[Place, Extent]
+    changes: Mapping[Place, Extent]
+    changelogs: Mapping[Place, Extent]
+    forgets_ms: Mapping[str, int]
+    now_ms: int
+
+    @property
+    def is_behind(self) -> bool:
+        """True where a partition ends before what was read of it; a broker that comes back may only not know yet."""
+        extents = (*self.sources.values(), *self.changes.values())
+        return any(committed is not None and committed > high for _, high, committed in extents)
+
+
+def problems(noted: Noted, found: Found) -> list[str]:
+    """Return what keeps the group from going on with its state, in words; nothing where it can.
+
+    Args:
+        noted: what the group noted so far.
+        found: what is there now.
+    """
+    if noted.resetting:
+        return ["a reset of this group was broken off before its end"]
+    if noted.inputs is None:
+        return list(_strays(found))
+    if noted.inputs.format != found.inputs.format:
+        return [f"the state is of format {noted.inputs.format}, this version writes format {found.inputs.format}"]
+    return [
+        *_others(noted.inputs.topics, found.inputs.topics),
+        *_cut_changelogs(found.changelogs),
+        *_out_of_range(found.sources),
+        *_out_of_range(found.changes),
+        *_forgotten(noted.caught_up_ms, found),
+    ]
+
+
+def _strays(found: Found) -> Iterator[str]:
+    for (topic, _), extent in found.changelogs.items():
+        if extent.high > 0:
+            yield f"{topic} holds state, but nothing says what it was built from"
+            return
+    for (topic, _), extent in (*found.sources.items(), *found.changes.items()):
+        if extent.committed is not None:
+            yield f"the group has read {topic}, but the state that came of it is gone"
+            return
+
+
+def _others(noted: Mapping[str, Identity], found: Mapping[str, Identity]) -> Iterator[str]:
+    for topic, identity in found.items():
+        before = noted.get(topic)
+        if before is None:
+            others = ", ".join(sorted(noted.keys() - found.keys()))
+            yield f"the state was not built from the topic {topic}, but from {others or 'fewer topics'}"
+        elif before.id != identity.id:
+            yield f"the topic {topic} was deleted and made anew since the state was built"
+        elif before.partitions != identity.partitions:
+            yield (
+                f"the topic {topic} had {before.partitions} partitions when the state was built, and has"
+                f" {identity.partitions}"
+            )
+
+
+def _cut_changelogs(changelogs: Mapping[Place, Extent]) -> Iterator[str]:
+    for (topic, partition), extent in changelogs.items():
+        if extent.low > 0:
+            yield f"{topic}[{partition}] has lost its head: it begins at offset {extent.low}"
+
+
+def _out_of_range(extents: Mapping[Place, Extent]) -> Iterator[str]:
+    for (topic, partition), (low, high, committed) in extents.items():
+        if committed is not None and committed < low:
+            yield f"{topic}[{partition}] has lost records before they were read: offsets {committed} to {low - 1}"
+        if committed is not None and committed > high:
+            yield f"{topic}[{partition}] ends at offset {high}, before what was read of it: offset {committed}"
+
+
+def _forgotten(caught_up_ms: Mapping[Place, int], found: Found) -> Iterator[str]:
+    """Yield source partitions whose deletions may have been compacted away before they were read."""
+    for place, extent in found.sources.items():
+        topic, partition = place
+        forgets_ms = found.forgets_ms.get(topic)
+        unread = extent.high > (extent.committed or 0)
+        away_ms = found.now_ms - caught_up_ms.get(place, 0)
+        if forgets_ms is not None and unread and away_ms > forgets_ms:
+            since = f"for {away_ms // 1000} s" if place in caught_up_ms else "ever"
+            yield (
+                f"{topic}[{partition}] has not been read to its end {since}, and remembers deletions for"
+                f" {forgets_ms // 1000} s only (delete.retention.ms)"
+            )
+            return

@@ -1,0 +1,93 @@
+"""The group's ledger: one small compacted topic that says what its state was built from, and how far it has come.
+
+In Kafka, because it must be shared by every joiner of the group, outlive their disks, and go where the state goes; in a
+topic of its own, because committed offsets expire with the group and changelogs are read only as far as a partition is
+assigned. One partition, so that all that is noted has one order.
+"""
+
+import json
+from collections.abc import Mapping
+
+from confluent_kafka import Producer
+
+from joiner.inputs import Noted, Place, decoded
+from joiner.scan import scan
+from shared.errors import Interrupted
+from shared.kafka import COMMON
+
+INPUTS = b"inputs"
+REBUILD = b"rebuild"
+RESETTING = b"resetting"
+CAUGHT_UP = b"caught-up"
+
+FLUSH_SECONDS = 30
+
+
+def caught_up_key(place: Place) -> bytes:
+    """Return the key under which is noted when a source partition was last read to its end."""
+    return json.dumps([CAUGHT_UP.decode(), *place]).encode()
+
+
+class Ledger:
+    """The notes of one group.
+
+    Args:
+        client: where Kafka is and how to reach it, as librdkafka's properties.
+        topic: the ledger's name; the topic exists.
+    """
+
+    def __init__(self, client: Mapping[str, str], topic: str) -> None:
+        self._client = client
+        self._topic = topic
+        self._producer = Producer({**COMMON, **client, "enable.idempotence": True, "linger.ms": 0})
+
+    def read(self) -> Noted:
+        """Return all that is noted."""
+        return noted_in({message.key() or b"": message.value() for message in scan(self._client, self._topic, [0])})
+
+    def rebuilding_since(self) -> tuple[Noted, set[Place]]:
+        """Return all that is noted, and which source partitions were read to their end since the rebuild began."""
+        latest: dict[bytes, bytes | None] = {}
+        read: set[Place] = set()
+        for message in scan(self._client, self._topic, [0]):
+            key = message.key() or b""
+            latest[key] = message.value()
+            if key == REBUILD:
+                read.clear()
+            elif message.value() is not None and (place := _place(key)) is not None:
+                read.add(place)
+        return noted_in(latest), read
+
+    def write(self, notes: Mapping[bytes, bytes | None]) -> None:
+        """Write notes, and wait until they are kept; None forgets one.
+
+        Raises:
+            Interrupted: they were not taken.
+        """
+        failures: list[object] = []
+        for key, value in notes.items():
+            self._producer.produce(
+                self._topic, value, key, on_delivery=lambda error, _: failures.append(error) if error else None
+            )
+        if self._producer.flush(FLUSH_SECONDS) or failures:
+            raise Interrupted(f"cannot write to the ledger {self._topic}: {failures[0] if failures else 'no answer'}")
+
+
+def _place(key: bytes) -> Place | None:
+    if not key.startswith(b"["):
+        return None
+    _, topic, partition = json.loads(key)
+    return topic, partition
+
+
+def noted_in(latest: Mapping[bytes, bytes | None]) -> Noted:
+    """Return what the latest value under each key says."""
+    notes = {key: value for key, value in latest.items() if value is not None}
+    places = {place: int(value) for key, value in notes.items() if (place := _place(key)) is not None}
+    rebuild = notes.get(REBUILD)
+    return Noted(
+        inputs=decoded(notes[INPUTS]) if INPUTS in notes else None,
+        caught_up_ms=places,
+        rebuild={int(partition): end for partition, end in json.loads(rebuild).items()} if rebuild else None,
+        resetting=RESETTING in notes,
+    )

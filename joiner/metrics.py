@@ -1,0 +1,64 @@
+"""What the joiner counts and measures, as Prometheus reads it at `/metrics`. Knows nothing of what is counted."""
+
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CHECKPOINT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """One process's metrics; each attribute's help says what it is."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self.rows = Counter("joiner_rows", "Source records read.", ["table"], registry=registry)
+        self.changes = Counter("joiner_changes", "Internal records applied.", registry=registry)
+        self.records = Counter("joiner_user_info_records", "Records written to user-info.", registry=registry)
+        self.dead_letters = Counter(
+            "joiner_dead_letters", "Source records that no row could be read from.", ["reason"], registry=registry
+        )
+        self.unknown_values = Counter(
+            "joiner_unknown_values",
+            "Values that the source left out as unchanged while none was known; they are null.",
+            registry=registry,
+        )
+        self.lag_records = Gauge(
+            "joiner_lag_records",
+            "Records of a topic not read yet, of this process's partitions.",
+            ["topic"],
+            registry=registry,
+        )
+        self.lag_seconds = Gauge(
+            "joiner_lag_seconds", "Age of the last record read; 0 where all are read.", ["topic"], registry=registry
+        )
+        self.checkpoint_seconds = Histogram(
+            "joiner_checkpoint_seconds", "Time to commit a checkpoint.", buckets=CHECKPOINT_BUCKETS, registry=registry
+        )
+        self.rebalances = Counter("joiner_rebalances", "Assignments of partitions to this process.", registry=registry)
+        self.restarts = Counter(
+            "joiner_restarts", "Times that it began again from the last commit, by itself.", registry=registry
+        )
+        self.seconds_since_commit = Gauge(
+            "joiner_seconds_since_commit",
+            "Time since the last commit, or since it was last seen that nothing is left to commit.",
+            registry=registry,
+        )
+        self.state_bytes = Gauge("joiner_state_bytes", "Size of the local stores on disk.", registry=registry)
+        self.ready = Gauge("joiner_ready", "1 while changes are processed.", registry=registry)
+
+    def text(self) -> bytes:
+        """Return all of them in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return what the files below a folder take; files that vanish meanwhile count nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            continue
+    return total

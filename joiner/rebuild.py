@@ -1,0 +1,187 @@
+"""Forgetting the joined state, joining anew, and taking back the records of users that are no more.
+
+While sources are joined anew the old records of user-info stay, so readers never answer a false 404. Every user that
+is still there is written again on the way. What was not written again once all sources have been read to the ends they
+had, is asked for through the internal topic: its owner, in order with all changes of that user, writes the record as it
+is, or its absence. Asking twice, or for a user who is still there, does no harm, so a crash at any point only repeats.
+"""
+
+import json
+import logging
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from joiner.inputs import Inputs, Place
+from joiner.join import show_entry
+from joiner.ledger import INPUTS, REBUILD, RESETTING, Ledger, caught_up_key
+from joiner.scan import scan
+from joiner.settings import JoinerSettings
+from shared.errors import Interrupted, KafkaError, StateError, TopicError
+from shared.kafka import COMMON
+from shared.records import MAX_ID_BYTES, RESERVED_KEY_PREFIX
+from shared.topics import partition_of
+
+logger = logging.getLogger(__name__)
+
+PACK_USERS = 1_000
+REQUEST_SECONDS = 30.0
+GONE_SECONDS = 60.0
+
+
+def begin(
+    ledger: Ledger, inputs: Inputs, user_info_ends: Mapping[int, int], sources: Iterable[Place], now_ms: int
+) -> None:
+    """Note what a state is built from, before its first record is read.
+
+    Args:
+        ledger: the group's.
+        inputs: the topics as they are.
+        user_info_ends: for each partition of user-info, its end; records before it may be of users that are no more.
+        sources: the source partitions, none of which has been read.
+        now_ms: the time, from which an absence is measured.
+    """
+    rebuild = json.dumps(user_info_ends).encode() if any(user_info_ends.values()) else None
+    started = {caught_up_key(place): str(now_ms).encode() for place in sources}
+    # In this order: a start that is broken off before the last note begins again.
+    ledger.write({**started, REBUILD: rebuild})
+    ledger.write({INPUTS: inputs.encoded()})
+
+
+def finish(ledger: Ledger, client: Mapping[str, str], settings: JoinerSettings, inputs: Inputs) -> bool:
+    """Ask for the records that a rebuild has not written again, once all sources have been joined.
+
+    Args:
+        ledger: the group's.
+        client: where Kafka is and how to reach it, as librdkafka's properties.
+        settings: names of topics.
+        inputs: the topics as they are.
+
+    Returns:
+        True where no rebuild is under way any more.
+    """
+    noted, read = ledger.rebuilding_since()
+    if noted.rebuild is None:
+        return True
+    sources = {(topic, p) for topic in settings.sources for p in range(inputs.topics[topic].partitions)}
+    if not sources <= read:
+        return False
+    asked = 0
+    for partition, end in noted.rebuild.items():
+        users = _not_written_since(client, settings.user_info_topic, partition, end)
+        _ask_for(
+            users, client, settings.user_info_changes_topic, inputs.topics[settings.user_info_changes_topic].partitions
+        )
+        asked += len(users)
+    ledger.write({REBUILD: None})
+    logger.info("the rebuild is complete; asked for %d records that it had not written", asked)
+    return True
+
+
+def _not_written_since(client: Mapping[str, str], topic: str, partition: int, end: int) -> set[bytes]:
+    users: set[bytes] = set()
+    for message in scan(client, topic, [partition]):
+        key = message.key() or b""
+        if message.offset() >= end or message.value() is None:
+            users.discard(key)
+        elif not key.startswith(RESERVED_KEY_PREFIX) and 0 < len(key) <= MAX_ID_BYTES:
+            users.add(key)
+    return users
+
+
+def _ask_for(users: Iterable[bytes], client: Mapping[str, str], topic: str, partitions: int) -> None:
+    producer = Producer({**COMMON, **client, "enable.idempotence": True})
+    failures: list[object] = []
+    for partition, pack in _packs(users, partitions):
+        producer.produce(
+            topic,
+            pack,
+            b"changes",
+            partition=partition,
+            on_delivery=lambda error, _: failures.append(error) if error else None,
+        )
+        producer.poll(0)
+    if producer.flush(REQUEST_SECONDS) or failures:
+        raise Interrupted(f"cannot write to {topic}: {failures[0] if failures else 'no answer'}")
+
+
+def _packs(users: Iterable[bytes], partitions: int) -> Iterator[tuple[int, bytes]]:
+    now_ms = time.time_ns() // 1_000_000
+    waiting: defaultdict[int, list[object]] = defaultdict(list)
+    for key in users:
+        try:
+            user_id = key.decode()
+        except UnicodeDecodeError:
+            continue
+        entries = waiting[partition_of(key, partitions)]
+        entries.append(show_entry(user_id, now_ms))
+        if len(entries) == PACK_USERS:
+            yield partition_of(key, partitions), json.dumps(waiting.pop(partition_of(key, partitions))).encode()
+    for partition, entries in waiting.items():
+        yield partition, json.dumps(entries).encode()
+
+
+def reset(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
+    """Delete the joined state, its changelogs, the internal topic and the group; the next start joins anew.
+
+    Args:
+        admin: a client of the cluster.
+        ledger: the group's.
+        settings: names of group and topics.
+
+    Raises:
+        StateError: a joiner of the group is still running.
+        KafkaError: Kafka does not answer, or refuses.
+    """
+    _refuse_members(admin, settings.joiner_group)
+    ledger.write({RESETTING: b"true"})
+    _delete_group(admin, settings.joiner_group)
+    topics = admin.list_topics(timeout=REQUEST_SECONDS).topics
+    doomed = [name for name in topics if name.startswith(settings.changelog_prefix)]
+    _delete_topics(admin, [*doomed, *({settings.user_info_changes_topic} & topics.keys())])
+    shutil.rmtree(settings.local_state, ignore_errors=True)
+    ledger.write({INPUTS: None, REBUILD: None})
+    ledger.write({RESETTING: None})
+
+
+def _refuse_members(admin: AdminClient, group: str) -> None:
+    described = admin.describe_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group]
+    try:
+        members = described.result(REQUEST_SECONDS).members
+    except KafkaException as error:
+        if error.args[0].name() == "GROUP_ID_NOT_FOUND":
+            return
+        raise KafkaError(f"cannot describe the group {group}: {error.args[0].str()}") from error
+    if members:
+        named = ", ".join(sorted({member.group_instance_id or member.client_id for member in members}))
+        raise StateError(
+            f"the group {group} still has members: {named}; stop them first, or wait a few seconds if they were killed"
+        )
+
+
+def _delete_group(admin: AdminClient, group: str) -> None:
+    try:
+        admin.delete_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group].result(REQUEST_SECONDS)
+    except KafkaException as error:
+        if error.args[0].name() not in ("GROUP_ID_NOT_FOUND", "COORDINATOR_NOT_AVAILABLE"):
+            raise KafkaError(f"cannot delete the group {group}: {error.args[0].str()}") from error
+
+
+def _delete_topics(admin: AdminClient, names: list[str]) -> None:
+    if not names:
+        return
+    for name, deleted in admin.delete_topics(names, request_timeout=REQUEST_SECONDS).items():
+        try:
+            deleted.result(REQUEST_SECONDS)
+        except KafkaException as error:
+            if error.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
+                raise TopicError(f"cannot delete the topic {name}: {error.args[0].str()}") from error
+    deadline = time.monotonic() + GONE_SECONDS
+    while set(names) & admin.list_topics(timeout=REQUEST_SECONDS).topics.keys():
+        if time.monotonic() > deadline:
+            raise TopicError(f"the topics {', '.join(names)} were deleted, but Kafka still lists them; run it again")
+        time.sleep(0.2)

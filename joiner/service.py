@@ -1,0 +1,171 @@
+"""The joiner as a process: locks, topics, the check that its state fits them, and the loop.
+
+Guarantees: the loop never starts on state that does not belong to the topics; where Kafka breaks it off, it begins
+again from the last commit, and whoever has run once waits for Kafka as long as it takes.
+"""
+
+import hashlib
+import logging
+import math
+import shutil
+import signal
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from joiner import clients, rebuild, topics
+from joiner.health import Health, serve
+from joiner.inputs import RESET, Found, problems
+from joiner.ledger import Ledger
+from joiner.metrics import Metrics, folder_bytes
+from joiner.progress import Progress
+from joiner.settings import JoinerSettings
+from joiner.surroundings import Surroundings
+from joiner.survey import extents, survey
+from joiner.upkeep import Upkeep
+from shared import lock, logs
+from shared.errors import Interrupted, KafkaError, StateError
+from shared.kafka import understood
+
+logger = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 10.0
+"""How long a broker that has just started may take to know the ends of its partitions again."""
+
+FRUITLESS_ROUNDS = 5
+"""Times in a row that the loop is begun again without having committed anything, before that is given up."""
+
+
+def run(settings: JoinerSettings) -> None:
+    """Join until told to stop.
+
+    Raises:
+        UserInformationError: something stands in the way; its message says what to do.
+    """
+    logs.configure(settings.log_level)
+    properties = understood(settings.kafka_properties, AdminClient)
+    locks = hold(settings)
+    health, metrics = Health(), Metrics()
+    metrics.state_bytes.set_function(lambda: folder_bytes(settings.local_state))
+    metrics.ready.set_function(lambda: health.ready)
+    if settings.joiner_http_port:
+        serve(health, metrics, settings.joiner_http_host, settings.joiner_http_port)
+    admin = AdminClient(clients.client(settings, properties))
+    _rounds(Surroundings(settings, properties, admin, health, metrics))
+    logger.info("stopped")
+    for held in locks:
+        held.close()
+
+
+def hold(settings: JoinerSettings) -> list[IO[str]]:
+    """Take the locks of this process's folder and id.
+
+    Raises:
+        AlreadyRunning: another process has one of them.
+    """
+    return [
+        lock.hold(settings.joiner_state_dir / "lock", f"JOINER_STATE_DIR={settings.joiner_state_dir}"),
+        lock.hold(_id_lock(settings), f"JOINER_INSTANCE_ID={settings.joiner_instance_id} of {settings.joiner_group}"),
+    ]
+
+
+def _id_lock(settings: JoinerSettings) -> Path:
+    """Return the lock of this id on this machine; other machines are fenced by Kafka itself."""
+    identity = hashlib.sha256(f"{settings.kafka_bootstrap_servers} {settings.transactional_id}".encode()).hexdigest()
+    return Path(tempfile.gettempdir()) / f"user-info-joiner-{identity[:16]}.lock"
+
+
+def _rounds(around: Surroundings) -> None:
+    """Run the loop, and again from the last commit where Kafka broke it off."""
+    patience, fruitless = around.settings.joiner_wait_for_topics_seconds, 0
+    while True:
+        progress = Progress()
+        around.metrics.seconds_since_commit.set_function(partial(_seconds_since_commit, progress))
+        try:
+            _round(around, progress, patience)
+        except (Interrupted, KafkaException) as error:
+            fruitless = 0 if progress.commits else fruitless + 1
+            if fruitless == FRUITLESS_ROUNDS:
+                raise KafkaError(f"{error}; nothing was committed in {fruitless} attempts, start it again") from error
+            logger.warning("%s; beginning again from the last commit", error)
+            around.health.enter("waiting", str(error))
+            around.metrics.restarts.inc()
+            # Who has run once waits for Kafka as long as it takes.
+            patience = math.inf
+            _take_signals_ourselves()
+            time.sleep(fruitless)
+        else:
+            return
+
+
+def _seconds_since_commit(progress: Progress) -> float:
+    return time.monotonic() - progress.committed_at
+
+
+def _take_signals_ourselves() -> None:
+    """Take back what the engine's loop did with signals, so that waiting for Kafka can be ended too."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _round(around: Surroundings, progress: Progress, patience: float) -> None:
+    settings = around.settings
+    prepared = topics.prepare(around.admin, settings, lambda problem: around.health.enter("waiting", problem), patience)
+    found, rebuilding = fit(around, prepared)
+
+    # Imported late: it takes a second, and whoever waits for a wrong setting should not.
+    from joiner.topology import JoinerApplication  # noqa: PLC0415
+
+    logger.info("joining as %s", settings.transactional_id)
+    upkeep = Upkeep(around, found, progress, rebuilding=rebuilding)
+    with upkeep:
+        JoinerApplication(around, prepared, progress).join()
+
+
+def fit(around: Surroundings, prepared: topics.Prepared) -> tuple[Found, bool]:
+    """Make sure that the group's state belongs to the topics; note what it belongs to where it is new.
+
+    Returns:
+        What was found, and whether a rebuild is not finished.
+
+    Raises:
+        StateError: the state does not fit; says what to do.
+    """
+    settings = around.settings
+    ledger = Ledger(around.client, prepared.ledger)
+    # The ledger after the topics: another joiner may be starting the group at this moment.
+    found = survey(around.admin, settings, prepared)
+    noted = ledger.read()
+    wrong = problems(noted, found)
+    retry_until = time.monotonic() + SETTLE_SECONDS
+    while wrong and found.is_behind and time.monotonic() < retry_until:
+        time.sleep(1)
+        found = survey(around.admin, settings, prepared)
+        wrong = problems(noted, found)
+    if wrong:
+        raise StateError(f"{'; '.join(wrong)}: {RESET}")
+    if noted.inputs is None:
+        partitions = range(found.inputs.topics[settings.user_info_topic].partitions)
+        ends = extents(around.admin, [(settings.user_info_topic, partition) for partition in partitions])
+        user_info_ends = {partition: extent.high for (_, partition), extent in ends.items()}
+        rebuild.begin(ledger, found.inputs, user_info_ends, found.sources, found.now_ms)
+        noted = ledger.read()
+    elif any(extent.committed is None for extent in found.sources.values() if extent.high):
+        logger.warning("the group has no committed offsets for some of what it joined; reading that again")
+    _fit_local(settings, found, prepared)
+    return found, noted.rebuild is not None
+
+
+def _fit_local(settings: JoinerSettings, found: Found, prepared: topics.Prepared) -> None:
+    """Drop local stores that copy other changelogs; they are restored from Kafka."""
+    mark = settings.joiner_state_dir / "changelogs"
+    wanted = " ".join(f"{name}={found.inputs.topics[name].id}" for name in sorted(prepared.changelogs))
+    if settings.local_state.exists() and (not mark.exists() or mark.read_text() != wanted):
+        logger.warning("the local state is that of other changelogs; restoring it from Kafka")
+        shutil.rmtree(settings.local_state)
+    mark.write_text(wanted)

@@ -1,0 +1,114 @@
+"""What a start finds: which topics, what they hold, how far the group has come. Asks Kafka and decides nothing."""
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from joiner.inputs import Extent, Found, Identity, Inputs, Place
+from joiner.settings import JoinerSettings
+from joiner.topics import Prepared
+from shared.errors import Interrupted
+
+REQUEST_SECONDS = 30.0
+
+
+def survey(admin: AdminClient, settings: JoinerSettings, prepared: Prepared) -> Found:
+    """Return what a start finds.
+
+    Args:
+        admin: a client of the cluster.
+        settings: names of group and topics.
+        prepared: the joiner's topics, all of which exist.
+
+    Raises:
+        Interrupted: Kafka does not answer, or refuses.
+    """
+    inputs = inputs_of(admin, prepared.inputs)
+    changes = settings.user_info_changes_topic
+    places = {
+        name: [(name, partition) for partition in range(inputs.topics[name].partitions)]
+        for name in prepared.inputs
+        if name != settings.user_info_topic
+    }
+    read = [place for name in (*settings.sources, changes) for place in places[name]]
+    committed = _committed(admin, settings.joiner_group, read)
+    found = extents(admin, [place for several in places.values() for place in several], committed)
+    return Found(
+        inputs=inputs,
+        sources={place: found[place] for name in settings.sources for place in places[name]},
+        changes={place: found[place] for place in places[changes]},
+        changelogs={place: found[place] for name in prepared.changelogs for place in places[name]},
+        forgets_ms=prepared.forgets_ms,
+        now_ms=time.time_ns() // 1_000_000,
+    )
+
+
+def inputs_of(admin: AdminClient, names: Iterable[str]) -> Inputs:
+    """Return which topics they are.
+
+    Raises:
+        Interrupted: Kafka does not answer, or a topic is gone.
+    """
+    described = admin.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_SECONDS)
+    topics = {name: _result(future, f"describe the topic {name}") for name, future in described.items()}
+    return Inputs({name: Identity(str(topic.topic_id), len(topic.partitions)) for name, topic in topics.items()})
+
+
+def extents(
+    admin: AdminClient, places: Iterable[Place], committed: Mapping[Place, int] | None = None
+) -> dict[Place, Extent]:
+    """Return what partitions hold.
+
+    Args:
+        admin: a client of the cluster.
+        places: the partitions.
+        committed: how far the group has come in them.
+    """
+    partitions = [TopicPartition(*place) for place in places]
+    ends: dict[Place, list[int]] = {}
+    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
+        listed = admin.list_offsets(dict.fromkeys(partitions, spec), request_timeout=REQUEST_SECONDS)
+        for partition, future in listed.items():
+            offset = _result(future, f"list the offsets of {partition.topic}").offset
+            ends.setdefault((partition.topic, partition.partition), []).append(offset)
+    return {place: Extent(low, high, (committed or {}).get(place)) for place, (low, high) in ends.items()}
+
+
+def trusted_offsets(
+    consumer: Any,  # noqa: ANN401 - the engine's consumer has no types
+    changelogs: Iterable[TopicPartition],
+    forgets_ms: Mapping[str, int],
+) -> dict[Place, int]:
+    """Return how far a local store must have come, so that all it misses is newer than what its changelog forgets.
+
+    Args:
+        consumer: asked for offsets by time.
+        changelogs: partitions of changelogs.
+        forgets_ms: changelog -> how long it remembers deletions.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    asked = [TopicPartition(tp.topic, tp.partition, now_ms - forgets_ms[tp.topic] // 2) for tp in changelogs]
+    trusted = {}
+    for tp in consumer.offsets_for_times(asked, timeout=REQUEST_SECONDS):
+        place = TopicPartition(tp.topic, tp.partition)
+        offset = tp.offset if tp.offset >= 0 else consumer.get_watermark_offsets(place, timeout=REQUEST_SECONDS)[1]
+        trusted[tp.topic, tp.partition] = offset
+    return trusted
+
+
+def _committed(admin: AdminClient, group: str, places: Iterable[Place]) -> dict[Place, int]:
+    request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
+    listed = admin.list_consumer_group_offsets([request], request_timeout=REQUEST_SECONDS)
+    offsets = _result(listed[group], f"list the offsets of the group {group}").topic_partitions
+    return {(tp.topic, tp.partition): tp.offset for tp in offsets if tp.offset >= 0}
+
+
+def _result(future: Future[Any], what: str) -> Any:  # noqa: ANN401 - each request has a result of its own
+    try:
+        return future.result(REQUEST_SECONDS * 2)
+    except (KafkaException, TimeoutError) as error:
+        raise Interrupted(f"cannot {what}: {error}") from error

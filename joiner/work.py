@@ -1,0 +1,53 @@
+"""What the loop holds between two commits of the engine, and is dropped with its checkpoint.
+
+Knows the engine's checkpoint only as something to ask for stores.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from joiner.checkpoint import BYTES_PER_ROW, Checkpoint
+from joiner.engine import PartitionStore
+from joiner.inputs import Place
+from joiner.letters import Letter
+from shared.errors import BadRow
+
+
+class Work:
+    """What belongs to one checkpoint of the engine.
+
+    Args:
+        engine: that checkpoint.
+    """
+
+    def __init__(self, engine: Any) -> None:  # noqa: ANN401 - the inside of the engine has no types
+        self.engine = engine
+        self.checkpoint = Checkpoint()
+        self.letters: list[tuple[Letter, BadRow]] = []
+        self.offsets: dict[Place, int] = {}
+        self._stores: dict[Place, PartitionStore] = {}
+
+    def store(self, topic: str, partition: int) -> PartitionStore:
+        """Return the store of a partition."""
+        store = self._stores.get((topic, partition))
+        if store is None:
+            transaction = self.engine.get_store_transaction(stream_id=topic, partition=partition)
+            store = self._stores[topic, partition] = PartitionStore(transaction)
+        return store
+
+    @property
+    def size(self) -> int:
+        """How many rows and users it holds, dead letters included."""
+        return self.checkpoint.size + sum(1 + len(letter.value or b"") // BYTES_PER_ROW for letter, _ in self.letters)
+
+
+class Closing(NamedTuple):
+    """Work that is being committed.
+
+    Args:
+        since: when that began, on the monotonic clock.
+        offsets: the last offset that it has read of each partition.
+    """
+
+    since: float
+    offsets: Mapping[Place, int]

@@ -1,0 +1,144 @@
+"""State belongs to its inputs: the joiner refuses topics that its state was not built from, and `reset` mends it."""
+
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import NewPartitions
+
+from tests.broker.joiners import Joiners
+from tests.broker.topics import compacted
+from tests.programs import Program
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.broker
+
+RESET = "stop every joiner of the group and run `python -m joiner reset`"
+
+
+def counted(joiners: Joiners) -> Program:
+    """Return a joiner that has counted three users' likes and is stopped."""
+    topics = joiners.topics
+    joiner = joiners.start()
+    for user in range(3):
+        topics.put("users", user_id=user)
+        topics.put("likes", like_id=user, user_id=user, tweet_id=1)
+    joiners.await_truth()
+    assert joiner.stop() == 0
+    return joiner
+
+
+def refusal(joiner: Program) -> str:
+    """Start a joiner that must refuse, and return what it said."""
+    joiner.start()
+    assert joiner.wait(60) == 1
+    assert "Traceback" not in joiner.log()
+    said = joiner.log().rsplit("Error: ", 1)[1]
+    assert RESET in said
+    return said
+
+
+def test_a_recreated_source_is_refused_and_reset_joins_it_anew(joiners: Joiners) -> None:
+    """After a reset user-info equals the new topics, without the users that they no longer have."""
+    topics = joiners.topics
+    topics.create_sources()
+    joiner = counted(joiners)
+
+    # 1. The connector starts over: other rows of users, under the old topic's name.
+    topics.recreate("users")
+    topics.put("users", user_id=1, username="one")
+    topics.put("users", user_id=9, username="nine")
+    topics.flush()
+    assert f"the topic {topics.name('users')} was deleted and made anew" in refusal(joiner)
+    assert {b"0", b"1", b"2"} == compacted(topics.messages("user-info")).keys()
+
+    # 2. The reset is refused while somebody works, and is understood by the next start.
+    reset = joiners.reset()
+    assert "has no state any more" in reset.log()
+    joiner.start()
+    joiners.await_truth()
+    assert {b"1", b"9"} == compacted(topics.messages("user-info")).keys()
+    joiner.wait_until_said("the rebuild is complete")
+    topics.put("likes", like_id=7, user_id=9, tweet_id=1)
+    joiners.await_truth()
+
+
+def test_a_reset_is_refused_while_a_joiner_runs(joiners: Joiners) -> None:
+    """Nobody's state is deleted under them; the message names who is running."""
+    joiners.topics.create_sources()
+    joiners.start()
+    other = joiners.add()
+    reset = Program(
+        "joiner", other.environment, Path(other.environment["JOINER_STATE_DIR"] + "-reset"), "reset", "--yes"
+    )
+    with reset:
+        assert reset.wait(60) == 1
+    assert f"still has members: {joiners.topics.prefix}joiner-0" in reset.log()
+
+
+def test_a_repartitioned_source_is_refused(joiners: Joiners) -> None:
+    """Rows hash to other partitions than their state: going on would count them twice."""
+    topics = joiners.topics
+    topics.create_sources(partitions=2)
+    joiner = counted(joiners)
+    for grown in topics.admin.create_partitions([NewPartitions(topics.name("likes"), 4)]).values():
+        grown.result()
+    assert f"the topic {topics.name('likes')} had 2 partitions when the state was built, and has 4" in refusal(joiner)
+
+
+def test_a_changelog_that_lost_its_head_is_refused(joiners: Joiners) -> None:
+    """A state restored from what is left would be missing rows."""
+    topics = joiners.topics
+    topics.create_sources(partitions=1)
+    joiner = counted(joiners)
+    changelog = f"changelog__{topics.prefix}joiner--{topics.name('likes')}--default"
+    for deleted in topics.admin.delete_records([TopicPartition(changelog, 0, 2)]).values():
+        deleted.result()
+    assert f"{changelog}[0] has lost its head: it begins at offset 2" in refusal(joiner)
+
+
+def test_an_absence_longer_than_a_source_remembers_is_refused(joiners: Joiners) -> None:
+    """Deletions may have been compacted away unread; guessing would keep deleted rows for ever."""
+    topics = joiners.topics
+    topics.create("users", "tweets", "follows")
+    topics.create("likes", delete_retention_ms="1")
+    joiner = counted(joiners)
+    # Gone while nothing was written: nothing can be missing.
+    joiner.start()
+    joiners.await_truth()
+    assert joiner.stop() == 0
+    topics.delete("likes", 0)
+    topics.flush()
+    assert "has not been read to its end for" in refusal(joiner)
+
+
+def test_offsets_lost_with_their_group_count_nothing_twice(joiners: Joiners) -> None:
+    """Where state lives and its offsets do not, all is read again and every count stays what it was."""
+    topics = joiners.topics
+    topics.create_sources()
+    joiner = counted(joiners)
+    group = f"{topics.prefix}joiner"
+
+    def deleted() -> bool:
+        topics.admin.delete_consumer_groups([group])[group].result()
+        return True
+
+    wait_for(deleted, what="the group deleted")
+    joiner.start()
+    topics.put("likes", like_id=100, user_id=1, tweet_id=1)
+    joiners.await_truth()
+    topics.delete("likes", 2)
+    joiners.await_truth()
+    assert "no committed offsets" in joiner.log()
+
+
+def test_a_topic_recreated_under_a_running_joiner_ends_it(joiners: Joiners) -> None:
+    """It does not go on counting another topic's rows on top of the old ones."""
+    topics = joiners.topics
+    topics.create_sources()
+    joiner = joiners.start()
+    topics.put("users", user_id=1)
+    joiners.await_truth()
+    topics.recreate("likes")
+    assert joiner.wait(90) == 1
+    assert "was deleted and made anew" in joiner.log()

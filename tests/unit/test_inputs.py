@@ -1,0 +1,146 @@
+"""Whether state and topics belong together: each thing that does not fit is refused in words."""
+
+import pytest
+
+from joiner.inputs import FORMAT, Extent, Found, Identity, Inputs, Noted, decoded, problems
+
+SOURCE, CHANGES, CHANGELOG = ("likes", 0), ("user-info-changes", 0), ("changelog__j--likes--default", 0)
+TOPICS = {
+    "likes": Identity("id-likes", 1),
+    "user-info-changes": Identity("id-changes", 1),
+    "user-info": Identity("id-info", 8),
+    "changelog__j--likes--default": Identity("id-changelog", 1),
+}
+ALL_READ, ALL_APPLIED, KEPT = Extent(0, 100, 100), Extent(40, 50, 50), Extent(0, 30)
+HOUR_MS = 3_600_000
+NOW_MS = 1_700_000_000_000
+
+
+def found(
+    *,
+    inputs: Inputs | None = None,
+    source: Extent = ALL_READ,
+    changes: Extent = ALL_APPLIED,
+    changelog: Extent = KEPT,
+    forgets_ms: int = 24 * HOUR_MS,
+) -> Found:
+    """Return a start at which all is well, apart from what is given."""
+    return Found(
+        inputs or Inputs(TOPICS),
+        {SOURCE: source},
+        {CHANGES: changes},
+        {CHANGELOG: changelog},
+        {"likes": forgets_ms},
+        NOW_MS,
+    )
+
+
+def noted(inputs: Inputs | None = None, hours: float = 1) -> Noted:
+    """Return the notes of a group that was caught up some hours ago."""
+    return Noted(inputs or Inputs(TOPICS), {SOURCE: NOW_MS - int(hours * HOUR_MS)})
+
+
+def with_topic(name: str, identity: Identity) -> Inputs:
+    """Return the inputs with one topic replaced."""
+    return Inputs(TOPICS | {name: identity})
+
+
+def test_state_that_fits_goes_on() -> None:
+    """The same topics, a short absence, everything still there: nothing stands in the way."""
+    assert [] == problems(noted(), found())
+    assert [] == problems(noted(), found(source=Extent(0, 200, 100)))
+
+
+def test_a_first_start_needs_no_notes() -> None:
+    """Topics full of rows and no state at all is how every group begins."""
+    assert [] == problems(Noted(), found(source=Extent(5, 100), changes=Extent(0, 0), changelog=Extent(0, 0)))
+
+
+def test_an_absence_in_which_nothing_was_written_may_last_for_ever() -> None:
+    """What was not deleted cannot have been forgotten."""
+    assert [] == problems(noted(hours=1_000), found())
+
+
+def test_a_source_that_is_not_compacted_forgets_no_deletions() -> None:
+    """Its records go with its retention, which is checked by offsets."""
+    assert [] == problems(
+        noted(hours=1_000),
+        Found(Inputs(TOPICS), {SOURCE: Extent(0, 200, 100)}, {}, {}, {}, NOW_MS),
+    )
+
+
+@pytest.mark.parametrize(
+    ("notes", "start", "said"),
+    [
+        (Noted(resetting=True), found(), "a reset of this group was broken off before its end"),
+        (Noted(), found(), "changelog__j--likes--default holds state, but nothing says what it was built from"),
+        (
+            Noted(),
+            found(changelog=Extent(0, 0)),
+            "the group has read likes, but the state that came of it is gone",
+        ),
+        (
+            noted(Inputs(TOPICS, format=FORMAT + 1)),
+            found(),
+            f"the state is of format {FORMAT + 1}, this version writes format {FORMAT}",
+        ),
+        (
+            noted(),
+            found(inputs=with_topic("likes", Identity("another", 1))),
+            "the topic likes was deleted and made anew since the state was built",
+        ),
+        (
+            noted(),
+            found(inputs=with_topic("user-info-changes", Identity("another", 1))),
+            "the topic user-info-changes was deleted and made anew since the state was built",
+        ),
+        (
+            noted(),
+            found(inputs=with_topic("likes", Identity("id-likes", 3))),
+            "the topic likes had 1 partitions when the state was built, and has 3",
+        ),
+        (
+            noted(
+                Inputs(
+                    {name: identity for name, identity in TOPICS.items() if name != "likes"} | {"l": Identity("", 1)}
+                )
+            ),
+            found(),
+            "the state was not built from the topic likes, but from l",
+        ),
+        (
+            noted(),
+            found(changelog=Extent(7, 30)),
+            "changelog__j--likes--default[0] has lost its head: it begins at offset 7",
+        ),
+        (
+            noted(),
+            found(source=Extent(120, 200, 100)),
+            "likes[0] has lost records before they were read: offsets 100 to 119",
+        ),
+        (
+            noted(),
+            found(changes=Extent(60, 90, 50)),
+            "user-info-changes[0] has lost records before they were read: offsets 50 to 59",
+        ),
+        (
+            noted(),
+            found(source=Extent(0, 80, 100)),
+            "likes[0] ends at offset 80, before what was read of it: offset 100",
+        ),
+        (
+            noted(hours=25),
+            found(source=Extent(0, 200, 100)),
+            "likes[0] has not been read to its end for 90000 s, and remembers deletions for 86400 s only"
+            " (delete.retention.ms)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(notes: Noted, start: Found, said: str) -> None:
+    """Each mismatch has one message that names the topic and the fact."""
+    assert [said] == problems(notes, start)
+
+
+def test_inputs_are_noted_and_read_back() -> None:
+    """What is noted in the ledger says the same when it is read."""
+    assert Inputs(TOPICS) == decoded(Inputs(TOPICS).encoded())

@@ -1,0 +1,73 @@
+"""Which dead letters are written again: none that cannot be read, none that is older than what its topic holds."""
+
+from joiner.letters import Filed, Letter, buried, filed, mended
+from joiner.replay import Decision, Newest, readable, superseded
+from shared.errors import BadRow
+from shared.records import LIKES
+
+TABLES = {"likes": LIKES}
+GOOD = b'{"like_id": 7, "user_id": 1}'
+
+
+def letter(offset: int = 5, value: bytes | None = GOOD, key: bytes | None = b"7", topic: str = "likes") -> Filed:
+    """Return a dead letter out of partition 2, of the time 1,000."""
+    return Filed(Letter(topic, 2, offset, key, value, 1_000), "bad-json", "why")
+
+
+def fates(*letters: Filed) -> list[str]:
+    """Return what is decided without looking at the topic."""
+    return [decision.fate for decision in readable(letters, TABLES)]
+
+
+def test_what_can_be_read_now_is_written_again() -> None:
+    """It goes to the partition that its key has led to before."""
+    assert [Decision(letter(), "replay", "7", partition=2)] == readable([letter()], TABLES)
+
+
+def test_what_still_cannot_be_read_stays() -> None:
+    """Bad rows, letters of other topics and letters that were cut are left out, each with its reason."""
+    cut = Filed(letter().letter, "too-large", "", whole=False)
+    assert ["still unreadable", "not of a source topic", "cut"] == fates(letter(value=b"{"), letter(topic="x"), cut)
+
+
+def test_of_two_letters_about_one_row_the_newer_is_written() -> None:
+    """They would otherwise be written in an order of their own."""
+    assert ["superseded", "replay"] == fates(letter(5), letter(6))
+
+
+def test_a_newer_record_of_the_row_stands() -> None:
+    """Newer is what comes behind in the same partition, or later in another one."""
+    decision = Decision(letter(5), "replay", "7", partition=2)
+    assert superseded(decision, {"7": Newest(2, 6, 900)}).fate == "superseded"
+    assert superseded(decision, {"7": Newest(0, 1, 1_000)}).fate == "superseded"
+    assert superseded(decision, {"7": Newest(2, 4, 2_000)}).fate == "replay"
+    assert superseded(decision, {"8": Newest(2, 6, 900)}).fate == "replay"
+
+
+def test_a_row_goes_where_its_other_records_are() -> None:
+    """A mended key may lead elsewhere than the broken one did."""
+    decision = Decision(letter(5), "replay", "7", partition=None)
+    assert superseded(decision, {"7": Newest(0, 1, 900)}).partition == 0
+    assert superseded(decision, {}).partition is None
+
+
+def test_a_letter_is_found_as_it_was_buried() -> None:
+    """Headers say why and from where; key and value are the bytes received."""
+    first = Letter("likes", 2, 5, b"\xff", b"\xfe", 1_000)
+    key, value, headers = buried(first, BadRow("bad-key", "the key is not UTF-8"))
+    assert Filed(first, "bad-key", "the key is not UTF-8") == filed(key, value, dict(headers))
+
+
+def test_a_letter_survives_its_way_through_a_file() -> None:
+    """Bytes that are no text are kept in Base64; a changed key is noticed."""
+    original = Filed(Letter("likes", 2, 5, b"\xff", None, 1_000), "bad-key", "")
+    assert original == mended(original.shown(), original)
+    changed = mended({**original.shown(), "keyBase64": None, "key": "7"}, original)
+    assert (b"7", True) == (changed.letter.key, changed.mended_key)
+
+
+def test_a_letter_beyond_the_limit_is_cut_and_says_so() -> None:
+    """It still fits into its topic, and is never mistaken for the whole."""
+    key, value, headers = buried(Letter("likes", 2, 5, b"7", b"x" * 5_000_000, 1_000), BadRow("too-large", ""))
+    assert len(key or b"") + len(value or b"") <= 4 * 1024 * 1024
+    assert not filed(key, value, dict(headers)).whole

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 PACK_USERS = 1_000
 REQUEST_SECONDS = 30.0
 GONE_SECONDS = 60.0
+SESSION_SECONDS = 10.0
+"""Longer than the session of a joiner that was stopped or killed a moment ago."""
 
 
 def begin(
@@ -149,18 +151,23 @@ def reset(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
 
 
 def _refuse_members(admin: AdminClient, group: str) -> None:
+    """Wait for the sessions of joiners that were just stopped, and refuse where somebody is still there after that."""
+    deadline = time.monotonic() + SESSION_SECONDS
+    while members := _members(admin, group):
+        if time.monotonic() > deadline:
+            named = ", ".join(sorted(members))
+            raise StateError(f"the group {group} still has members: {named}; stop every joiner of the group first")
+        time.sleep(0.5)
+
+
+def _members(admin: AdminClient, group: str) -> set[str]:
     described = admin.describe_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group]
     try:
-        members = described.result(REQUEST_SECONDS).members
+        return {member.group_instance_id or member.client_id for member in described.result(REQUEST_SECONDS).members}
     except KafkaException as error:
         if error.args[0].name() == "GROUP_ID_NOT_FOUND":
-            return
+            return set()
         raise KafkaError(f"cannot describe the group {group}: {error.args[0].str()}") from error
-    if members:
-        named = ", ".join(sorted({member.group_instance_id or member.client_id for member in members}))
-        raise StateError(
-            f"the group {group} still has members: {named}; stop them first, or wait a few seconds if they were killed"
-        )
 
 
 def _delete_group(admin: AdminClient, group: str) -> None:

@@ -27,5 +27,4 @@ def joiners(kafka: str, tmp_path: Path) -> Iterator[Joiners]:
     """Give joiners on topics of this test's own; whatever still runs at its end is killed."""
     made = Joiners(Topics(kafka), tmp_path)
     yield made
-    for program in made.programs:
-        program.kill()
+    made.kill()

@@ -38,6 +38,18 @@ class Joiners:
         program.wait_until_ready(self._ports[-1])
         return program
 
+    def reset(self) -> Program:
+        """Run `python -m joiner reset --yes` with the settings of the first joiner, to its end."""
+        program = Program("joiner", self.programs[0].environment, self._folder / "reset.log", "reset", "--yes")
+        with program:
+            program.wait(60)
+        return program
+
+    def kill(self) -> None:
+        """End whatever still runs."""
+        for program in self.programs:
+            program.kill()
+
     def await_truth(self, seconds: float = 60.0) -> None:
         """Wait until user-info equals what SQL would say."""
         self.topics.flush()

@@ -94,6 +94,7 @@ class JoinerApplication(Application):
         self._assigned: dict[tuple[str, int], int] = {}
         self._oldest_trusted: dict[tuple[str, int], int] = {}
         self._joined = self._told_to_stop = False
+        self._lost: UserInformationError | None = None
         self._observe_at = 0.0
         self._read_ms: dict[str, int] = {}
         self._rows_held = CHECKPOINT_ROWS
@@ -165,14 +166,14 @@ class JoinerApplication(Application):
             logger.warning("stopped without committing what came last, which the next start reads again: %s", told)
 
     def _process_message(self, dataframe_composed: object) -> None:  # noqa: ARG002 - the engine calls it so
-        if self._progress.failure is not None:
-            raise self._progress.failure
+        self._check_place()
         if self._joined:
             self._health.enter("running")
         if self._work is None:
             self._note_commit()
         self._producer.poll(0)
         messages = self._consumer.consume(num_messages=BATCH, timeout=POLL_SECONDS)
+        self._check_place()
         if messages:
             self._take(messages)
             self._producer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001 - as what it replaces
@@ -318,13 +319,26 @@ class JoinerApplication(Application):
         self._progress.assign(frozenset(self._assigned))
         logger.info("gave up %d partitions", len(topic_partitions))
 
-    def _on_lost(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:  # noqa: ARG002
-        # Somebody else may own them by now: nothing of the open checkpoint may be committed.
+    def _on_lost(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
+        # Somebody else may own them by now: nothing of the open checkpoint may be committed. The client serves several
+        # callbacks in one call and loses what one of them raises, so the loop raises it as soon as that call returns.
         self._failed = True
-        raise StateError(
-            f"{len(topic_partitions)} partitions were lost to another joiner, since this one was paused or cut off from"
-            " Kafka for longer than its session; it ends without committing, start it again"
+        cut_off = self._consumer._broker_unavailable_since is not None  # noqa: SLF001 - the engine tells nobody
+        self._lost = (
+            Interrupted("Kafka was out of reach for longer than a session")
+            if cut_off
+            else StateError(
+                f"{len(topic_partitions)} partitions were lost to another joiner, since this one was paused or cut off"
+                " from Kafka for longer than its session; it ends without committing, start it again"
+            )
         )
+        super()._on_lost(consumer, topic_partitions)
+
+    def _check_place(self) -> None:
+        """Make sure that nothing says that this process must not go on."""
+        reason = self._lost or self._progress.failure
+        if reason is not None:
+            raise reason
 
     def _on_sigterm(self, *arguments: object) -> None:
         self._told_to_stop = True

@@ -1,6 +1,7 @@
 """`python -m reader`: read the settings, take the locks, follow the topic, answer until told to stop."""
 
 import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -104,6 +105,9 @@ async def _serve(
         replicator.stopping.set()
         events.close()
 
+    # What lives as long as the process is looked through no more: a full collection would hold answers up.
+    gc.collect()
+    gc.freeze()
     replicator.start()
     await serve(application, listener, limits_of(settings), stop)
     await asyncio.to_thread(replicator.stop)

@@ -154,7 +154,7 @@ def _create(admin: AdminClient, topics: list[Topic], replicas: int | None) -> No
     ]
     for name, created in admin.create_topics(wanted, request_timeout=REQUEST_SECONDS).items():
         try:
-            created.result()
+            created.result(REQUEST_SECONDS * 2)
             logger.info("created the topic %s", name)
         except KafkaException as error:
             # Two joiners that start together race for it, and one of them finds it there.
@@ -184,7 +184,7 @@ def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
     found = {}
     for resource, described in admin.describe_configs(resources, request_timeout=REQUEST_SECONDS).items():
         try:
-            found[resource.name] = {name: entry.value for name, entry in described.result().items()}
+            found[resource.name] = {name: entry.value for name, entry in described.result(REQUEST_SECONDS * 2).items()}
         except KafkaException as error:
             raise Interrupted(
                 f"cannot read the settings of the topic {resource.name}: {error.args[0].str()}"

@@ -9,6 +9,7 @@ import click
 from bench.chaos import chaos
 from bench.joiner import joiner
 from bench.reader import reader
+from bench.store import store
 from bench.visibility import visibility
 from shared.errors import UserInformationError
 
@@ -33,6 +34,7 @@ def commands() -> None:
 commands.add_command(chaos)
 commands.add_command(joiner)
 commands.add_command(reader)
+commands.add_command(store)
 commands.add_command(visibility)
 
 

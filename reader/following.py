@@ -243,6 +243,7 @@ class Following:
                 self.store.sync()
         except MapFullError:
             self.between_reads(self.store.grow)
+            self.keep()
         except StoreFullError as full:
             self.full = str(full)
         else:

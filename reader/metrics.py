@@ -68,6 +68,7 @@ class _Numbers(Collector):
         yield _counter("reader_skipped_records", "Records whose keys are no ids.", intake.skipped)
         yield _gauge("reader_store_records", "Records that the copy holds.", held.records)
         yield _gauge("reader_store_bytes", "Bytes that the copy takes up on disk.", held.size_bytes)
+        yield _gauge("reader_disk_free_bytes", "Bytes that the copy's disk has left.", held.free_bytes)
 
     def _freshness(self) -> Iterator[Metric]:
         intake, standing, now_ms = self._standing.intake, self._standing, time.time_ns() // 1_000_000

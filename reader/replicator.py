@@ -81,7 +81,7 @@ class Replicator:
     def standing(self) -> Standing:
         """Return all that there is to say; to be called where reads happen."""
         live = self._generations.live
-        held = Held(live.folder.name, live.count(), live.size_bytes())
+        held = Held(live.folder.name, live.count(), live.size_bytes(), live.free_bytes())
         return Standing(
             self.progress, self.alive, held, *lags(self.following), self._intake, self._freshness.by_partition()
         )

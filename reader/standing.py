@@ -17,11 +17,13 @@ class Held:
         copy: its folder's name.
         records: how many.
         size_bytes: that it takes up on disk.
+        free_bytes: that the disk has left for it.
     """
 
     copy: str = ""
     records: int = 0
     size_bytes: int = 0
+    free_bytes: int = 0
 
 
 @dataclass(frozen=True)

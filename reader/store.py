@@ -11,6 +11,7 @@ folder remembers the boot it was opened in (see reader.generations), and the top
 
 import json
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -269,6 +270,10 @@ class Store:
     def size_bytes(self) -> int:
         """Return how much room this takes up on disk."""
         return (self.folder / DATA).stat().st_blocks * 512
+
+    def free_bytes(self) -> int:
+        """Return how much room the disk has left for this process."""
+        return shutil.disk_usage(self.folder).free
 
     def bytes_in_use(self) -> int:
         """Return how much of the file holds records, without what is free to be written over."""

@@ -132,6 +132,7 @@ def test_metrics_say_what_was_taken_in_and_how_far_it_is(client: httpx.Client) -
     assert found["reader_lag_records", "0"] == 0
     assert 0 <= found["reader_lag_seconds", "0"] < 30
     assert found["reader_store_bytes",] > 0
+    assert found["reader_disk_free_bytes",] > 0
     assert (1.0, 1.0) == (found["reader_ready",], found["reader_state", "ready"])
     assert found["reader_event_loop_delay_seconds_count",] > 0
 

@@ -1,0 +1,1 @@
+"""Alerts: the rules by themselves, against live metrics, and all the way to a webhook."""

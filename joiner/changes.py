@@ -30,11 +30,13 @@ class RowChange(NamedTuple):
         values: the row's owners (None: nobody), or for `users` the profile's fields in PROFILE_COLUMNS' order; a value
             may be UNAVAILABLE. None: the row is gone.
         source_ms: when the source made the change, in epoch ms, where the record says so.
+        is_snapshot: True where the row was read as it stood, and nobody knows when it became so.
     """
 
     row_id: str
     values: Values | None
     source_ms: int | None = None
+    is_snapshot: bool = False
 
 
 class _Literal(str):
@@ -74,7 +76,8 @@ def _parse(table: Table, key: bytes, value: bytes | None, loads: Callable[[bytes
         document = loads(value)
     except (ValueError, RecursionError) as error:
         raise BadRow("bad-json", f"the value is no JSON: {error}") from None
-    row, gone, source_ms = _row_of(table, _unwrapped(document))
+    document = _unwrapped(document)
+    row, gone, source_ms = _row_of(table, document)
     if row is not None and table.primary_key in row:
         if _id_of(row[table.primary_key], table.primary_key) != row_id:
             raise BadRow("key-mismatch", f"the key says {row_id!r}, the row's {table.primary_key} says otherwise")
@@ -82,7 +85,8 @@ def _parse(table: Table, key: bytes, value: bytes | None, loads: Callable[[bytes
         raise BadRow("missing-column", f"the row has no column {table.primary_key}")
     if gone or row is None:
         return RowChange(row_id, None, source_ms)
-    return RowChange(row_id, _owners_of(table, row) if table.owners else _profile_of(row), source_ms)
+    values = _owners_of(table, row) if table.owners else _profile_of(row)
+    return RowChange(row_id, values, source_ms, row is not document and document["op"] == "r")
 
 
 def _row_of(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any] | None, bool, int | None]:
@@ -102,6 +106,18 @@ def _row_of(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any] | No
 def _brief(value: object) -> str:
     """Return a value for a message; one that is no text may be nested deeper than it could be written out."""
     return f"{value!r:.40}" if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+def source_time_ms(value: bytes | None) -> int | None:
+    """Return when the source made a change, whatever its row is, in epoch ms; None where the record does not say.
+
+    Args:
+        value: a record's value in any of the encodings.
+    """
+    try:
+        return _source_ms(_unwrapped(_loads(value or b"")))
+    except (BadRow, ValueError, RecursionError):
+        return None
 
 
 def _source_ms(envelope: dict[str, Any]) -> int | None:

@@ -13,6 +13,7 @@ import orjson
 
 from joiner.changes import Values, parse
 from joiner.join import (
+    UNTIMED,
     Changes,
     Unchanged,
     UserState,
@@ -58,21 +59,31 @@ class SourceRecord(NamedTuple):
         value: as received; None deletes the row.
         time_ms: the record's own time, which stands in where the source's is not given.
         now_ms: the wall clock; no change is taken to be newer, since brokers refuse records from the future.
+        is_news: False for what had been waiting when its topic was first read: how long says nothing of the joiner.
     """
 
     key: bytes | None
     value: bytes | None
     time_ms: int
     now_ms: int
+    is_news: bool = True
 
 
 class Record(NamedTuple):
-    """One user-info record to write; value None says that there is no such user."""
+    """One user-info record to write; value None says that there is no such user.
+
+    Args:
+        key: the user's id.
+        value: the record's bytes.
+        newest_ms: source time of the newest change in it.
+        oldest_ms: source time of the oldest change that it shows for the first time; None where nobody knows when what
+            it shows was made, or it shows nothing new.
+    """
 
     key: bytes
     value: bytes | None
     newest_ms: int
-    oldest_ms: int
+    oldest_ms: int | None
 
 
 class _Partition:
@@ -113,11 +124,12 @@ class Checkpoint:
         Raises:
             BadRow: no row can be read from the record; nothing has changed.
         """
-        row_id, values, source_ms = parse(table, record.key, record.value)
+        row_id, values, source_ms, is_snapshot = parse(table, record.key, record.value)
         source_ms = min(record.time_ms if source_ms is None else source_ms, record.now_ms)
+        since_ms = source_ms if record.is_news and not is_snapshot else UNTIMED
         if store is None:
             self._bytes += len(record.value or b"")
-            self._changes.set_profile(row_id, values, source_ms)
+            self._changes.set_profile(row_id, values, source_ms, since_ms)
             return
         owners = self._partition(store).owners
         if row_id in owners:
@@ -128,7 +140,7 @@ class Checkpoint:
         new = resolved(values, old) if values is not None else None
         self._note_unknown(values, old)
         for user_id, count, difference in moves(table, old, new):
-            self._changes.count(user_id, count, difference, source_ms)
+            self._changes.count(user_id, count, difference, source_ms, since_ms)
         owners[row_id] = new
 
     def take_changes(self, store: Store, offset: int, value: bytes) -> None:
@@ -184,7 +196,7 @@ class Checkpoint:
             for user_id, (before, after) in partition.users.items():
                 if differs(before, after) or user_id in partition.shows:
                     newest_ms = after.newest_ms or partition.shows[user_id]
-                    oldest_ms = newest_ms if after.waiting_ms is None else after.waiting_ms
+                    oldest_ms = None if after.waiting_ms == UNTIMED else after.waiting_ms
                     yield Record(user_id.encode(), body(user_id, after), newest_ms, oldest_ms)
 
     def save(self) -> None:

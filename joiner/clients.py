@@ -29,6 +29,8 @@ def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
         "group.instance.id": settings.transactional_id,
         "session.timeout.ms": SESSION_MS,
         "heartbeat.interval.ms": 1_500,
+        # Where a partition ends is told too: beyond the markers of transactions, which no record stands for.
+        "enable.partition.eof": True,
         "allow.auto.create.topics": False,
         "topic.metadata.refresh.interval.ms": 30_000,
         "max.partition.fetch.bytes": MAX_MESSAGE_BYTES,

@@ -24,6 +24,8 @@ class Health:
         self._state = "starting"
         self._reason: str | None = None
         self._beat = time.monotonic()
+        self.heartbeats = "off: HEARTBEATS_TOPIC is not set"
+        """Where heartbeats come from."""
 
     def enter(self, state: str, reason: str | None = None) -> None:
         """Note what the joiner does now: starting, restoring, running or stopping."""
@@ -47,6 +49,8 @@ class Health:
     def answer(self, path: str) -> tuple[int, dict[str, object]]:
         """Return status and body for a path."""
         report: dict[str, object] = {"state": self._state if self.alive else "stuck", "reason": self._reason}
+        if path == "/readyz":
+            report["heartbeats"] = self.heartbeats
         if path == "/livez":
             return (200 if self.alive else 503), report
         if path == "/readyz":

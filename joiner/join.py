@@ -18,6 +18,9 @@ Unchanged: TypeAlias = Literal[False]
 UNCHANGED: Final = False
 """Stands where a change says nothing of the profile; None says that the user's row is gone."""
 
+UNTIMED: Final = 2**53 - 1
+"""Stands for the time of what nobody knows the time of: later than any, so that any other one comes before it."""
+
 NO_COUNTS: Counts = (0, 0, 0, 0)
 
 
@@ -67,7 +70,7 @@ class UserChange:
         counts: four differences, in the order of COUNT_KEYS.
         profile: the new profile, None where the user's row is gone, UNCHANGED where its row is not concerned.
         newest_ms: source time of the newest of the changes, epoch ms.
-        oldest_ms: source time of the oldest of them.
+        oldest_ms: source time of the oldest of them; UNTIMED where it is not known of any.
     """
 
     counts: list[int]
@@ -109,24 +112,33 @@ def asks_to_show(entry: list[Any]) -> bool:
 class Changes(dict[str, UserChange]):
     """User id -> the sum of what a checkpoint changes for that user."""
 
-    def _of(self, user_id: str, source_ms: int) -> UserChange:
+    def _of(self, user_id: str, source_ms: int, since_ms: int) -> UserChange:
         change = self.get(user_id)
         if change is None:
-            change = self[user_id] = UserChange([0, 0, 0, 0], UNCHANGED, source_ms, source_ms)
+            change = self[user_id] = UserChange([0, 0, 0, 0], UNCHANGED, source_ms, since_ms)
             return change
-        if source_ms > change.newest_ms:
+        # A call of max or min costs more than all else here.
+        if source_ms > change.newest_ms:  # noqa: PLR1730
             change.newest_ms = source_ms
-        elif source_ms < change.oldest_ms:
-            change.oldest_ms = source_ms
+        if since_ms < change.oldest_ms:  # noqa: PLR1730
+            change.oldest_ms = since_ms
         return change
 
-    def count(self, user_id: str, count: int, difference: int, source_ms: int) -> None:
-        """Add a difference to one count of a user."""
-        self._of(user_id, source_ms).counts[count] += difference
+    def count(self, user_id: str, count: int, difference: int, source_ms: int, since_ms: int | None = None) -> None:
+        """Add a difference to one count of a user.
 
-    def set_profile(self, user_id: str, profile: Profile | None, source_ms: int) -> None:
-        """Note a user's new profile, or with None that the user's row is gone."""
-        change = self._of(user_id, source_ms)
+        Args:
+            user_id: whose.
+            count: index in COUNT_KEYS.
+            difference: to add.
+            source_ms: source time of the change.
+            since_ms: UNTIMED where that says nothing of how long the change has been waiting.
+        """
+        self._of(user_id, source_ms, source_ms if since_ms is None else since_ms).counts[count] += difference
+
+    def set_profile(self, user_id: str, profile: Profile | None, source_ms: int, since_ms: int | None = None) -> None:
+        """Note a user's new profile, or with None that the user's row is gone; times as for `count`."""
+        change = self._of(user_id, source_ms, source_ms if since_ms is None else since_ms)
         if profile is not None and change.profile is not UNCHANGED:
             profile = resolved(profile, change.profile)
         change.profile = profile
@@ -140,7 +152,8 @@ class UserState:
         profile: the fields in PROFILE_COLUMNS' order; None where no row of the user is present.
         counts: the four counts; rows may arrive before their user and outlive it.
         newest_ms: source time of the newest change so far.
-        waiting_ms: source time of the oldest change that no record has shown yet; None where all are shown.
+        waiting_ms: source time of the oldest change that no record has shown yet; UNTIMED where it is not known of any,
+            None where all are shown.
     """
 
     profile: Profile | None = None

@@ -36,6 +36,18 @@ class Metrics:
         self.checkpoint_seconds = Histogram(
             "joiner_checkpoint_seconds", "Time to commit a checkpoint.", buckets=CHECKPOINT_BUCKETS, registry=registry
         )
+        self.heartbeats = Counter("joiner_heartbeats", "Heartbeats written to user-info.", registry=registry)
+        self.heartbeat_time = Gauge(
+            "joiner_heartbeat_time_seconds",
+            "Source time of the newest heartbeat that came in, in seconds since 1970; 0: none did.",
+            registry=registry,
+        )
+        self.joined_time = Gauge(
+            "joiner_joined_time_seconds",
+            "Source time up to which this process's partitions of a topic are joined, in seconds since 1970.",
+            ["topic"],
+            registry=registry,
+        )
         self.rebalances = Counter("joiner_rebalances", "Assignments of partitions to this process.", registry=registry)
         self.restarts = Counter(
             "joiner_restarts", "Times that it began again from the last commit, by itself.", registry=registry

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterable, Mapping
 
 from joiner.inputs import Place
 
@@ -13,7 +14,8 @@ class Progress:
         self._lock = threading.Lock()
         self._caught_up_ms: dict[Place, int] = {}
         self._consumed: dict[Place, int] = {}
-        self._assigned: frozenset[Place] = frozenset()
+        self._positions: dict[Place, int] = {}
+        self._heard: list[tuple[int, bytes]] = []
         self.commits = 0
         """How often the loop has committed."""
         self.committed_at = time.monotonic()
@@ -21,12 +23,16 @@ class Progress:
         self.failure: Exception | None = None
         """Why the loop must end; set beside it, raised by it."""
 
-    def assign(self, places: frozenset[Place]) -> None:
-        """Note which partitions are this process's own; what was known of others is dropped."""
+    def assign(self, offsets: Mapping[Place, int]) -> None:
+        """Note which partitions are this process's own; what was known of others is dropped.
+
+        Args:
+            offsets: partition -> the next offset to be read when it was taken on.
+        """
         with self._lock:
-            self._assigned = places
+            self._positions = {place: max(at, self._positions.get(place, 0)) for place, at in offsets.items()}
             for known in (self._caught_up_ms, self._consumed):
-                for place in known.keys() - places:
+                for place in known.keys() - offsets.keys():
                     del known[place]
 
     def catch_up(self, place: Place, now_ms: int) -> None:
@@ -38,10 +44,32 @@ class Progress:
         """Note the next offset to be read, all before it being committed."""
         with self._lock:
             self._consumed[place] = offset
+            if place in self._positions:
+                self._positions[place] = max(offset, self._positions[place])
+
+    def hear(self, times: Iterable[tuple[int, bytes]]) -> None:
+        """Note what was said in internal partitions of how far source partitions are joined."""
+        with self._lock:
+            self._heard += times
+
+    def take_heard(self) -> list[tuple[int, bytes]]:
+        """Return what was said since this was last asked."""
+        with self._lock:
+            taken, self._heard = self._heard, []
+        return taken
 
     def owns(self, place: Place) -> bool:
         """Tell whether a partition is this process's own."""
-        return place in self._assigned
+        return place in self._positions
+
+    def position(self, place: Place) -> int:
+        """Return the next offset to be read of a partition of this process; 0 for any other."""
+        return self._positions.get(place, 0)
+
+    def positions(self) -> dict[Place, int]:
+        """Return the same for all partitions of this process."""
+        with self._lock:
+            return dict(self._positions)
 
     def take_caught_up(self) -> dict[Place, int]:
         """Return when which partitions were last read to their ends, since this was last asked."""

@@ -13,7 +13,7 @@ is used here. Imports nothing of the engine: it is handed in.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from joiner.engine import COLUMN_FAMILY
 
@@ -50,8 +50,11 @@ def _apply(manager: Any, messages: list[Message], new_write: Callable[[], Any]) 
     """Write records to the stores that they belong to, each store at once."""
     by_place: dict[tuple[str, int], list[Message]] = {}
     for message in messages:
-        if message.error() is not None:
-            raise KafkaException(message.error())
+        error = message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public constant
+            continue
+        if error is not None:
+            raise KafkaException(error)
         by_place.setdefault((message.topic(), message.partition()), []).append(message)
     recovering: Mapping[int, Mapping[str, Any]] = manager.partitions
     for (topic, partition), records in by_place.items():

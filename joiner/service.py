@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -20,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 from joiner import clients, rebuild, topics
 from joiner.health import Health, serve
+from joiner.heartbeats import Heartbeats
 from joiner.inputs import RESET, Found, problems
 from joiner.ledger import Ledger
 from joiner.metrics import Metrics, folder_bytes
@@ -122,8 +124,10 @@ def _round(around: Surroundings, progress: Progress, patience: float) -> None:
     from joiner.topology import JoinerApplication  # noqa: PLC0415
 
     logger.info("joining as %s", settings.transactional_id)
-    upkeep = Upkeep(around, found, progress, rebuilding=rebuilding)
-    with upkeep:
+    with ExitStack() as beside:
+        beside.enter_context(Upkeep(around, found, progress, rebuilding=rebuilding))
+        if settings.heartbeats_topic is not None:
+            beside.enter_context(Heartbeats(around, settings.heartbeats_topic, found.inputs, progress))
         JoinerApplication(around, prepared, progress).join()
 
 

@@ -1,9 +1,9 @@
 """The joiner's settings: environment variables, read once at start."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from shared.records import FOLLOWS, LIKES, TWEETS, USERS, Table
 from shared.settings import KafkaSettings, Port, TopicName
@@ -23,6 +23,12 @@ class JoinerSettings(KafkaSettings):
     )
     dead_letters_topic: TopicName = Field(
         "user-info-dead-letters", description="Where records go that no row can be read from; created where missing."
+    )
+    heartbeats_topic: TopicName | None = Field(
+        None, description="Changelog topic of a table that is written once a second; unset: nobody knows how fresh."
+    )
+    joiner_writes_heartbeats: bool = Field(
+        False, description="Write heartbeats into HEARTBEATS_TOPIC here, where no table is; leaves out CDC."
     )
     user_info_partitions: int = Field(
         8, ge=1, le=10_000, description="Partitions of the topics that the joiner creates; existing ones stay."
@@ -46,6 +52,12 @@ class JoinerSettings(KafkaSettings):
     )
     joiner_http_host: str = Field("127.0.0.1", description="Address of /livez and /readyz.")
     joiner_http_port: Port = Field(8001, description="Port of /livez and /readyz; 0: off.")
+
+    @model_validator(mode="after")
+    def _heartbeats_have_a_topic(self) -> Self:
+        if self.joiner_writes_heartbeats and self.heartbeats_topic is None:
+            raise ValueError("JOINER_WRITES_HEARTBEATS needs HEARTBEATS_TOPIC, the topic to write them into")
+        return self
 
     @property
     def sources(self) -> dict[str, Table]:

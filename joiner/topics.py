@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from joiner.settings import JoinerSettings
 from shared.errors import Interrupted, KafkaError, TopicError
-from shared.topics import Topic, changelog, dead_letters, ledger, user_info, user_info_changes
+from shared.topics import Topic, changelog, dead_letters, heartbeats, ledger, user_info, user_info_changes
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ def prepare(
         user_info_changes(settings.user_info_changes_topic, settings.user_info_partitions),
         dead_letters(settings.dead_letters_topic),
         ledger(settings.ledger_topic),
+        *(heartbeats(topic) for topic in [settings.heartbeats_topic] if topic and settings.joiner_writes_heartbeats),
     )
     existing = _partition_counts(admin)
     counts = {topic.name: topic.partitions for topic in own} | existing

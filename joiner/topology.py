@@ -9,9 +9,10 @@ of microseconds each, however little is done with it. What else is used of its i
 import gc
 import logging
 import time
+from collections.abc import Iterable
 from functools import partial
 
-from confluent_kafka import KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from quixstreams import Application
 from quixstreams.exceptions import QuixException
 from quixstreams.kafka import ConnectionConfig
@@ -30,6 +31,7 @@ from joiner.restoring import restore_in_batches
 from joiner.surroundings import Surroundings
 from joiner.survey import trusted_offsets
 from joiner.topics import Prepared
+from joiner.watermarks import TIMES_KEY
 from joiner.work import Closing, Work
 from shared.errors import BadRow, Interrupted, StateError, UserInformationError
 from shared.records import OLDEST_CHANGE_HEADER, USERS
@@ -92,6 +94,8 @@ class JoinerApplication(Application):
         self._work: Work | None = None
         self._closing: Closing | None = None
         self._assigned: dict[tuple[str, int], int] = {}
+        # Partitions of which the group had read nothing, until they are read to their ends.
+        self._first_read: set[tuple[str, int]] = set()
         self._oldest_trusted: dict[tuple[str, int], int] = {}
         self._joined = self._told_to_stop = False
         self._lost: UserInformationError | None = None
@@ -175,32 +179,50 @@ class JoinerApplication(Application):
         messages = self._consumer.consume(num_messages=BATCH, timeout=POLL_SECONDS)
         self._check_place()
         if messages:
-            self._take(messages)
+            self._take([message for message in messages if message.error() is None])
+            self._reach(message for message in messages if message.error() is not None)
             self._producer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001 - as what it replaces
             self._consumer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001
         self._pace(len(messages))
 
+    def _reach(self, events: Iterable[Message]) -> None:
+        """Note where partitions end, with the work that leads there; anything else that is told is an error."""
+        for event in events:
+            if event.error().code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public constant
+                raise explained(KafkaException(event.error()))
+            place = event.topic(), event.partition()
+            if place not in self._assigned:
+                continue
+            self._first_read.discard(place)
+            if self._work is None:
+                self._progress.consume(place, event.offset())
+            else:
+                self._work.offsets[place] = max(event.offset() - 1, self._work.offsets.get(place, -1))
+
     def _take(self, messages: list[Message]) -> None:
+        if not messages:
+            return
         now_ms = time.time_ns() // 1_000_000
         work = self._current_work()
         sources = self._settings.sources
-        rows = dict.fromkeys(sources, 0)
+        rows, told = dict.fromkeys(sources, 0), len(work.times)
         offsets: dict[tuple[str, int], int] = {}
         for message in messages:
-            if message.error() is not None:
-                raise explained(KafkaException(message.error()))
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in self._assigned:
                 raise StateError(f"a record of {topic}[{partition}] came after that partition had been given away")
             time_ms = message.timestamp()[1]
             time_ms = time_ms if time_ms > 0 else now_ms
             table = sources.get(topic)
-            if table is None:
+            if table is None and message.key() == TIMES_KEY:
+                work.times.append((partition, message.value()))
+            elif table is None:
                 work.checkpoint.take_changes(work.store(topic, partition), offset, message.value())
             else:
                 rows[topic] += 1
                 store = None if table is USERS else work.store(topic, partition)
-                record = SourceRecord(message.key(), message.value(), time_ms, now_ms)
+                is_news = (topic, partition) not in self._first_read
+                record = SourceRecord(message.key(), message.value(), time_ms, now_ms, is_news)
                 try:
                     work.checkpoint.take_row(table, store, record)
                 except BadRow as bad:
@@ -212,7 +234,7 @@ class JoinerApplication(Application):
         work.offsets.update(offsets)
         for topic, count in rows.items():
             self._metrics.rows.labels(sources[topic].name).inc(count)
-        self._metrics.changes.inc(len(messages) - sum(rows.values()))
+        self._metrics.changes.inc(len(messages) - sum(rows.values()) - (len(work.times) - told))
 
     def _pace(self, taken: int) -> None:
         """Let the checkpoint follow the backlog: short while caught up, long while behind, bounded by memory."""
@@ -235,12 +257,12 @@ class JoinerApplication(Application):
         work, self._work = self._work, None
         if work is None or work.engine is not self._processing_context.checkpoint:
             return
-        self._closing = Closing(time.monotonic(), work.offsets)
+        self._closing = Closing(time.monotonic(), work.offsets, work.times)
         for partition, pack in work.checkpoint.packs(self._prepared.changes_partitions):
             Sender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
         send = Sender(self._producer, self._settings.user_info_topic)
         for record in work.checkpoint.records():
-            headers = [(OLDEST_CHANGE_HEADER, str(record.oldest_ms))]
+            headers = None if record.oldest_ms is None else [(OLDEST_CHANGE_HEADER, str(record.oldest_ms))]
             send(record.key, record.value, timestamp=record.newest_ms, headers=headers)
         self._metrics.records.inc(send.sent)
         self._metrics.unknown_values.inc(work.checkpoint.unknown_values)
@@ -268,6 +290,7 @@ class JoinerApplication(Application):
             self._progress.committed_at = now
             for place, offset in closing.offsets.items():
                 self._progress.consume(place, offset + 1)
+            self._progress.hear(closing.times)
             if took > SLOW_COMMIT_SECONDS:
                 self._rows_held = max(self._rows_held // 2, BATCH)
             elif self._rows_held < CHECKPOINT_ROWS:
@@ -282,7 +305,7 @@ class JoinerApplication(Application):
         lags = dict.fromkeys((*self._settings.sources, self._settings.user_info_changes_topic), 0)
         for tp in self._consumer.position([TopicPartition(*place) for place in self._assigned]):
             _, high = self._consumer.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), cached=True)
-            position = tp.offset if tp.offset >= 0 else self._assigned[tp.topic, tp.partition]
+            position = max(tp.offset, self._progress.position((tp.topic, tp.partition)))
             lags[tp.topic] += max(high - position, 0)
             if 0 <= high <= position:
                 self._progress.catch_up((tp.topic, tp.partition), now_ms)
@@ -307,7 +330,8 @@ class JoinerApplication(Application):
         super()._assign_partitions(topic_partitions)
         committed = self._consumer.committed([TopicPartition(tp.topic, tp.partition) for tp in read], timeout=30)
         self._assigned = {(tp.topic, tp.partition): max(tp.offset, 0) for tp in committed}
-        self._progress.assign(frozenset(self._assigned))
+        self._first_read = {(tp.topic, tp.partition) for tp in committed if tp.offset < 0}
+        self._progress.assign(self._assigned)
         logger.info("assigned %d partitions", len(read))
 
     def _on_revoke(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
@@ -316,7 +340,7 @@ class JoinerApplication(Application):
         self._closing = None
         for tp in topic_partitions:
             self._assigned.pop((tp.topic, tp.partition), None)
-        self._progress.assign(frozenset(self._assigned))
+        self._progress.assign(self._assigned)
         logger.info("gave up %d partitions", len(topic_partitions))
 
     def _on_lost(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:

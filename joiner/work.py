@@ -3,7 +3,7 @@
 Knows the engine's checkpoint only as something to ask for stores.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from joiner.checkpoint import BYTES_PER_ROW, Checkpoint
@@ -25,6 +25,7 @@ class Work:
         self.checkpoint = Checkpoint()
         self.letters: list[tuple[Letter, BadRow]] = []
         self.offsets: dict[Place, int] = {}
+        self.times: list[tuple[int, bytes]] = []
         self._stores: dict[Place, PartitionStore] = {}
 
     def store(self, topic: str, partition: int) -> PartitionStore:
@@ -47,7 +48,9 @@ class Closing(NamedTuple):
     Args:
         since: when that began, on the monotonic clock.
         offsets: the last offset that it has read of each partition.
+        times: what it was told of how far source partitions are joined: internal partition, joiner.watermarks' words.
     """
 
     since: float
     offsets: Mapping[Place, int]
+    times: Sequence[tuple[int, bytes]]

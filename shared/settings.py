@@ -30,8 +30,9 @@ class KafkaSettings(BaseSettings):
     )
 
     def topic_names(self) -> dict[str, str]:
-        """Return variable name -> topic name for every topic setting."""
-        return {name.upper(): getattr(self, name) for name in type(self).model_fields if name.endswith("_topic")}
+        """Return variable name -> topic name for every topic setting that names one."""
+        named = {name.upper(): getattr(self, name) for name in type(self).model_fields if name.endswith("_topic")}
+        return {variable: topic for variable, topic in named.items() if topic is not None}
 
     @model_validator(mode="after")
     def _topics_are_distinct(self) -> Self:

@@ -12,6 +12,8 @@ MAX_MESSAGE_BYTES = MAX_RECORD_BYTES + 256 * 1024
 PARTITIONER = "consistent"
 """librdkafka's name for CRC-32 of the key: a router computes a user's partition with zlib or HAProxy's `crc32`."""
 
+HEARTBEATS_RETENTION_MS = 60 * 60 * 1000
+
 DEAD_LETTERS_RETENTION_MS = 14 * 24 * 60 * 60 * 1000
 
 
@@ -54,6 +56,11 @@ def ledger(name: str) -> Topic:
 def dead_letters(name: str) -> Topic:
     """Return the topic of records that no row could be read from, kept for a fortnight."""
     return Topic(name, 1, {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTERS_RETENTION_MS), **_SIZE})
+
+
+def heartbeats(name: str) -> Topic:
+    """Return the topic of heartbeats, where no capture of a table makes it."""
+    return Topic(name, 1, {"cleanup.policy": "delete", "retention.ms": str(HEARTBEATS_RETENTION_MS), **_SIZE})
 
 
 _SIZE = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}

@@ -12,6 +12,7 @@ from pydantic import Field
 from shared.errors import StackError
 from shared.settings import load
 from stack.load import Load
+from stack.postgres import HEARTBEATS
 from stack.process import Command, check_port
 from stack.seed import populate
 from stack.servers import Servers
@@ -108,6 +109,7 @@ def _environments(settings: RunSettings) -> dict[str, dict[str, str]]:
             **kafka,
             "JOINER_STATE_DIR": str(folder / "joiner"),
             "JOINER_HTTP_PORT": str(settings.joiner_http_port),
+            "HEARTBEATS_TOPIC": HEARTBEATS,
         },
         "reader": {
             **kafka,

@@ -55,8 +55,9 @@ def test_each_record_shows_something_new(history: History, schedule: list[tuple[
     for record in played(history, schedule).output:
         assert latest.get(record.key) != record.value
         latest[record.key] = record.value
-        assert {record.newest_ms, record.oldest_ms} <= times
-        assert record.oldest_ms <= record.newest_ms
+        oldest_ms = record.newest_ms if record.oldest_ms is None else record.oldest_ms
+        assert {record.newest_ms, oldest_ms} <= times
+        assert oldest_ms <= record.newest_ms
 
 
 @given(histories())

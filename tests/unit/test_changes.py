@@ -67,9 +67,10 @@ def test_any_other_key_is_its_text_as_it_stands(key: bytes, row_id: str) -> None
 def test_a_row_is_read_flat_or_out_of_an_envelope_wrapped_or_not(
     value: dict[str, object], source_ms: int | None, wrapped: bool
 ) -> None:
-    """The encodings are told apart by looking, and only an envelope knows the source's time."""
+    """The encodings are told apart by looking; only an envelope knows the source's time, and the rows of a snapshot."""
     document = {"schema": {"type": "struct"}, "payload": value} if wrapped else value
-    assert LIKE._replace(source_ms=source_ms) == parse(LIKES, b"700", json.dumps(document).encode())
+    expected = LIKE._replace(source_ms=source_ms, is_snapshot=value.get("op") == "r")
+    assert expected == parse(LIKES, b"700", json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,27 @@ def test_a_user_is_shown_once_a_checkpoint_and_only_where_something_is_new() -> 
     assert {APPLIED_OFFSET_KEY} == store.content.keys()
 
 
+def test_rows_of_a_snapshot_and_what_had_been_waiting_have_no_age() -> None:
+    """Nobody knows when they came to be; a change that comes with them has its time, and a record shown again none."""
+    envelope = {"after": {"like_id": "1", "user_id": "a"}, "op": "r", "source": {"ts_ms": 3}}
+    store, changes = DictStore(), DictStore()
+    as_it_stood = SourceRecord(b"1", json.dumps(envelope).encode(), 9, 10)
+    had_waited = SourceRecord(b"2", json.dumps({"like_id": "2", "user_id": "a"}).encode(), 4, 10, is_news=False)
+    new = SourceRecord(b"3", json.dumps({"like_id": "3", "user_id": "a"}).encode(), 6, 10)
+    alice = b'[["a",1,1,[0,0,0,0],["alice",null,null,null,null,null,null,null]]]'
+    shown(changes, alice)
+    for offset, (rows, times) in enumerate([([as_it_stood], (3, None)), ([had_waited, new], (6, 6))], 1):
+        checkpoint = Checkpoint()
+        for row in rows:
+            checkpoint.take_row(LIKES, store, row)
+        checkpoint.save()
+        ((_, pack),) = checkpoint.packs(1)
+        (record,) = shown(changes, pack, first_offset=offset)
+        assert times == (record.newest_ms, record.oldest_ms)
+    (again,) = shown(changes, json.dumps([show_entry("a", 99)]).encode(), first_offset=3)
+    assert (6, None) == (again.newest_ms, again.oldest_ms)
+
+
 def test_size_counts_what_is_held_in_memory() -> None:
     """Whoever closes a checkpoint early goes by it."""
     checkpoint, store, changes = Checkpoint(), DictStore(), DictStore()
@@ -171,7 +192,7 @@ def test_a_record_that_is_asked_for_is_shown_as_it_is() -> None:
     alice, nobody = shown(store, asked, first_offset=1)
     assert (b"a", 10) == (alice.key, alice.newest_ms)
     assert alice.value is not None
-    assert Record(b"nobody", None, 77, 77) == nobody
+    assert Record(b"nobody", None, 77, None) == nobody
     assert {key for key in before if key != APPLIED_OFFSET_KEY} == {k for k in store.content if k != APPLIED_OFFSET_KEY}
 
 

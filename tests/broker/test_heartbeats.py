@@ -1,0 +1,122 @@
+"""Heartbeats on a real Kafka: they reach every partition of user-info, and never overtake the data."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Producer
+
+from shared.heartbeats import Heartbeat, heartbeat_in
+from tests.broker.joiners import Joiners
+from tests.broker.topics import Topics
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.broker
+
+SECOND = 1_000
+
+
+def beat(topics: Topics, time_ms: int) -> None:
+    """Write a heartbeat as Debezium does, of a time at the source."""
+    row = {"heartbeat_id": 1, "beat_at": "whenever"}
+    envelope = {"before": None, "after": row, "op": "u", "source": {"ts_ms": time_ms}}
+    topics.send("heartbeats", b'{"heartbeat_id": 1}', json.dumps(envelope).encode())
+    topics.flush()
+
+
+def heartbeats(topics: Topics) -> Iterator[tuple[int, Heartbeat]]:
+    """Yield the heartbeats in user-info, each with its partition."""
+    for message in topics.messages("user-info"):
+        heartbeat = heartbeat_in(message.key() or b"", message.value())
+        if heartbeat is not None:
+            yield message.partition() or 0, heartbeat
+
+
+def times(topics: Topics, partitions: int) -> list[int]:
+    """Return the newest heartbeat's time of each partition of user-info; 0 where there is none."""
+    newest = dict.fromkeys(range(partitions), 0)
+    for partition, heartbeat in heartbeats(topics):
+        newest[partition] = max(newest[partition], heartbeat.time_ms)
+    return list(newest.values())
+
+
+def ago_ms(seconds: float) -> int:
+    """Return a time so many seconds ago, epoch ms."""
+    return time.time_ns() // 1_000_000 - round(seconds * SECOND)
+
+
+def test_two_joiners_pass_a_heartbeat_on_to_every_partition(joiners: Joiners) -> None:
+    """Each owns some of the partitions only, nothing else is going on, and all partitions come to one time."""
+    topics = joiners.topics
+    topics.create_sources(partitions=3)
+    topics.create("heartbeats", partitions=1)
+    settings = {"HEARTBEATS_TOPIC": topics.name("heartbeats"), "USER_INFO_PARTITIONS": "5"}
+    joiners.add(**settings).start()
+    joiners.start(**settings)
+    sent = []
+
+    def all_have_one() -> bool:
+        sent.append(ago_ms(1))
+        beat(topics, sent[-1])
+        return min(times(topics, 5)) > 0
+
+    wait_for(all_have_one, 60, "a heartbeat in every partition of user-info")
+    last = ago_ms(1)
+    beat(topics, last)
+    wait_for(lambda: times(topics, 5) == [last] * 5, 60, "the last heartbeat in every partition")
+    assert {heartbeat.time_ms for _, heartbeat in heartbeats(topics)} <= {*sent, last}
+
+
+def test_one_partition_that_stands_still_ages_every_partition(joiners: Joiners) -> None:
+    """A transaction left open in one partition of likes holds heartbeats back everywhere, until its rows are shown."""
+    topics = joiners.topics
+    topics.create_sources(partitions=3)
+    topics.create("heartbeats", partitions=1)
+    joiners.start(HEARTBEATS_TOPIC=topics.name("heartbeats"), USER_INFO_PARTITIONS="3")
+    topics.put("users", user_id=1)
+    joiners.await_truth()
+
+    def passed(time_ms: int) -> bool:
+        beat(topics, time_ms)
+        return times(topics, 3) == [time_ms] * 3
+
+    before = ago_ms(30)
+    wait_for(lambda: passed(before), 60, "the first heartbeat in every partition")
+    writer = Producer(
+        {
+            "bootstrap.servers": topics.bootstrap_servers,
+            "transactional.id": topics.name("other"),
+            "transaction.timeout.ms": 600_000,
+        }
+    )
+    writer.init_transactions()
+    writer.begin_transaction()
+    writer.produce(topics.name("likes"), b'{"like_id": 7, "user_id": 1, "tweet_id": 1}', b"7", partition=2)
+    assert writer.flush(30) == 0
+    # Whoever asks for the end from now on is told of the row that nobody may read yet.
+    for number in range(3):
+        beat(topics, ago_ms(20 - number))
+        topics.put("tweets", tweet_id=number, user_id=1)
+        joiners.await_truth()
+    assert times(topics, 3) == [before] * 3
+
+    writer.commit_transaction()
+    topics.rows["likes"]["7"] = {"like_id": 7, "user_id": 1, "tweet_id": 1}
+    # The marker that ends the transaction is no record: it must not hold anything back either.
+    wait_for(lambda: min(times(topics, 3)) > before, 60, "heartbeats that go on")
+    joiners.await_truth()
+    last = ago_ms(1)
+    wait_for(lambda: passed(last), 60, "the last heartbeat in every partition")
+
+
+def test_a_joiner_writes_heartbeats_itself_and_says_what_they_leave_out(joiners: Joiners) -> None:
+    """Without a table of heartbeats it makes the topic and beats on, and /readyz says that CDC is not covered."""
+    topics = joiners.topics
+    topics.create_sources()
+    joiner = joiners.start(
+        HEARTBEATS_TOPIC=topics.name("heartbeats"), JOINER_WRITES_HEARTBEATS="true", USER_INFO_PARTITIONS="2"
+    )
+    began = ago_ms(0)
+    wait_for(lambda: min(times(topics, 2)) > began, 60, "heartbeats of its own in every partition")
+    assert "what happens before Kafka is not covered" in joiner.log()

@@ -29,7 +29,7 @@ USERS = 5_000
 
 @pytest.fixture
 def updates(topics: Topics) -> Iterator[None]:
-    """Keep records and deletions coming, some thousands a second, while the test goes on."""
+    """Keep records and deletions coming, some hundreds a second, while the test goes on."""
     chance = random.Random(3)
     stop = threading.Event()
 
@@ -42,7 +42,7 @@ def updates(topics: Topics) -> Iterator[None]:
     topics.flush()
 
     def go_on() -> None:
-        while not stop.wait(0.005):
+        while not stop.wait(0.02):
             for _ in range(10):
                 one()
 

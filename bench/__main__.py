@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from bench.chaos import chaos
+from bench.fuzz import fuzz
 from bench.joiner import joiner
 from bench.reader import reader
 from bench.store import store
@@ -32,6 +33,7 @@ def commands() -> None:
 
 
 commands.add_command(chaos)
+commands.add_command(fuzz)
 commands.add_command(joiner)
 commands.add_command(reader)
 commands.add_command(store)

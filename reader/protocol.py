@@ -120,7 +120,10 @@ class ReaderProtocol(HttpToolsProtocol):
                 self.cycle.keep_alive = False
             self._stop_hearing()
         except httptools.HttpParserError:
-            self._refuse(self._refusal or problems.BAD_HTTP)
+            if self._refusal is None and self._arriving and not self._in_head:
+                self._stop_hearing()  # the body is wrong, and the request has its answer: a second would be another's
+            else:
+                self._refuse(self._refusal or problems.BAD_HTTP)
         else:
             if self._in_head and self._after_first > self._limits.head_bytes:
                 self._refuse(problems.HEADERS_TOO_LARGE)
@@ -136,8 +139,6 @@ class ReaderProtocol(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Answer what was asked before the client said its last, and close."""
         self._heard_all = True
-        if self._answering is not None and ENDLESS in self._answering.scope:
-            self.transport.close()  # nobody is left to read it, or so it looks: its place is for another
         self._stop_hearing()
         return not self._ended
 
@@ -309,7 +310,8 @@ class ReaderProtocol(HttpToolsProtocol):
             if waited > limits.linger_seconds:
                 self.transport.abort()
         elif not self._idle:
-            return
+            if self._heard_all and self._answering is not None and ENDLESS in self._answering.scope:
+                self.transport.close()  # nobody is left to read it, or so it looks: its place is for another
         elif self._in_head:
             if waited > limits.request_seconds:
                 self._refuse(problems.REQUEST_TIMEOUT)

@@ -16,9 +16,9 @@ BIG = b"x" * 200_000
 
 
 @contextmanager
-def serving(records: dict[bytes, Found], limits: Limits) -> Iterator[Serving]:
+def serving(records: dict[bytes, Found], limits: Limits, most: int = 1) -> Iterator[Serving]:
     """Give a server with streams over given records, which may change."""
-    events = Events(lambda: DictView(records), lambda: LATEST, most=1)
+    events = Events(lambda: DictView(records), lambda: LATEST, most=most)
     with Serving(records, limits=limits, routes=web_events.routes(events)) as started:
         yield started
 
@@ -29,6 +29,14 @@ def test_a_client_that_cannot_take_an_endless_answer_gets_one_with_an_end() -> N
         head, _, body = exchange(started.port, b"GET /users/alice/events HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
     assert b"content-length: %d" % len(body) in head
     assert b"retry: 1000\n\nid: 0:7:0badcafe\nevent: record\ndata: {}\n\n" == body
+
+
+def test_a_client_that_says_its_last_is_let_go() -> None:
+    """A stream is for who is still there: a closed tab looks like this, and gives its place to another."""
+    request = b"GET /users/alice/events HTTP/1.1\r\nHost: here\r\n\r\n"
+    with serving({b"alice": Found(0, 7, 0, b"{}")}, Limits(), most=2) as started:
+        for before in (b"", b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n"):
+            assert b"event: record" in exchange(started.port, before + request, end=True)
 
 
 def test_a_client_that_does_not_read_is_cut_off() -> None:

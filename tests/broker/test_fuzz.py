@@ -1,0 +1,52 @@
+"""A few seconds of what strangers send: nothing that a real reader says to them is not as it should be."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import fuzz_openapi, fuzz_sockets
+from shared.records import COUNT_KEYS, PROFILE_COLUMNS
+from stack.ports import free_port
+from tests.broker.topics import Topics
+from tests.programs import Program
+
+pytestmark = pytest.mark.broker
+
+SEED = 1
+
+
+@pytest.fixture
+def port(kafka: str, tmp_path: Path) -> Iterator[int]:
+    """Give the port of a reader that is ready and holds a few users; it lives and has logged no failure afterwards."""
+    topics, port = Topics(kafka), free_port()
+    topics.create("user-info", partitions=3)
+    for user in ("0", "1", "alice", "zoë", "a/b"):
+        record = {"userId": user, **dict.fromkeys(PROFILE_COLUMNS.values()), **dict.fromkeys(COUNT_KEYS, 1)}
+        topics.send("user-info", user.encode(), json.dumps(record).encode())
+    topics.flush()
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "USER_INFO_TOPIC": topics.name("user-info"),
+        "READER_PORT": str(port),
+        "READER_STATE_DIR": str(tmp_path / "state"),
+    }
+    with Program("reader", environment, tmp_path / "log") as program:
+        program.wait_until_ready(port)
+        yield port
+        assert program.running
+        assert "Traceback" not in program.log()
+        assert program.stop() == 0
+
+
+def test_what_is_described_is_what_is_answered(port: int, tmp_path: Path) -> None:
+    """Schemathesis finds no status, header, type or document that /openapi.json does not describe."""
+    assert "generated" in fuzz_openapi.fuzz(port, tmp_path, SEED, examples=10)
+
+
+def test_what_is_nearly_http_is_answered_in_http(port: int) -> None:
+    """Whatever comes on raw sockets, each answer is well-formed, none a failure, and a sound request gets its own."""
+    tally = fuzz_sockets.fuzz(port, SEED, 5.0, lambda: True)
+    assert tally.connections > 0
+    assert {200, 400, 404} <= set(tally.statuses)

@@ -7,6 +7,7 @@ that is slow to read misses what came between.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import islice
 from typing import NamedTuple
@@ -17,7 +18,10 @@ from reader.answers import not_ready
 from reader.progress import Progress
 from reader.view import Found, View
 
+logger = logging.getLogger(__name__)
+
 POLL_SECONDS = 0.05
+TRY_AGAIN_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 5.0
 """How long a stream is silent at most: a comment shows the client that it goes on, and us that the client does."""
 
@@ -203,12 +207,19 @@ class Events:
         """Look at the store at intervals, and wake the streams that there are news for."""
         while self._streams:
             await asyncio.sleep(POLL_SECONDS)
-            waiting = iter([stream for stream in self._streams if not stream.due.is_set()])
-            while some := list(islice(waiting, AT_ONCE)):
-                for stream, _ in self._news(some):
-                    stream.due.set()
-                await asyncio.sleep(0)
+            try:
+                await self._wake()
+            except Exception:
+                logger.exception("looking for changes failed unexpectedly; trying again")
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
         self._polling = None
+
+    async def _wake(self) -> None:
+        waiting = iter([stream for stream in self._streams if not stream.due.is_set()])
+        while some := list(islice(waiting, AT_ONCE)):
+            for stream, _ in self._news(some):
+                stream.due.set()
+            await asyncio.sleep(0)
 
     def _news(self, streams: Iterable[Stream]) -> list[tuple[Stream, News]]:
         """Return what is new to each of some streams, leaving out those that nothing is new to."""

@@ -1,5 +1,6 @@
 """What a stream of events says, and when: the pure part."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reader.events import NOTHING, News, Place, Told, news, told_before
+from reader.events import NOTHING, Events, News, Place, Told, news, told_before
+from reader.progress import Progress
 from reader.view import Found
 
 ALICE = Found(3, 1042, 0, b'{"userId":"alice"}')
@@ -119,3 +121,28 @@ def test_what_is_told_never_goes_back_and_ends_with_the_truth(steps: list[tuple[
     assert offsets == sorted(set(offsets))
     assert all(offset > told_offset for offset in offsets)
     assert said[-1].found == record
+
+
+def test_streams_outlive_a_look_that_fails() -> None:
+    """Whatever the store says, it is asked again, and the change that was missed is told."""
+    views: list[DictView | None] = [DictView(), None, DictView({b"alice": Found(3, 1043, 0, b"{}")})]
+
+    def view() -> DictView:
+        found = views.pop(0) if len(views) > 1 else views[0]
+        if found is None:
+            raise OSError("not now")
+        return found
+
+    async def told() -> list[bytes]:
+        events = Events(view, lambda: Progress("ready", serves=True))
+        stream = events.open(b"alice", NOTHING)
+        assert stream is not None
+        pieces = events.of(stream)
+        said = [await anext(pieces) for _ in range(3)]
+        events.close()
+        assert [] == [piece async for piece in pieces]
+        events.leave(stream)
+        return said
+
+    said = asyncio.run(asyncio.wait_for(told(), 30))
+    assert [b"id: 3:1042", b"id: 3:1043"] == [piece.split(b":0badcafe")[0] for piece in said[1:]]

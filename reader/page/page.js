@@ -50,7 +50,8 @@ async function explain(userId) {
     problem = answer.ok ? { title: "no stream to be had", detail: "this reader has as many as it takes" } : await answer.json();
   } catch { /* what is said already fits */ }
   if (userId !== watched) return;
-  say(isFinal ? "absent" : "waiting", `${sentence(problem.title)}: ${problem.detail}`);
+  if (problem.type?.endsWith(":not-ready")) say("waiting", "Not ready: the user is shown as soon as the reader is.");
+  else say(isFinal ? "absent" : "waiting", `${sentence(problem.title)}: ${problem.detail}`);
   if (!isFinal) again = setTimeout(() => listen(userId), AGAIN_MS);
 }
 
@@ -101,7 +102,7 @@ function linkTo(address) {
   const link = document.createElement("a");
   link.href = address;
   link.rel = "noopener noreferrer nofollow";
-  link.textContent = address;
+  link.textContent = address.replace(/^https?:\/\//i, "").replace(/\/$/, "");
   return link;
 }
 
@@ -155,12 +156,12 @@ function showStanding(standing) {
   showState(standing.state, standing.percent === null || serves ? standing.state : `${standing.state} ${standing.percent} %`);
   at("replay").hidden = serves;
   put(at("replay-title"), standing.state === "failed" ? "Needs attention" : "Not ready yet");
-  put(at("replay-reason"), standing.reason ?? "Reading the topic; users are answered once all of it has been read.");
+  put(at("replay-reason"), sentence(standing.reason ?? "Reading the topic; users are answered once all of it has been read."));
   at("replay-progress").hidden = standing.percent === null;
   if (standing.percent !== null) at("replay-progress").value = standing.percent;
   put(at("replay-estimate"), estimateOf(standing));
   at("reader-reason").hidden = !(serves && standing.reason);
-  put(at("reader-reason"), standing.reason ?? "");
+  put(at("reader-reason"), sentence(standing.reason ?? ""));
 }
 
 function estimateOf({ applied, target, secondsLeft }) {

@@ -1,0 +1,182 @@
+"""The page in a real browser: what a person sees of a real reader, before it is ready and after."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reader import web_page
+from reader.progress import Progress
+from shared.records import PROFILE_COLUMNS
+from stack.ports import free_port
+from tests.broker.topics import Topics
+from tests.browsers import PHONE, Browser, browser
+from tests.http import Serving
+from tests.programs import Program
+
+pytestmark = pytest.mark.broker
+
+PROFILE = {
+    "username": "chloe",
+    "name": "Chloé Tremblay",
+    "description": "ferns, salsa, bicycles, tea and maps",
+    "location": "Québec",
+    "webPageUrl": "https://chloe.example/garden",
+    "joinedDate": "2009-01-14T02:04:36.000000Z",
+}
+
+
+def record(user: str, likes: int, **profile: str) -> bytes:
+    """Return a user's record."""
+    counts = {"tweetCount": 1288, "followingCount": 3, "followerCount": 430, "likeCount": likes}
+    fields = {**dict.fromkeys(PROFILE_COLUMNS.values()), **PROFILE, **profile}
+    return json.dumps({"userId": user, **fields, **counts}, ensure_ascii=False).encode()
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Give a browser."""
+    with browser(tmp_path_factory.mktemp("screenshots")) as opened:
+        yield opened
+        assert [] == opened.complaints()
+
+
+class Reader:
+    """A reader that runs, and its topic.
+
+    Args:
+        topics: of the test; user-info may still be missing.
+        folder: for its state and log.
+    """
+
+    def __init__(self, topics: Topics, folder: Path) -> None:
+        self.topics = topics
+        self.port = free_port()
+        environment = {
+            "KAFKA_BOOTSTRAP_SERVERS": topics.bootstrap_servers,
+            "USER_INFO_TOPIC": topics.name("user-info"),
+            "READER_PORT": str(self.port),
+            "READER_STATE_DIR": str(folder / "state"),
+        }
+        self.program = Program("reader", environment, folder / "log")
+
+    def put(self, user: str, value: bytes | None) -> None:
+        """Have a record be read."""
+        self.topics.send("user-info", user.encode(), value)
+        self.topics.flush()
+
+
+@pytest.fixture
+def reader(kafka: str, tmp_path: Path) -> Iterator[Reader]:
+    """Give a reader that runs and whose topic is not there yet."""
+    made = Reader(Topics(kafka), tmp_path)
+    with made.program:
+        made.program.wait_until_said("does not exist yet")
+        yield made
+
+
+@pytest.fixture
+def ready(reader: Reader) -> Reader:
+    """Give a reader that is ready and holds chloe."""
+    reader.topics.create("user-info", partitions=3)
+    reader.put("chloe", record("chloe", 247))
+    reader.program.wait_until_ready(reader.port)
+    return reader
+
+
+def test_a_user_is_looked_up(ready: Reader, window: Browser) -> None:
+    """Profile, counts and place of the record, and beside them how the reader stands."""
+    window.open(ready.port)
+    window.look_up("chloe")
+    window.await_text("#user-title", "Chloé Tremblay")
+    counts = [window.text(f"[data-field={name}]") for name in ("tweetCount", "followerCount", "likeCount")]
+    assert ["1,288", "430", "247"] == counts
+    assert "chloe.example/garden" == window.text("[data-field=webPageUrl] a")
+    assert "January 14, 2009" == window.text("[data-field=joinedDate]")
+    assert "offset 0" in window.text("#place")
+    window.await_text("#state", "ready")
+    window.await_text("#records", "1")
+    window.await_text("#partitions", "3")
+    window.await_text("#size", "iB")
+    window.await_text("#behind", " s")
+    window.await_text("#requests", "/s")
+    window.shoot("look-up")
+
+
+def test_a_change_is_seen_as_it_comes(ready: Reader, window: Browser) -> None:
+    """A count, a deletion and a return appear without anybody's doing, and are said aloud."""
+    window.open(ready.port, "?user=chloe")
+    window.await_text("[data-field=likeCount]", "247")
+    ready.put("chloe", record("chloe", 248))
+    window.await_text("[data-field=likeCount]", "248")
+    window.await_text("#news", "1 change")
+    assert True is window.run("return document.querySelector('[data-field=likeCount]').classList.contains('fresh')")
+    assert "status" == window.run("return document.getElementById('news').role")
+    window.shoot("live")
+    ready.put("chloe", None)
+    window.await_text("#news", "There is no user chloe")
+    assert "" == window.text("#user-title")
+    ready.put("chloe", record("chloe", 1))
+    window.await_text("#user-title", "Chloé Tremblay")
+
+
+def test_a_user_that_is_not_there_is_awaited(ready: Reader, window: Browser) -> None:
+    """The page says so, and shows the user once it exists; an id that no user can have is said to be none."""
+    window.open(ready.port)
+    window.look_up("a/b ü")
+    window.await_text("#news", "There is no user a/b ü")
+    window.shoot("not-found")
+    ready.put("a/b ü", record("a/b ü", 1, name="Somebody New"))
+    window.await_text("#user-title", "Somebody New")
+    window.look_up("ü" * 300)
+    window.await_text("#news", "No such user")
+
+
+def test_a_reader_that_is_not_ready_says_why_and_shows_the_user_once_it_is(reader: Reader, window: Browser) -> None:
+    """Nobody is taken for unknown before the topic has been read."""
+    window.open(reader.port, "?user=chloe")
+    window.await_text("#state", "starting")
+    window.await_text("#replay-reason", "The topic")
+    assert "does not exist yet" in window.text("#replay-reason")
+    window.await_text("#news", "Not ready")
+    window.shoot("not-ready")
+    reader.topics.create("user-info", partitions=3)
+    reader.put("chloe", record("chloe", 247))
+    window.await_text("#user-title", "Chloé Tremblay")
+    window.await_text("#state", "ready")
+    assert "" == window.text("#replay")
+
+
+def test_a_replay_shows_how_far_it_is_and_how_long_it_still_takes(window: Browser) -> None:
+    """A bar, the records, and an estimate."""
+    progress = Progress("replaying", applied=420_000, target=1_000_000, seconds_left=12.3)
+    with Serving({}, progress=progress, routes=web_page.routes()) as serving:
+        window.open(serving.port)
+        window.await_text("#state", "replaying 42 %")
+        window.await_text("#replay-estimate", "420,000 of 1,000,000 records, about 13 s left")
+        assert 42 == window.run("return document.getElementById('replay-progress').value")
+        window.shoot("replay")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_is_enough(ready: Reader, window: Browser, dark: bool) -> None:
+    """Nothing is wider than 360 pixels, whatever a record holds; colours follow the person's wish."""
+    ready.put("chloe", record("chloe", 247, description="x" * 500, webPageUrl="https://" + "y" * 300))
+    window.open(ready.port, "?user=chloe", width=PHONE, dark=dark)
+    window.await_text("#description", "x" * 500)
+    window.run("document.querySelector('details').open = true")
+    assert PHONE == window.run("return Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
+    brightness = window.run("return Number(getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0])")
+    assert isinstance(brightness, int)
+    assert (brightness < 128) == dark
+    window.shoot("phone-dark" if dark else "phone")
+
+
+def test_the_page_asks_nobody_but_its_reader(ready: Reader, window: Browser) -> None:
+    """It works without the internet."""
+    window.open(ready.port, "?user=chloe")
+    window.await_text("#user-title", "Chloé Tremblay")
+    asked = window.run("return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).host)")
+    assert isinstance(asked, list)
+    assert {f"127.0.0.1:{ready.port}"} == set(asked)

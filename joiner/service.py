@@ -128,7 +128,10 @@ def _round(around: Surroundings, progress: Progress, patience: float) -> None:
         beside.enter_context(Upkeep(around, found, progress, rebuilding=rebuilding))
         if settings.heartbeats_topic is not None:
             beside.enter_context(Heartbeats(around, settings.heartbeats_topic, found.inputs, progress))
-        JoinerApplication(around, prepared, progress).join()
+        application = JoinerApplication(around, prepared, progress)
+        # Kept to the end: taking a client apart whose connections were cut off can hold up whoever happens to do it.
+        around.applications.append(application)
+        application.join()
 
 
 def fit(around: Surroundings, prepared: topics.Prepared) -> tuple[Found, bool]:

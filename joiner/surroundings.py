@@ -1,7 +1,7 @@
 """What one joiner process keeps while its loop comes and goes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from confluent_kafka.admin import AdminClient
 
@@ -21,6 +21,7 @@ class Surroundings:
         admin: a client of the cluster.
         health: told what the loop does.
         metrics: told what is counted.
+        applications: the engine's, one for each time that the loop was begun.
     """
 
     settings: JoinerSettings
@@ -28,6 +29,7 @@ class Surroundings:
     admin: AdminClient
     health: Health
     metrics: Metrics
+    applications: list[object] = field(default_factory=list)
 
     @property
     def client(self) -> dict[str, str]:

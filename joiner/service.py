@@ -146,13 +146,13 @@ def fit(around: Surroundings, prepared: topics.Prepared) -> tuple[Found, bool]:
     settings = around.settings
     ledger = Ledger(around.client, prepared.ledger)
     # The ledger after the topics: another joiner may be starting the group at this moment.
-    found = survey(around.admin, settings, prepared)
+    found = survey(around.admin, around.client, settings, prepared)
     noted = ledger.read()
     wrong = problems(noted, found)
     retry_until = time.monotonic() + SETTLE_SECONDS
     while wrong and found.is_behind and time.monotonic() < retry_until:
         time.sleep(1)
-        found = survey(around.admin, settings, prepared)
+        found = survey(around.admin, around.client, settings, prepared)
         wrong = problems(noted, found)
     if wrong:
         raise StateError(f"{'; '.join(wrong)}: {RESET}")

@@ -5,22 +5,24 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from joiner.inputs import Extent, Found, Identity, Inputs, Place
 from joiner.settings import JoinerSettings
 from joiner.topics import Prepared
 from shared.errors import Interrupted
+from shared.kafka import COMMON
 
 REQUEST_SECONDS = 30.0
 
 
-def survey(admin: AdminClient, settings: JoinerSettings, prepared: Prepared) -> Found:
+def survey(admin: AdminClient, client: Mapping[str, str], settings: JoinerSettings, prepared: Prepared) -> Found:
     """Return what a start finds.
 
     Args:
         admin: a client of the cluster.
+        client: where Kafka is and how to reach it, as librdkafka's properties.
         settings: names of group and topics.
         prepared: the joiner's topics, all of which exist.
 
@@ -35,7 +37,7 @@ def survey(admin: AdminClient, settings: JoinerSettings, prepared: Prepared) -> 
         if name != settings.user_info_topic
     }
     read = [place for name in (*settings.sources, changes) for place in places[name]]
-    committed = _committed(admin, settings.joiner_group, read)
+    committed = _committed(client, settings.joiner_group, read)
     found = extents(admin, [place for several in places.values() for place in several], committed)
     return Found(
         inputs=inputs,
@@ -100,10 +102,13 @@ def trusted_offsets(
     return trusted
 
 
-def _committed(admin: AdminClient, group: str, places: Iterable[Place]) -> dict[Place, int]:
-    request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
-    listed = admin.list_consumer_group_offsets([request], request_timeout=REQUEST_SECONDS)
-    offsets = _result(listed[group], f"list the offsets of the group {group}").topic_partitions
+def _committed(client: Mapping[str, str], group: str, places: Iterable[Place]) -> dict[Place, int]:
+    # By a consumer that never joins, since an admin client does not wait for a coordinator that is only just starting.
+    consumer = Consumer({**COMMON, **client, "group.id": group, "enable.auto.commit": False})
+    try:
+        offsets = consumer.committed([TopicPartition(*place) for place in places], timeout=REQUEST_SECONDS)
+    finally:
+        consumer.close()
     return {(tp.topic, tp.partition): tp.offset for tp in offsets if tp.offset >= 0}
 
 

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 LONGEST_SECONDS = 10.0
 SHORTEST_SECONDS = 1.0
 STOP_SECONDS = 3.0
+ANSWER_SECONDS = 5.0
 
 
 class Upkeep:
@@ -81,6 +82,9 @@ class Upkeep:
         self._ledger.write(notes)
 
     def _round(self) -> None:
+        # librdkafka has ended the whole process where a broker came back under an admin request that had timed out, so
+        # none is begun before the broker has answered something simpler.
+        self._admin.list_topics(self._settings.user_info_topic, timeout=ANSWER_SECONDS)
         self._check_topics()
         self._trim()
         if self._rebuilding and self._progress.owns((self._settings.user_info_changes_topic, 0)):

@@ -41,7 +41,7 @@ class Progress:
             self._caught_up_ms[place] = now_ms
 
     def consume(self, place: Place, offset: int) -> None:
-        """Note the next offset to be read, all before it being committed."""
+        """Note an offset before which all is read and committed."""
         with self._lock:
             self._consumed[place] = offset
             if place in self._positions:
@@ -78,7 +78,7 @@ class Progress:
         return taken
 
     def take_consumed(self) -> dict[Place, int]:
-        """Return the next offsets of partitions in which something was read since this was last asked."""
+        """Return up to where partitions are read and committed, of those read since this was last asked."""
         with self._lock:
             taken, self._consumed = self._consumed, {}
         return taken

@@ -322,7 +322,7 @@ def test_metrics_say_what_was_read_and_written(joiners: Joiners) -> None:
 
 
 def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> None:
-    """What was applied and committed is deleted; nobody reads it again."""
+    """What was applied and committed is deleted, up to the last record; nobody reads it again."""
     topics = joiners.topics
     topics.create_sources()
     joiners.start(USER_INFO_PARTITIONS="1")
@@ -330,4 +330,4 @@ def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> No
         topics.put("users", user_id=user)
         joiners.await_truth()
     internal = topics.name("user-info-changes")
-    wait_for(lambda: not topics.messages("user-info-changes"), 60, f"{internal} empty")
+    wait_for(lambda: len(topics.messages("user-info-changes")) <= 1, 60, f"{internal} trimmed")

@@ -54,7 +54,8 @@ class Topics:
 
     def _await_leaders(self, names: list[str]) -> None:
         for _ in range(LEADER_TRIES):
-            with suppress(KafkaException):
+            # At first a new topic is not even listed, then without a leader.
+            with suppress(KafkaException, KeyError):
                 self.ends(names)
                 return
             time.sleep(0.1)

@@ -35,7 +35,11 @@ def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
         "topic.metadata.refresh.interval.ms": 30_000,
         "max.partition.fetch.bytes": MAX_MESSAGE_BYTES,
         "fetch.wait.max.ms": 20,
-        # What is fetched ahead, for all partitions together: memory stays bounded however long the backlog.
+        # What is fetched ahead, for all partitions together: memory stays bounded however long the backlog. An answer
+        # is compressed, so a large one becomes several times as large here. And a queue that was full is looked after
+        # again soon, not after a second in which the loop may have emptied it.
+        "fetch.max.bytes": MAX_MESSAGE_BYTES,
+        "fetch.queue.backoff.ms": 20,
         "queued.max.messages.kbytes": 32 * 1024,
     }
 

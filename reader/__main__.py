@@ -1,7 +1,6 @@
 """`python -m reader`: read the settings, take the locks, follow the topic, answer until told to stop."""
 
 import asyncio
-import gc
 import logging
 import socket
 import sys
@@ -10,17 +9,17 @@ from pathlib import Path
 import click
 from confluent_kafka.admin import AdminClient
 
-from reader import commands, web_events, web_page
-from reader.answers import Answers
+from reader import commands
+from reader.assembly import assemble
+from reader.board import Board
 from reader.counts import Traffic
-from reader.events import Events
 from reader.generations import Generations, refuse_foreign
 from reader.metrics import exposition
 from reader.replicator import Replicator
-from reader.serving import limits_of, listen, loop_factory, runner, serve
+from reader.serving import Stopping, limits_of, listen, listen_together, loop_factory, runner, serve
 from reader.settings import ReaderSettings
 from reader.snapshot import SnapshotRefused, install
-from reader.web import Application
+from reader.supervisor import Supervisor
 from shared import lock, logs
 from shared.errors import UserInformationError
 from shared.kafka import understood
@@ -40,7 +39,8 @@ def main(context: click.Context) -> None:
     """Keep the whole topic user-info in a local store and answer GET /users/{userId} out of it.
 
     Answers 503 until it has caught up with the topic, and from then on whatever happens to Kafka. Runs until SIGTERM
-    or SIGINT. For more load start more readers, each with a READER_STATE_DIR and a READER_PORT of its own.
+    or SIGINT. For more load set READER_WORKERS, or start more readers, each with a READER_STATE_DIR and a READER_PORT
+    of its own.
     """
     if context.invoked_subcommand is not None:
         return
@@ -61,13 +61,14 @@ def run(settings: ReaderSettings) -> None:
     properties = understood(settings.kafka_properties, AdminClient)
     refuse_foreign(settings.reader_state_dir)
     held = lock.hold(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
-    listener = listen(settings)
+    listeners = [listen(settings)] if settings.reader_workers == 1 else listen_together(settings)
     if settings.reader_snapshot is not None:
         _start_from(settings.reader_snapshot, settings.reader_state_dir)
     generations = Generations(settings.reader_state_dir)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve(settings, properties, generations, listener))
+            answer = _answer_here if len(listeners) == 1 else _have_workers_answer
+            runner.run(answer(settings, properties, generations, listeners))
     finally:
         generations.close()
         held.close()
@@ -82,34 +83,43 @@ def _start_from(snapshot: Path, state: Path) -> None:
         logger.warning("the snapshot %s is refused: %s; the topic is replayed instead", snapshot, refusal)
 
 
-async def _serve(
-    settings: ReaderSettings, properties: dict[str, str], generations: Generations, listener: socket.socket
+async def _answer_here(
+    settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[socket.socket]
 ) -> None:
-    """Follow the topic in a thread, and answer here."""
-    loop = asyncio.get_running_loop()
-    answers = Answers(generations.view, lambda: replicator.progress, loop.call_soon)
-    replicator = Replicator(settings, properties, generations, runner(loop, answers.release))
-    events = Events(generations.view, lambda: replicator.progress, settings.reader_max_streams)
+    """Follow the topic in a thread, and answer in this process."""
+
+    def let_go() -> None:
+        application.answers.release()
+
+    replicator = Replicator(settings, properties, generations, runner(asyncio.get_running_loop(), let_go))
+    stopping = Stopping(replicator.stopping.set)
     traffic = Traffic()
-    application = Application(
-        answers,
+    application = assemble(
+        settings,
+        stopping,
+        view=generations.view,
         progress=lambda: replicator.progress,
         alive=lambda: replicator.alive,
         metrics=lambda: exposition([traffic], replicator.standing()),
         traffic=traffic,
-        routes=[*web_events.routes(events), *web_page.routes()],
-        origins=settings.origins,
     )
-
-    def stop() -> None:
-        replicator.stopping.set()
-        events.close()
-
-    # What lives as long as the process is looked through no more: a full collection would hold answers up.
-    gc.collect()
-    gc.freeze()
     replicator.start()
-    await serve(application, listener, limits_of(settings), stop)
+    await serve(application, listeners[0], limits_of(settings), stopping)
+    await asyncio.to_thread(replicator.stop)
+
+
+async def _have_workers_answer(
+    settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[socket.socket]
+) -> None:
+    """Follow the topic in a thread, and answer in other processes, out of the same copy."""
+    replicator = Replicator(settings, properties, generations, runner(asyncio.get_running_loop(), lambda: None))
+    replicator.start()
+    board = Board.create(settings.reader_state_dir, len(listeners) + 1)
+    try:
+        supervisor = Supervisor(listeners, board, replicator.standing, generations.forget_dead_readers)
+        await supervisor.run(replicator.stopping.set)
+    finally:
+        board.close()
     await asyncio.to_thread(replicator.stop)
 
 

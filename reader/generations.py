@@ -95,6 +95,10 @@ class Generations:
         """Return the live copy as it is now."""
         return self.live.view()
 
+    def forget_dead_readers(self) -> None:
+        """Give back what processes were looking at when they died."""
+        self.live.forget_dead_readers()
+
     def beside(self, goes_on: Callable[[Store], bool]) -> Store:
         """Return a copy beside the live one, to be built.
 

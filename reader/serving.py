@@ -1,6 +1,7 @@
 """Answers over HTTP in one process, until told to stop. The only module that knows how uvicorn is run."""
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -21,7 +22,7 @@ from shared.errors import AlreadyRunning
 logger = logging.getLogger("reader")
 
 BACKLOG = 2048
-DRAIN_SECONDS = 3
+DRAIN_SECONDS = 2
 OTHER_FILES = 200
 """Files that a process has open besides connections: the store's, Kafka's, the libraries'."""
 
@@ -39,6 +40,18 @@ def listen(settings: ReaderSettings) -> socket.socket:
             f"READER_PORT={settings.reader_port} on READER_HOST={settings.reader_host} cannot be listened on:"
             f" {error.strerror}; another process has it, or set another port (0: any free one)"
         ) from error
+
+
+def listen_together(settings: ReaderSettings) -> list[socket.socket]:
+    """Take the port once for each worker; the system spreads connections over them.
+
+    Raises:
+        AlreadyRunning: another process has it; names the setting.
+    """
+    alone = listen(settings)  # would share it with nobody, and so finds out whether anybody has it
+    address = alone.getsockname()[:2]
+    alone.close()
+    return [socket.create_server(address, backlog=BACKLOG, reuse_port=True) for _ in range(settings.reader_workers)]
 
 
 def limits_of(settings: ReaderSettings) -> Limits:
@@ -66,26 +79,50 @@ def limits_of(settings: ReaderSettings) -> Limits:
     )
 
 
-async def serve(application: Application, listener: socket.socket, limits: Limits, on_stop: Callable[[], None]) -> None:
-    """Answer until SIGTERM or SIGINT, then let the requests at hand end.
+class Stopping:
+    """Something to stop by: a signal, or whoever has this.
+
+    Args:
+        also: called when it is stopped for the first time; must not block.
+    """
+
+    def __init__(self, also: Callable[[], None] = lambda: None) -> None:
+        self._calls = [also]
+        self._stopped = False
+
+    def add(self, call: Callable[[], None]) -> None:
+        """Have something more called; at once where it was stopped already."""
+        self._calls.append(call)
+        if self._stopped:
+            call()
+
+    def stop(self) -> None:
+        """Stop."""
+        if not self._stopped:
+            self._stopped = True
+            for call in self._calls:
+                call()
+
+
+async def serve(application: Application, listener: socket.socket, limits: Limits, stopping: Stopping) -> None:
+    """Answer until SIGTERM or SIGINT, or until stopped, then let the requests at hand end.
 
     Args:
         application: what answers.
         listener: where to listen; closed afterwards.
         limits: of each connection.
-        on_stop: called once when the signal arrives; must not block.
+        stopping: stopped by the signals.
     """
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what it warns of is what strangers send
     server = Server(configuration(application), limits, application.traffic)
-
-    def stop(number: int) -> None:
-        on_stop()
-        server.handle_exit(number, None)
-
+    stopping.add(server.stop)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        asyncio.get_running_loop().add_signal_handler(number, stopping.stop)
     host, port = listener.getsockname()[:2]
     logger.info("answering on http://%s:%d/users/{userId}", host, port)
+    # What lives as long as the process is looked through no more: a full collection would hold answers up.
+    gc.collect()
+    gc.freeze()
     await server.serve(sockets=[listener])
 
 
@@ -122,6 +159,10 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, limits: Limits, traffic: Traffic) -> None:
         super().__init__(config)
         self._connections = self.server_state = Connections(limits, traffic)
+
+    def stop(self) -> None:
+        """End after the requests at hand."""
+        self.should_exit = True
 
     async def main_loop(self) -> None:
         """Sweep, and watch the event loop, for as long as it answers."""

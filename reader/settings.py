@@ -21,6 +21,9 @@ class ReaderSettings(KafkaSettings):
     reader_snapshot: Path | None = Field(
         None, description="Folder of a snapshot to start from where READER_STATE_DIR holds nothing yet; unset: none."
     )
+    reader_workers: int = Field(
+        1, ge=1, le=64, description="Processes that answer; with more than one, another follows the topic for them."
+    )
     reader_cors_origins: Origins = Field(
         "", description="Origins whose scripts may read, separated by commas, or *; unset: nobody's."
     )

@@ -38,6 +38,7 @@ class Standing:
         lag_seconds: partition -> how long ago the copy last held all of it; missing where it never did.
         intake: what was taken in.
         fresh_ms: partition -> the source time, epoch ms, up to which it is complete; missing where that is not known.
+        at: when this was so, on the machine's monotonic clock.
     """
 
     progress: Progress
@@ -47,6 +48,7 @@ class Standing:
     lag_seconds: Mapping[int, float] = field(default_factory=dict)
     intake: Intake = field(default_factory=Intake)
     fresh_ms: Mapping[int, int] = field(default_factory=dict)
+    at: float = 0.0
 
     def document(self) -> dict[str, Any]:
         """Return all of it as JSON can hold it."""
@@ -57,6 +59,7 @@ class Standing:
             "held": asdict(self.held),
             "lag_records": {str(partition): lag for partition, lag in self.lag_records.items()},
             "lag_seconds": {str(partition): lag for partition, lag in self.lag_seconds.items()},
+            "at": self.at,
             "intake": [intake.records, intake.size_bytes, intake.batches.counts, intake.batches.total, intake.skipped],
             "ages": [intake.ages.counts, intake.ages.total, intake.replayed, intake.untimed],
             "fresh_ms": {str(partition): time_ms for partition, time_ms in self.fresh_ms.items()},
@@ -76,6 +79,7 @@ class Standing:
             {int(partition): lag for partition, lag in document["lag_seconds"].items()},
             Intake(records, size_bytes, Histogram(BATCH_EDGES, counts, total), skipped, ages, replayed, untimed),
             {int(partition): time_ms for partition, time_ms in document["fresh_ms"].items()},
+            document["at"],
         )
 
 

@@ -135,7 +135,11 @@ class Store:
 
     def view(self) -> "StoreView":
         """Return the store as it is now; none may be open when the map grows or the store is closed."""
-        transaction = self._environment.begin(db=self._records)
+        try:
+            transaction = self._environment.begin(db=self._records)
+        except lmdb.MapResizedError:  # the process that writes has grown it
+            self._environment.set_mapsize(0)
+            transaction = self._environment.begin(db=self._records)
         if self._tag is None:
             identity = transaction.get(b"note/identity", db=self._meta)
             self._tag = None if identity is None else b"%08x" % zlib.crc32(identity)
@@ -208,6 +212,10 @@ class Store:
             return
         with self._environment.begin() as transaction:
             yield transaction
+
+    def forget_dead_readers(self) -> None:
+        """Give back the pages that processes were looking at when they died."""
+        self._environment.reader_check()
 
     def offsets(self) -> dict[int, int]:
         """Return partition -> the offset to go on from, for every partition that was ever read."""

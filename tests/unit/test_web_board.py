@@ -1,0 +1,156 @@
+"""What the processes of one reader share: the board between them, and a copy that one writes and others read."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reader.board import HALF_BYTES, PLACE_BYTES, Board
+from reader.progress import Progress
+from reader.settings import ReaderSettings
+from reader.standing import Held, Standing
+from reader.store import Record, Store
+from reader.worker import STANDING, Follower
+from shared.settings import load
+
+READY = Progress("ready", serves=True)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    """Give a board with two places."""
+    made = Board.create(tmp_path, 2)
+    yield made
+    made.close()
+
+
+def test_what_is_written_is_read_by_all(board: Board) -> None:
+    """Each place holds what was last written there, seen by whoever has the same memory."""
+    other = Board(board.file, 2)
+    assert (None, 0) == (other.read(0), other.number(0))
+    for number, text in enumerate((b"one", b"two", b"", b"x" * 100_000), start=1):
+        board.write(0, text)
+        assert (text, number) == (other.read(0), other.number(0))
+    assert other.read(1) is None
+
+
+def test_a_writer_that_comes_back_goes_on(board: Board) -> None:
+    """A process that replaces another finds what that has written, and what it writes is newer."""
+    board.write(1, b"of the first")
+    second = Board(board.file, 2)
+    assert second.read(1) == b"of the first"
+    second.write(1, b"of the second")
+    assert b"of the second" == board.read(1)
+
+
+@pytest.mark.parametrize("torn_at", [0, 8, 12, 16, 30])
+def test_a_write_that_was_torn_is_not_read(board: Board, torn_at: int) -> None:
+    """What stood there before is, wherever the writer died."""
+    board.write(0, b"whole")
+    begin = HALF_BYTES if board.number(0) % 2 == 0 else 0
+    board._memory[begin + torn_at : begin + torn_at + 4] = b"torn"  # noqa: SLF001 - nothing else can tear it
+    assert b"whole" == board.read(0)
+    assert b"whole" == Board(board.file, 2).read(0)
+
+
+def test_more_than_there_is_room_for_is_refused(board: Board) -> None:
+    """Nothing runs over into another place."""
+    with pytest.raises(ValueError, match="do not fit"):
+        board.write(0, b"x" * PLACE_BYTES)
+    assert board.read(1) is None
+
+
+def test_readers_never_see_half_a_text(board: Board) -> None:
+    """While one writes as fast as it can, what another reads is always one of the texts."""
+    other = Board(board.file, 2)
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(3_000):
+            board.write(0, b"%d," % number * 500)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while not done.is_set():
+        text = other.read(0) or b"0,"
+        assert len(set(text.split(b",")[:-1])) == 1
+    writer.join()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReaderSettings:
+    """Give settings with a folder of this test's own."""
+    monkeypatch.setenv("READER_STATE_DIR", str(tmp_path))
+    return load(ReaderSettings)
+
+
+def tell(board: Board, copy: str) -> None:
+    """Say which copy is live."""
+    board.write(STANDING, json.dumps(Standing(READY, held=Held(copy)).document()).encode())
+
+
+def test_a_worker_goes_over_to_another_copy_when_it_is_told(board: Board, settings: ReaderSettings) -> None:
+    """From then on it answers out of that, though the old one is deleted; one that is not there yet changes nothing."""
+    for name in ("copy-1", "copy-2"):
+        store = Store(settings.reader_state_dir / name)
+        store.apply([Record(b"alice", name.encode(), 0, 0, 0)], {0: 1})
+        store.close()
+    tell(board, "copy-1")
+    follower = Follower(settings, board)
+    for told, served in (("copy-1", b"copy-1"), ("copy-9", b"copy-1"), ("copy-2", b"copy-2")):
+        tell(board, told)
+        view = follower.view()
+        found = view.find(b"alice")
+        assert found is not None
+        assert served == found.body
+        view.close()
+        if told == "copy-2":
+            shutil.rmtree(settings.reader_state_dir / "copy-1")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from reader.store import MapFullError, Record, Store
+
+store = Store(Path(sys.argv[1]), map_bytes=1 << 16)
+print("ready", flush=True)
+for line in sys.stdin:
+    number, grown = int(line), 0
+    while True:
+        try:
+            store.apply([Record(b"%d" % number, b"x" * 100_000, 0, number, 0)], {0: number + 1})
+            break
+        except MapFullError:
+            store.grow()
+            grown += 1
+    print(grown, flush=True)
+"""
+
+
+def test_a_worker_reads_on_while_the_map_grows(board: Board, settings: ReaderSettings) -> None:
+    """The process that writes makes the map larger; the one that reads takes that over and sees what is new."""
+    command = [sys.executable, "-c", WRITER, str(settings.reader_state_dir / "copy-1")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        tell(board, "copy-1")
+        follower = Follower(settings, board, map_bytes=1 << 16)
+        grown = 0
+        for number in range(20):
+            print(number, file=writer.stdin, flush=True)
+            grown += int(writer.stdout.readline())
+            view = follower.view()
+            assert number + 1 == view.position(0)
+            assert view.find(b"%d" % number) is not None
+            view.close()
+        writer.stdin.close()
+        assert writer.wait(30) == 0
+    assert grown > 2

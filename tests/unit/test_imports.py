@@ -19,7 +19,7 @@ EDGES = {
     "quixstreams": ("joiner/topology.py", "joiner/faults.py"),
     "lmdb": ("reader/store.py",),
     "starlette": ("reader/web",),
-    "uvicorn": ("reader/serving.py", "reader/protocol.py", "reader/connections.py"),
+    "uvicorn": ("reader/serving.py", "reader/connection.py", "reader/connections.py", "reader/protocol.py"),
 }
 """Library -> the beginnings of the paths that may import it; no other module needs to know that it is there."""
 

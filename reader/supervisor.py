@@ -97,7 +97,12 @@ class Supervisor:
         listener, board = self._listeners[number - 1].fileno(), self._board.file
         inherited = Inherited(number, len(self._listeners), listener, board, lifeline)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "reader.worker", *map(str, inherited), pass_fds=(listener, board, lifeline)
+            sys.executable,
+            "-m",
+            "reader.worker",
+            *map(str, inherited),
+            pass_fds=(listener, board, lifeline),
+            start_new_session=True,  # Ctrl-C is for this process, which tells the others
         )
         self._processes[number] = process
         if self._stopping.is_set():

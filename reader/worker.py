@@ -126,8 +126,10 @@ async def _answer(settings: ReaderSettings, inherited: Inherited) -> None:
         _publish(board, inherited.number, traffic)
         return exposition(_traffic_of_all(board, inherited.of), follower.standing())
 
+    stopping = Stopping()
     application = assemble(
         settings,
+        stopping,
         view=follower.view,
         progress=lambda: follower.standing().progress,
         alive=follower.alive,
@@ -135,7 +137,6 @@ async def _answer(settings: ReaderSettings, inherited: Inherited) -> None:
         traffic=traffic,
     )
     follower.before_looking = application.answers.release
-    stopping = Stopping()
     loop.add_reader(inherited.lifeline, _end, loop, inherited.lifeline, stopping)
     publishing = asyncio.create_task(_publish_until_cancelled(board, inherited.number, traffic))
     await serve(application, socket.socket(fileno=inherited.listener), limits_of(settings), stopping)

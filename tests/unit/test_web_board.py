@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +113,14 @@ def test_a_worker_goes_over_to_another_copy_when_it_is_told(board: Board, settin
         view.close()
         if told == "copy-2":
             shutil.rmtree(settings.reader_state_dir / "copy-1")
+
+
+def test_a_worker_is_alive_while_the_reader_says_so(board: Board, settings: ReaderSettings) -> None:
+    """Neither a reader that does not follow its topic any more nor one that has not said anything of late is."""
+    Store(settings.reader_state_dir / "copy-1").close()
+    for alive, at, expected in ((True, time.monotonic(), True), (False, time.monotonic(), False), (True, -60.0, False)):
+        board.write(STANDING, json.dumps(Standing(READY, alive, Held("copy-1"), at=at).document()).encode())
+        assert expected is Follower(settings, board).alive()
 
 
 WRITER = """

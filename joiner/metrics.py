@@ -58,6 +58,9 @@ class Metrics:
             registry=registry,
         )
         self.state_bytes = Gauge("joiner_state_bytes", "Size of the local stores on disk.", registry=registry)
+        self.disk_free_bytes = Gauge(
+            "joiner_disk_free_bytes", "What the disk of the local stores has left.", registry=registry
+        )
         self.ready = Gauge("joiner_ready", "1 while changes are processed.", registry=registry)
 
     def text(self) -> bytes:

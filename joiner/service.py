@@ -54,6 +54,7 @@ def run(settings: JoinerSettings) -> None:
     locks = hold(settings)
     health, metrics = Health(), Metrics()
     metrics.state_bytes.set_function(lambda: folder_bytes(settings.local_state))
+    metrics.disk_free_bytes.set_function(lambda: shutil.disk_usage(settings.joiner_state_dir).free)
     metrics.ready.set_function(lambda: health.ready)
     if settings.joiner_http_port:
         serve(health, metrics, settings.joiner_http_host, settings.joiner_http_port)

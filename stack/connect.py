@@ -1,6 +1,7 @@
 """A real Kafka Connect with Debezium: rows of PostgreSQL become records of the four source topics."""
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -93,19 +94,23 @@ class Connect:
         bootstrap_servers: Kafka's address.
         postgres: the database whose tables it reads.
         port: of its REST interface; 0 takes a free one and keeps it.
+        options: the Java virtual machine's, such as an agent's.
     """
 
-    def __init__(self, folder: Path, bootstrap_servers: str, postgres: Postgres, port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, bootstrap_servers: str, postgres: Postgres, port: int = 0, options: Sequence[str] = ()
+    ) -> None:
         self.folder = folder.absolute()
         self.port = port or free_port()
         self._bootstrap_servers = bootstrap_servers
         self._postgres = postgres
+        self._options = options
 
     @cached_property
     def command(self) -> Command:
         """How it is started."""
         files = (str(self.folder / "worker.properties"), str(self.folder / "connector.json"))
-        options = ("-Xmx512m", *java.scratch(self.folder), *java.QUIET)
+        options = ("-Xmx512m", *java.scratch(self.folder), *java.QUIET, *self._options)
         main_class = "org.apache.kafka.connect.cli.ConnectStandalone"
         return Command("Kafka Connect", java.command(COORDINATES, main_class, *files, options=options), self.folder)
 

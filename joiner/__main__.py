@@ -12,7 +12,6 @@ from joiner.ledger import Ledger
 from joiner.settings import JoinerSettings
 from shared import logs
 from shared.errors import UserInformationError
-from shared.kafka import understood
 from shared.settings import help_text, load
 
 
@@ -58,8 +57,8 @@ def reset(*, yes: bool) -> None:
     have are taken out of it once the sources have been read. Refused while a joiner of the group is running.
     """
     settings = load(JoinerSettings)
-    logs.configure(settings.log_level)
-    client = clients.client(settings, understood(settings.kafka_properties, AdminClient))
+    logs.configure(settings.log_level, settings.log_format)
+    client = clients.client(settings, clients.properties(settings, AdminClient))
     if not yes:
         click.confirm(
             f"Delete the state of the group {settings.joiner_group} and the topic"

@@ -1,9 +1,9 @@
 """Properties of the joiner's Kafka clients, and why each is as it is. Imports no client library."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from joiner.settings import JoinerSettings
-from shared.kafka import COMMON
+from shared.kafka import COMMON, admitted, understood
 from shared.topics import MAX_MESSAGE_BYTES, PARTITIONER
 
 SESSION_MS = 6_000
@@ -12,6 +12,20 @@ SESSION_MS = 6_000
 TRANSACTION_MS = 6_000
 """How long a transaction that a killed joiner left open keeps its heir waiting. It begins with the first record that a
 checkpoint writes, at its end, so it covers one commit and not the time between two."""
+
+
+def properties(settings: JoinerSettings, client: Callable[[dict[str, object]], object]) -> dict[str, str]:
+    """Return the properties that the environment sets and Kafka lets us in with.
+
+    Args:
+        settings: what the joiner is told.
+        client: confluent_kafka's AdminClient.
+
+    Raises:
+        SettingError: a property's value is refused by the client library.
+        KafkaError: Kafka refuses us.
+    """
+    return admitted(settings.kafka_bootstrap_servers, understood(settings.kafka_properties, client), client)
 
 
 def client(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, str]:

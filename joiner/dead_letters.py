@@ -15,7 +15,6 @@ from joiner.scan import scan
 from joiner.settings import JoinerSettings
 from shared import logs
 from shared.errors import SettingError, TopicError
-from shared.kafka import understood
 from shared.settings import load
 
 SHOWN_BYTES = 60
@@ -26,8 +25,8 @@ class Letterbox:
 
     def __init__(self) -> None:
         self.settings = load(JoinerSettings)
-        logs.configure(self.settings.log_level)
-        self._client = clients.client(self.settings, understood(self.settings.kafka_properties, AdminClient))
+        logs.configure(self.settings.log_level, self.settings.log_format)
+        self._client = clients.client(self.settings, clients.properties(self.settings, AdminClient))
         topics = AdminClient(self._client).list_topics(timeout=30).topics
         self._partitions = {name: len(topic.partitions) for name, topic in topics.items()}
 

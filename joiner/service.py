@@ -32,7 +32,6 @@ from joiner.survey import extents, survey
 from joiner.upkeep import Upkeep
 from shared import lock, logs
 from shared.errors import Interrupted, KafkaError, StateError
-from shared.kafka import understood
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +48,8 @@ def run(settings: JoinerSettings) -> None:
     Raises:
         UserInformationError: something stands in the way; its message says what to do.
     """
-    logs.configure(settings.log_level)
-    properties = understood(settings.kafka_properties, AdminClient)
+    logs.configure(settings.log_level, settings.log_format)
+    properties = clients.properties(settings, AdminClient)
     locks = hold(settings)
     health, metrics = Health(), Metrics()
     metrics.state_bytes.set_function(lambda: folder_bytes(settings.local_state))

@@ -33,6 +33,7 @@ from joiner.survey import trusted_offsets
 from joiner.topics import Prepared
 from joiner.watermarks import TIMES_KEY
 from joiner.work import Closing, Work
+from shared import logs
 from shared.errors import BadRow, Interrupted, StateError, UserInformationError
 from shared.records import OLDEST_CHANGE_HEADER, USERS
 from shared.topics import MAX_MESSAGE_BYTES
@@ -277,7 +278,8 @@ class JoinerApplication(Application):
             self._metrics.dead_letters.labels(bad.reason).inc()
         if letters:
             (first, bad), more = letters[0], len(letters) - 1
-            logger.warning("dead letter: %s: %s%s", first.place, bad, f", and {more} more" if more else "")
+            where = logs.place(first.topic, first.partition, first.offset)
+            logger.warning("dead letter: %s: %s%s", first.place, bad, f", and {more} more" if more else "", extra=where)
 
     def _note_commit(self) -> None:
         """Note that a checkpoint is committed, where one was being, and what that says of the lags."""

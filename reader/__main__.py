@@ -22,7 +22,7 @@ from reader.snapshot import SnapshotRefused, install
 from reader.supervisor import Supervisor
 from shared import lock, logs
 from shared.errors import UserInformationError
-from shared.kafka import understood
+from shared.kafka import admitted, understood
 from shared.settings import help_text, load
 
 logger = logging.getLogger("reader")
@@ -57,7 +57,7 @@ def run(settings: ReaderSettings) -> None:
     Raises:
         UserInformationError: something stands in the way; its message says what to do.
     """
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     properties = understood(settings.kafka_properties, AdminClient)
     refuse_foreign(settings.reader_state_dir)
     held = lock.hold(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
@@ -66,6 +66,9 @@ def run(settings: ReaderSettings) -> None:
         _start_from(settings.reader_snapshot, settings.reader_state_dir)
     generations = Generations(settings.reader_state_dir)
     try:
+        # Who has everything serves it, whatever Kafka says.
+        if not generations.live.complete:
+            admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             answer = _answer_here if len(listeners) == 1 else _have_workers_answer
             runner.run(answer(settings, properties, generations, listeners))

@@ -14,7 +14,7 @@ from reader.settings import ReaderSettings
 from reader.snapshot import take
 from reader.topic import Topic
 from shared.errors import UserInformationError
-from shared.kafka import understood
+from shared.kafka import admitted, understood
 from shared.settings import load
 
 SHOWN = 20
@@ -65,6 +65,7 @@ def verify() -> None:
     with _clear_errors():
         settings = load(ReaderSettings)
         properties = understood(settings.kafka_properties, AdminClient)
+        admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
         topic = Topic(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
         records, differences = inspection.verify(
             settings.reader_state_dir, topic, lambda line: click.echo(line, err=True)

@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, Resou
 
 from reader.identity import Identity
 from reader.store import FORMAT, Record
+from shared import logs
 from shared.errors import KafkaError
 from shared.heartbeats import heartbeat_in
 from shared.kafka import COMMON
@@ -217,9 +218,8 @@ class Reading:
                         heartbeats.append(Record(key, message.value(), partition, offset, message.timestamp()[1]))
                 else:
                     batch = batch._replace(skipped=batch.skipped + 1)
-                    logger.warning(
-                        "skipping a record whose key is no id: %s[%d]@%d", message.topic(), partition, offset
-                    )
+                    where = message.topic(), partition, offset
+                    logger.warning("skipping a record whose key is no id: %s[%d]@%d", *where, extra=logs.place(*where))
                 if batch.ended:
                     batch.ended.discard(partition)
             elif error.code() == ClientError._PARTITION_EOF:  # noqa: SLF001 - the library names its own codes so

@@ -6,9 +6,11 @@ of; a name that exactness rests on is refused. No client library is imported: th
 
 import logging
 import re
+import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from shared.errors import SettingError
+from shared.errors import KafkaError, SettingError
 from shared.topics import MAX_MESSAGE_BYTES
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,16 @@ REFUSED = frozenset(
 
 FOR_PROGRAMS = frozenset({"default.topic.config", "logger"})
 """Names under which the Python client takes objects of a program; no text can set them."""
+
+ADMISSION_SECONDS = 5.0
+"""How long Kafka may take to refuse us before its silence is taken for something that passes."""
+
+REFUSALS = {
+    "_AUTHENTICATION": "Kafka at {servers} does not accept the credentials: {reason}; check KAFKA_SASL_USERNAME,"
+    " KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
+    "_SSL": "the certificate of Kafka at {servers} is not trusted: {reason}; check KAFKA_SSL_CA_LOCATION",
+}
+"""What the client library calls a refusal -> what is said of it."""
 
 COMMON = {
     "message.max.bytes": MAX_MESSAGE_BYTES,
@@ -106,6 +118,38 @@ def understood(properties: Mapping[str, str], client: Callable[[dict[str, object
         else:
             break
     return kept
+
+
+def admitted(servers: str, properties: Mapping[str, str], client: Callable[[dict[str, object]], Any]) -> dict[str, str]:
+    """Return properties with which Kafka lets us in, having asked it once where they are about that.
+
+    A Kafka that does not answer at all is left to whoever waits for it.
+
+    Args:
+        servers: Kafka's addresses.
+        properties: as `understood` returns them.
+        client: confluent_kafka's AdminClient.
+
+    Raises:
+        KafkaError: Kafka refuses the credentials, or its certificate is not trusted; names the variables to look at.
+    """
+    told: list[Any] = []
+    if any(name.startswith(("security.", "sasl.", "ssl.")) for name in properties):
+        admin = client({"bootstrap.servers": servers, **properties, "log_level": 0, "error_cb": told.append})
+        deadline = time.monotonic() + ADMISSION_SECONDS
+        while not _answers(admin) and time.monotonic() < deadline:
+            for refusal in (error for error in told if error.name() in REFUSALS):
+                raise KafkaError(REFUSALS[refusal.name()].format(servers=servers, reason=refusal.str()))
+    return dict(properties)
+
+
+def _answers(admin: Any) -> bool:  # noqa: ANN401 - the client's class is the caller's
+    try:
+        admin.list_topics(timeout=1)
+    except Exception:  # noqa: BLE001 - the client library is the caller's, and so are its exceptions
+        admin.poll(0)
+        return False
+    return True
 
 
 def variable_of(name: str) -> str:

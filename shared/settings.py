@@ -1,7 +1,7 @@
 """Settings: environment variables, read once at start, checked before anything is touched."""
 
 import os
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,6 +25,7 @@ class KafkaSettings(BaseSettings):
     log_level: Annotated[str, StringConstraints(to_upper=True, pattern="^(?i:DEBUG|INFO|WARNING|ERROR)$")] = Field(
         "INFO", description="Least severity that is logged: DEBUG, INFO, WARNING or ERROR."
     )
+    log_format: Literal["text", "json"] = Field("text", description="Log lines for people (text) or programs (json).")
     kafka_properties: dict[str, str] = Field(
         default_factory=lambda: properties_from(os.environ), exclude=True, repr=False, validation_alias="-"
     )

@@ -17,6 +17,7 @@ from shared.errors import StackError
 from stack import java
 from stack.ports import free_port
 from stack.process import Command, check_port
+from stack.security import Security
 
 COORDINATES = f"org.apache.kafka:kafka_2.13:4.3.1+{java.LOGGING}"
 MAX_MESSAGE_BYTES = 5 * 1024 * 1024
@@ -51,26 +52,36 @@ class Kafka:
         properties: the broker's, added to those of this module or replacing them.
         heap: the most memory that Java takes, such as ``1g``.
         options: the Java virtual machine's other options.
+        security: what it asks of its clients; None: nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whoever sets one names it
         self,
         folder: Path,
         port: int = 0,
         properties: Mapping[str, str] | None = None,
         heap: str = "768m",
         options: Sequence[str] = java.QUIET,
+        *,
+        security: Security | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.port = port or free_port()
         self._properties = {**PROPERTIES, **(properties or {})}
         self._heap = heap
+        self._security = security
+        self._inside = free_port() if security is not None else self.port
         self._options = options
 
     @property
     def bootstrap_servers(self) -> str:
         """Its address."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def inside_servers(self) -> str:
+        """The address at which it asks nothing of anyone: its own, and the tests'."""
+        return f"127.0.0.1:{self._inside}"
 
     @cached_property
     def command(self) -> Command:
@@ -108,7 +119,7 @@ class Kafka:
     def answers(self) -> bool:
         """Tell whether it answers."""
         try:
-            AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0}).list_topics(timeout=1)
+            AdminClient({"bootstrap.servers": self.inside_servers, "log_level": 0}).list_topics(timeout=1)
         except KafkaException:
             return False
         return True
@@ -121,13 +132,21 @@ class Kafka:
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "log.dirs": str(self.folder / "data"),
         }
+        if self._security is not None:
+            self._security.prepare()
+            secured = self._security.listeners(self.port, self._inside)
+            listeners |= secured | {
+                "listeners": f"{secured['listeners']},CONTROLLER://127.0.0.1:{controller}",
+                "advertised.listeners": secured["listeners"],
+            }
         properties = {**listeners, **self._properties}
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # An id that begins with a dash would be read as an option.
-        arguments = ("format", f"--cluster-id={cluster}", "-c", str(self._settings))
+        users = self._security.format_options() if self._security is not None else []
+        arguments = ("format", f"--cluster-id={cluster}", "-c", str(self._settings), *users)
         done = subprocess.run(
             java.command(COORDINATES, "kafka.tools.StorageTool", *arguments),
             capture_output=True,

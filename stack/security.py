@@ -1,0 +1,79 @@
+"""TLS and passwords for a broker of the stack: a certificate that nobody else trusts, and users that Kafka knows."""
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import StackError
+
+LISTENER = "SASL_SSL"
+INSIDE = "INSIDE"
+MECHANISM = "SCRAM-SHA-512"
+
+
+@dataclass(frozen=True)
+class Security:
+    """What a broker asks of its clients.
+
+    Args:
+        folder: where its certificate and key are.
+        users: name -> password.
+    """
+
+    folder: Path
+    users: Mapping[str, str]
+
+    @property
+    def certificate(self) -> Path:
+        """What clients have to trust."""
+        return self.folder / "certificate.pem"
+
+    def listeners(self, port: int, inside: int) -> dict[str, str]:
+        """Return the broker's properties: clients come in by one port, the broker speaks to itself by another."""
+        login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        return {
+            "listeners": f"{LISTENER}://127.0.0.1:{port},{INSIDE}://127.0.0.1:{inside}",
+            "listener.security.protocol.map": f"{LISTENER}:SASL_SSL,{INSIDE}:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": INSIDE,
+            f"listener.name.{LISTENER.lower()}.sasl.enabled.mechanisms": MECHANISM,
+            f"listener.name.{LISTENER.lower()}.{MECHANISM.lower()}.sasl.jaas.config": login,
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(self.folder / "keystore.pem"),
+        }
+
+    def format_options(self) -> list[str]:
+        """Return the options that make the users known when the broker's data folder is prepared."""
+        return [
+            option
+            for name, password in self.users.items()
+            for option in ("--add-scram", f"{MECHANISM}=[name={name},password={password}]")
+        ]
+
+    def prepare(self) -> None:
+        """Make certificate and key where they are missing.
+
+        Raises:
+            StackError: openssl is missing, or refuses.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.certificate.exists():
+            key = self.folder / "key.pem"
+            certify(self.certificate, key)
+            (self.folder / "keystore.pem").write_text(key.read_text() + self.certificate.read_text())
+
+
+def certify(certificate: Path, key: Path) -> None:
+    """Make a certificate of 127.0.0.1 that vouches for itself, and its key.
+
+    Raises:
+        StackError: openssl is missing, or refuses.
+    """
+    wanted = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "30", "-nodes")
+    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", *wanted, "-keyout", str(key), "-out", str(certificate))
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise StackError("openssl is not installed, and a broker with TLS needs it; install that package") from error
+    if done.returncode != 0:
+        raise StackError(f"openssl makes no certificate: {done.stderr}")

@@ -15,7 +15,7 @@ ARGS ?=
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 
-.PHONY: help install run test lint format bench bench-joiner bench-reader chaos lock clean
+.PHONY: help install run test test-alerts lint format bench bench-joiner bench-reader chaos lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ run: install ## start everything, seed 10,000 users, answer; Ctrl-C stops it all
 
 test: install ## run every test, on real servers
 	$(PY) -m pytest $(ARGS)
+
+test-alerts: install ## from faults to a webhook, by a real Prometheus and Alertmanager; watches silence for 5 minutes
+	ALERTS_QUIET_SECONDS=300 $(PY) -m pytest tests/alerts $(ARGS)
 
 lint: install ## check style, formatting and types
 	$(PY) -m ruff check .

@@ -11,12 +11,17 @@ import psycopg
 
 from shared.errors import UserInformationError
 from shared.settings import help_text, load
+from stack.connect import CONNECTOR
+from stack.doctor import DoctorSettings, Verdict
+from stack.examination import examine
 from stack.load import keep_changing
 from stack.run import RunSettings
 from stack.run import run as run_everything
 from stack.seed import load_files, populate
 from stack.servers import Servers
 from stack.settings import StackSettings
+
+CONNECTOR_URL = f"http://127.0.0.1:8083/connectors/{CONNECTOR}"
 
 
 @contextmanager
@@ -104,6 +109,27 @@ def load_command(rate: float, seconds: float | None) -> None:
     with _clear_errors():
         done = keep_changing(Servers(load(StackSettings)).postgres.dsn, rate, seconds, _say)
         _say(f"{done} changes made")
+
+
+@main.command()
+@click.option("--connector", multiple=True, default=[CONNECTOR_URL], show_default=True)
+@click.option("--joiner", multiple=True, default=["http://127.0.0.1:8001"], show_default=True)
+@click.option("--reader", multiple=True, default=["http://127.0.0.1:8000"], show_default=True)
+def doctor(connector: tuple[str, ...], joiner: tuple[str, ...], reader: tuple[str, ...]) -> None:
+    """Look at a deployment from the outside, say what is wrong and how to mend it; changes nothing.
+
+    Topics come from the tiers' own variables: KAFKA_BOOTSTRAP_SERVERS and other KAFKA_…, USERS_TOPIC and so on. The
+    options take the addresses of any connector, joiners and readers, each several times. Exit status 1 where something
+    is wrong.
+    """
+    with _clear_errors():
+        verdicts = set()
+        for finding in examine(load(DoctorSettings), connector, joiner, reader):
+            _say(f"{finding.verdict:9} {finding.what}")
+            if finding.mend:
+                _say(f"{'':9} mend: {finding.mend}")
+            verdicts.add(finding.verdict)
+        sys.exit(1 if Verdict.WRONG in verdicts else 0)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -1,0 +1,59 @@
+"""`python -m stack doctor` on a real Kafka: sees what is there, says what is wrong, ends with the status that tells."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from stack.ports import free_port
+from tests.broker.joiners import Joiners
+from tests.programs import ROOT
+
+pytestmark = pytest.mark.broker
+
+
+def doctor(settings: dict[str, str], *options: str) -> tuple[int, str]:
+    """Run the doctor; return its exit status and what it says."""
+    command = [sys.executable, "-m", "stack", "doctor", *options]
+    done = subprocess.run(
+        command, env={**os.environ, **settings}, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert not done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def test_it_says_what_is_wrong_with_a_deployment(joiners: Joiners) -> None:
+    """A missing topic, an uncompacted one and processes that are not there, each with its remedy."""
+    topics = joiners.topics
+    topics.create("users", "tweets")
+    topics.create("follows", cleanup_policy="delete")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    status, said = doctor(
+        topics.settings(), "--connector", f"{nobody}/connectors/user-info", "--joiner", nobody, "--reader", nobody
+    )
+    assert status == 1
+    assert f"wrong     topic {topics.name('likes')} does not exist" in said
+    assert f"wrong     topic {topics.name('follows')} has cleanup.policy=delete" in said
+    assert f"doubtful  topic {topics.name('users')} has one replica" in said
+    assert f"wrong     connector {nobody}/connectors/user-info gives no status" in said
+    assert f"wrong     reader {nobody}/readyz does not answer" in said
+
+
+def test_it_calls_a_joiner_that_works_well(joiners: Joiners) -> None:
+    """With all topics made by a joiner nothing is wrong with them, nor with the joiner."""
+    joiners.topics.create_sources()
+    joiner = joiners.start()
+    url = f"http://127.0.0.1:{joiner.environment['JOINER_HTTP_PORT']}"
+    nobody = f"http://127.0.0.1:{free_port()}"
+    _, said = doctor(joiners.topics.settings(), "--connector", nobody, "--joiner", url, "--reader", nobody)
+    assert f"well      joiner {url}/readyz is running" in said
+    assert [line for line in said.splitlines() if line.startswith("wrong") and "topic" in line] == []
+
+
+def test_it_says_so_where_no_kafka_answers() -> None:
+    """The first thing to mend is named, with the variable that may be wrong."""
+    status, said = doctor({"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"})
+    assert status == 1
+    assert "does not answer" in said
+    assert "KAFKA_BOOTSTRAP_SERVERS" in said

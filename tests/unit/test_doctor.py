@@ -1,0 +1,88 @@
+"""What the doctor makes of facts: nothing of a healthy deployment, and of each fault what to do."""
+
+import pytest
+
+from stack.doctor import DoctorSettings, TopicFacts, Verdict, of_connector, of_tier, of_topics
+
+SETTINGS = DoctorSettings()
+COMPACTED = {"cleanup.policy": "compact", "max.message.bytes": "5242880", "retention.ms": "604800000"}
+KEPT = {"cleanup.policy": "delete", "max.message.bytes": "5242880", "retention.ms": "-1"}
+HEALTHY = {
+    **{name: TopicFacts(4, 3, 3, COMPACTED) for name in ("users", "tweets", "follows", "likes", "user-info")},
+    **{name: TopicFacts(8, 3, 3, KEPT) for name in ("user-info-changes", "user-info-dead-letters")},
+}
+
+
+def test_a_healthy_deployment_gets_no_advice() -> None:
+    """One line for each topic, all well."""
+    findings = list(of_topics(SETTINGS, HEALTHY))
+    assert [(Verdict.WELL, "")] * 7 == [(finding.verdict, finding.mend) for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("topic", "facts", "verdict", "what", "mend"),
+    [
+        ("likes", None, Verdict.WRONG, "does not exist", "LIKES_TOPIC"),
+        ("user-info", None, Verdict.WRONG, "does not exist", "the joiner makes it"),
+        ("likes", TopicFacts(4, 3, 3, KEPT), Verdict.WRONG, "rows that nobody touches", "cleanup.policy=compact"),
+        ("user-info", TopicFacts(4, 3, 3, KEPT), Verdict.WRONG, "users that nobody touches", "cleanup.policy=compact"),
+        ("user-info-changes", TopicFacts(8, 3, 3, COMPACTED), Verdict.WRONG, "lose changes", "retention.ms=-1"),
+        (
+            "user-info",
+            TopicFacts(4, 3, 3, {**COMPACTED, "max.message.bytes": "1048588"}),
+            Verdict.WRONG,
+            "over 1048588 bytes",
+            "max.message.bytes=4456448",
+        ),
+        ("users", TopicFacts(4, 3, 2, COMPACTED), Verdict.DOUBTFUL, "2 of 3 replicas in sync", "broker is down"),
+        ("users", TopicFacts(4, 1, 1, COMPACTED), Verdict.DOUBTFUL, "one replica", "three brokers"),
+    ],
+)
+def test_what_is_not_well_with_a_topic_comes_with_a_remedy(
+    topic: str, facts: TopicFacts | None, verdict: Verdict, what: str, mend: str
+) -> None:
+    """Each fault is named with its topic, and what to do about it; the other topics stay well."""
+    found = {name: known for name, known in HEALTHY.items() if name != topic} | ({topic: facts} if facts else {})
+    (finding,) = (finding for finding in of_topics(SETTINGS, found) if finding.verdict != Verdict.WELL)
+    assert verdict == finding.verdict
+    assert f"topic {topic}" in finding.what
+    assert what in finding.what
+    assert mend in finding.mend
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "what"),
+    [
+        (None, Verdict.WRONG, "gives no status"),
+        ({"tasks": []}, Verdict.WRONG, "without a task"),
+        ({"tasks": [{"state": "PAUSED"}]}, Verdict.WRONG, "PAUSED"),
+        ({"tasks": [{"state": "FAILED", "trace": "slot is gone\n\tat x"}]}, Verdict.WRONG, "FAILED: slot is gone"),
+        ({"tasks": [{"state": "RUNNING"}]}, Verdict.WELL, "1 task runs"),
+    ],
+)
+def test_a_connector_is_well_only_with_a_task_that_runs(
+    status: dict[str, object] | None, verdict: Verdict, what: str
+) -> None:
+    """Anything else comes with its reason and a way to restart it."""
+    finding = of_connector("http://connect/connectors/user-info", status)
+    assert verdict == finding.verdict
+    assert what in finding.what
+    assert (finding.verdict == Verdict.WELL) == (not finding.mend)
+
+
+@pytest.mark.parametrize(
+    ("status", "report", "verdict"),
+    [
+        (None, {}, Verdict.WRONG),
+        (503, {"state": "replaying", "reason": None}, Verdict.WRONG),
+        (200, {"state": "stale", "reason": "no answer from Kafka"}, Verdict.DOUBTFUL),
+        (200, {"state": "ready", "reason": None}, Verdict.WELL),
+    ],
+)
+def test_a_tier_is_well_only_where_it_is_ready_without_a_reason(
+    status: int | None, report: dict[str, object], verdict: Verdict
+) -> None:
+    """One that serves with a reason, such as old data, is doubtful; one that does not answer is wrong."""
+    finding = of_tier("reader", "http://reader/readyz", status, report)
+    assert verdict == finding.verdict
+    assert (finding.verdict == Verdict.WELL) == (not finding.mend)

@@ -2,9 +2,10 @@
 
 import pytest
 
+from shared.settings import load
 from stack.doctor import DoctorSettings, TopicFacts, Verdict, of_connector, of_tier, of_topics
 
-SETTINGS = DoctorSettings()
+SETTINGS = load(DoctorSettings)
 COMPACTED = {"cleanup.policy": "compact", "max.message.bytes": "5242880", "retention.ms": "604800000"}
 KEPT = {"cleanup.policy": "delete", "max.message.bytes": "5242880", "retention.ms": "-1"}
 HEALTHY = {

@@ -15,6 +15,7 @@ from shared.kafka import properties_from
 from shared.settings import KafkaSettings, load
 from stack import connect, kafka, postgres
 from stack.settings import StackSettings
+from tests.alerts.conftest import AGENT
 from tests.programs import ROOT
 
 COMPOSE = ROOT / "compose.yaml"
@@ -72,7 +73,7 @@ def test_no_secret_and_no_unpinned_image(services: dict[str, Service]) -> None:
     given = [name for service in services.values() for name in service.get("environment", {})]
     assert [name for name in given if re.search("PASSWORD|SECRET|TOKEN", name)] == ["POSTGRES_PASSWORD_FILE"]
     for service in services.values():
-        assert "build" in service or re.fullmatch(r"[a-z/]+:\d[\w.-]*", service["image"])
+        assert "build" in service or re.fullmatch(r"[a-z/-]+:v?\d[\w.-]*", service["image"])
 
 
 @pytest.mark.parametrize("name", ["joiner-1", "joiner-2", "reader-1", "reader-2"])
@@ -162,6 +163,8 @@ def test_published_ports_are_the_stacks_and_stay_on_this_machine(services: dict[
         "kafka": [f"127.0.0.1:{stack['stack_kafka_port'].default}:9092"],
         "postgres": [f"127.0.0.1:{stack['stack_postgres_port'].default}:5432"],
         "connect": [f"127.0.0.1:{stack['stack_connect_port'].default}:8083"],
+        "alertmanager": ["127.0.0.1:9093:9093"],
+        "prometheus": ["127.0.0.1:9090:9090"],
         "proxy": [f"127.0.0.1:{reader['reader_port'].default}:8000"],
     }
 
@@ -175,3 +178,26 @@ def test_the_proxy_asks_every_reader(services: dict[str, Service]) -> None:
     assert re.findall(r"^\s+server \S+ (\S+)", proxy, re.MULTILINE) == [f"{name}:{port[1]}" for name in readers]
     assert "http-check send meth GET uri /readyz" in proxy
     assert set(readers) == set(services["proxy"]["depends_on"])
+
+
+def test_prometheus_asks_every_process_and_has_every_rule(services: dict[str, Service]) -> None:
+    """Each target is a service at the port that it listens on, and no file of rules is left out."""
+    folder = ROOT / "ops/prometheus"
+    settings = yaml.safe_load((folder / "prometheus.yml").read_text())
+    configs = [config for job in settings["scrape_configs"] for config in job["static_configs"]]
+    ports = {"reader": 8000, "joiner": 8001}
+    wanted = {f"{name}:{ports[tier_of(name)]}" for name in services if tier_of(name) in TIERS}
+    targets = {target for config in configs for target in config["targets"]}
+    assert targets == wanted | {"connect:9404", "postgres-exporter:9187"}
+    assert "=9404:/etc/connect/jmx.yml" in services["connect"]["environment"]["KAFKA_OPTS"]
+    mounted = {config["target"].rpartition("/")[2] for config in services["prometheus"]["configs"]}
+    assert mounted == {"prometheus.yml", *(file.name for file in (folder / "rules").iterdir())}
+
+
+def test_the_agent_is_the_one_that_the_tests_run(services: dict[str, Service]) -> None:
+    """Kafka Connect's metrics come from the version whose metrics the rules were held against."""
+    version = AGENT.rpartition(":")[2]
+    assert f"-Dartifact={AGENT} " in services["connector"]["command"][2]
+    options = services["connect"]["environment"]["KAFKA_OPTS"]
+    assert f"/plugins/agent-{version}/jmx_prometheus_javaagent-{version}.jar=" in options
+    assert AGENT in (ROOT / "ops/connect/jmx.yml").read_text()

@@ -12,6 +12,7 @@ import psycopg
 
 from stack.kafka import Kafka
 from stack.ports import free_port
+from stack.postgres import HEARTBEATS
 from tests.programs import Program
 from tests.waiting import wait_for
 
@@ -108,7 +109,12 @@ def joiner_and_reader(kafka: Kafka, folder: Path) -> Iterator[int]:
     """Run one joiner and one reader; give the reader's port once both are ready."""
     joiner_port, reader_port = free_port(), free_port()
     address = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
-    joiner = {**address, "JOINER_STATE_DIR": str(folder / "joiner"), "JOINER_HTTP_PORT": str(joiner_port)}
+    joiner = {
+        **address,
+        "HEARTBEATS_TOPIC": HEARTBEATS,
+        "JOINER_STATE_DIR": str(folder / "joiner"),
+        "JOINER_HTTP_PORT": str(joiner_port),
+    }
     reader = {**address, "READER_STATE_DIR": str(folder / "reader"), "READER_PORT": str(reader_port)}
     with (
         Program("joiner", joiner, folder / "joiner.log") as joining,

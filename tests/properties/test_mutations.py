@@ -62,6 +62,24 @@ BUGS = {
         "known = owners is not None",
         "test_histories.py::test_state_is_kept_of_rows_and_users_that_are_there_and_of_no_others",
     ),
+    "a heartbeat passes a row that is not read yet": Bug(
+        "watermarks",
+        "waiting[0].end <= position",
+        "waiting[0].end <= position + 1",
+        "test_watermarks.py::test_heartbeats_never_overtake_the_data",
+    ),
+    "a heartbeat does not wait for all partitions": Bug(
+        "watermarks",
+        "if len(heard) < len(self._sources):",
+        "if not heard:",
+        "test_watermarks.py::test_heartbeats_never_overtake_the_data",
+    ),
+    "the newest partition counts instead of the oldest": Bug(
+        "watermarks",
+        "oldest = min(heard.values(), default=-1)",
+        "oldest = max(heard.values(), default=-1)",
+        "test_watermarks.py::test_heartbeats_never_overtake_the_data",
+    ),
     "a long integer id is rounded": Bug(
         "changes",
         "    elif kind is float:\n        raise _NeedsLiteralsError",
@@ -74,7 +92,7 @@ BUGS = {
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS.keys())
 def test_a_deliberate_bug_is_caught(bug: Bug, tmp_path: Path) -> None:
     """The property fails on the copy with the bug, and by an assertion rather than by chance."""
-    for part in ("joiner", "shared", "tests/properties"):
+    for part in ("joiner", "reader", "shared", "tests/properties"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests" / "__init__.py").touch()
     module = tmp_path / "joiner" / f"{bug.module}.py"

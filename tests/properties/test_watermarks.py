@@ -86,6 +86,12 @@ class Group(RuleBasedStateMachine):
         """Have a partition stand still, as behind an open transaction: its end moves on, its reader does not."""
         self.held.setdefault(place, self.read[place])
 
+    @rule(place=places, user=st.integers(0, 11))
+    def stand_still(self, place: Place, user: int) -> None:
+        """Have a partition stand still before a row that nobody may read yet."""
+        self.hold(place)
+        self.change(place, user)
+
     @rule(place=places)
     def release(self, place: Place) -> None:
         """Let it move again."""
@@ -148,6 +154,12 @@ class Group(RuleBasedStateMachine):
             self.show(joiner, limit)
         for partition in range(self.partitions):
             self.take(partition, limit)
+
+    @rule()
+    def beat_and_go_on(self) -> None:
+        """Send a heartbeat, and have everybody do all that can be done."""
+        self.beat_and_be_heard(set())
+        self.go_on(100)
 
     @rule(data=st.data())
     def rebalance(self, data: st.DataObject) -> None:

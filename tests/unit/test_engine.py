@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
+from confluent_kafka import KafkaError
 from quixstreams import Application
 from quixstreams.checkpointing.checkpoint import BaseCheckpoint, Checkpoint
 from quixstreams.internal_producer import InternalProducer
@@ -144,15 +145,15 @@ def test_a_full_queue_is_waited_for(recorder: Recorder) -> None:
 class Changelog:
     """Stands where the engine's RecoveryManager and its consumer do: one batch of records, then nothing."""
 
-    def __init__(self, store: object, records: list[tuple[str, int, bytes, bytes | None]]) -> None:
-        """Take records as (topic, offset, key, value), of partition 3."""
+    def __init__(self, store: object, records: "list[Record]") -> None:
+        """Take records of partition 3."""
         self.recovering = True
         self.partitions = {3: {"changelog": SimpleNamespace(_store_partition=store)}}
         self.rewound: list[int] = []
         self._position_cache: dict[str, object] = {"changelog:3": "long ago"}
         self._consumer = self
         self._topic_manager = SimpleNamespace(non_changelog_topics={"likes"})
-        self._batches = [[Record(*record) for record in records]]
+        self._batches = [records]
 
     def consume(self, num_messages: int, timeout: float) -> "list[Record]":
         """Return the batch once."""
@@ -174,11 +175,11 @@ class Changelog:
 class Record:
     """One record as the client hands it over."""
 
-    def __init__(self, topic: str, offset: int, key: bytes, value: bytes | None) -> None:
+    def __init__(self, topic: str, offset: int, key: bytes, value: bytes | None, error: int | None = None) -> None:
         """Take what it says."""
         self.topic, self.offset = always(topic), always(offset)
         self.key, self.value = always(key), always(value)
-        self.partition, self.error = always(3), always(None)
+        self.partition, self.error = always(3), always(None if error is None else KafkaError(error))
 
 
 Given = TypeVar("Given")
@@ -194,12 +195,13 @@ def test_a_batch_restores_what_the_changelog_says(partition: Any) -> None:  # no
     changelog = Changelog(
         partition,
         [
-            ("changelog", 10, b"1", b'["a"]'),
-            ("likes", 5, b"no state", b"{}"),
-            ("changelog", 11, b"2", b'["b"]'),
-            ("given away", 7, b"3", b'["c"]'),
-            ("changelog", 12, b"1", None),
-            ("changelog", 14, b"2", b'["d"]'),
+            Record("changelog", 10, b"1", b'["a"]'),
+            Record("likes", 5, b"no state", b"{}"),
+            Record("changelog", 11, b"2", b'["b"]'),
+            Record("given away", 7, b"3", b'["c"]'),
+            Record("changelog", 12, b"1", None),
+            Record("changelog", 14, b"2", b'["d"]'),
+            Record("changelog", 17, b"", None, KafkaError._PARTITION_EOF),  # noqa: SLF001 - the client's public constant
         ],
     )
     manager: Any = changelog

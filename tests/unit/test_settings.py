@@ -30,12 +30,15 @@ CONTRACT: dict[type[BaseSettings], dict[str, object]] = {
         "JOINER_COMMIT_INTERVAL_SECONDS": 0.1,
         "JOINER_WAIT_FOR_TOPICS_SECONDS": 60,
         "JOINER_HTTP_PORT": 8001,
+        "HEARTBEATS_TOPIC": None,
+        "JOINER_WRITES_HEARTBEATS": False,
     },
     ReaderSettings: {
         **BOTH,
         "READER_HOST": "127.0.0.1",
         "READER_PORT": 8000,
         "READER_STATE_DIR": Path(".local/reader"),
+        "READER_MAX_STALENESS_SECONDS": None,
     },
     StackSettings: {
         "STACK_DIR": Path(".local"),
@@ -107,6 +110,9 @@ def test_a_variable_sets_its_setting(
         (JoinerSettings, "JOINER_WAIT_FOR_TOPICS_SECONDS", "-1"),
         (JoinerSettings, "JOINER_WAIT_FOR_TOPICS_SECONDS", "nan"),
         (JoinerSettings, "JOINER_HTTP_PORT", "65536"),
+        (JoinerSettings, "HEARTBEATS_TOPIC", "no spaces"),
+        (ReaderSettings, "READER_MAX_STALENESS_SECONDS", "0"),
+        (ReaderSettings, "READER_MAX_STALENESS_SECONDS", "nan"),
         (ReaderSettings, "READER_PORT", "-1"),
         (ReaderSettings, "READER_PORT", "http"),
         (ReaderSettings, "USER_INFO_TOPIC", "user/info"),
@@ -139,6 +145,7 @@ def test_every_wrong_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
         ("USERS_TOPIC", "LIKES_TOPIC"),
         ("USER_INFO_TOPIC", "USER_INFO_CHANGES_TOPIC"),
         ("FOLLOWS_TOPIC", "DEAD_LETTERS_TOPIC"),
+        ("HEARTBEATS_TOPIC", "LIKES_TOPIC"),
     ],
 )
 def test_two_topics_of_one_name_are_refused_by_name(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +155,15 @@ def test_two_topics_of_one_name_are_refused_by_name(first: str, second: str, mon
     with pytest.raises(SettingError, match=r"both name the topic 'same'; each needs its own") as refused:
         load(JoinerSettings)
     assert {first, second} == {word for word in str(refused.value).split() if word.endswith("_TOPIC")}
+
+
+def test_heartbeats_are_written_into_a_topic_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A joiner that is to write them says where it wants to be told to."""
+    monkeypatch.setenv("JOINER_WRITES_HEARTBEATS", "true")
+    with pytest.raises(SettingError, match="JOINER_WRITES_HEARTBEATS needs HEARTBEATS_TOPIC"):
+        load(JoinerSettings)
+    monkeypatch.setenv("HEARTBEATS_TOPIC", "heartbeats")
+    assert load(JoinerSettings).topic_names()["HEARTBEATS_TOPIC"] == "heartbeats"
 
 
 def test_kafka_properties_come_with_the_settings_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

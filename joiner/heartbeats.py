@@ -9,16 +9,12 @@ them costs a warning: readers see themselves grow older.
 import logging
 import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import OffsetSpec
 
 from joiner.changes import source_time_ms
-from joiner.inputs import Inputs, Place
+from joiner.inputs import Inputs
 from joiner.progress import Progress
 from joiner.surroundings import Surroundings
 from joiner.watermarks import TIMES_KEY, Heard, Passage, decoded, encoded
@@ -33,17 +29,11 @@ BEAT_SECONDS = 1.0
 RETRY_SECONDS = 2.0
 REMIND_SECONDS = 60.0
 REQUEST_SECONDS = 10.0
+ANSWER_SECONDS = 2.0
 STOP_SECONDS = 3.0
 
 FROM_SOURCE = "from the source"
 WRITTEN_HERE = "written by the joiner itself: what happens before Kafka is not covered"
-
-
-class _Asked(NamedTuple):
-    """A question for the ends of partitions, asked once a heartbeat had been read."""
-
-    time_ms: int
-    ends: Mapping[Place, Future[Any]]
 
 
 class Heartbeats:
@@ -66,8 +56,15 @@ class Heartbeats:
         sources = [(name, number) for name in settings.sources for number in range(inputs.topics[name].partitions)]
         self._passage, self._heard = Passage(), Heard(sources)
         self._newest_ms = self._asked_ms = 0
-        self._asked: _Asked | None = None
         self._beat_at = self._remind_at = 0.0
+        self._client = {
+            **COMMON,
+            **around.client,
+            "group.id": f"{settings.joiner_group}-heartbeats",  # librdkafka wants one; nothing is kept there
+            "enable.auto.commit": False,
+            "auto.offset.reset": "latest",
+            "allow.auto.create.topics": False,
+        }
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
 
@@ -102,30 +99,24 @@ class Heartbeats:
     def _session(self) -> None:
         """Pass heartbeats on until stopped."""
         producer = Producer({**COMMON, **self._around.client, "enable.idempotence": True, "linger.ms": 0})
+        # Told of what is not committed yet: a transaction that stays open is a partition that stands still. A consumer,
+        # since an admin client has been seen to end the process when a broker was away.
+        asking = Consumer({**self._client, "isolation.level": "read_uncommitted"})
         consumer = self._consumer()
         try:
             while not self._stop.is_set():
                 self._read(consumer.poll(TICK_SECONDS))
-                self._ask()
+                self._ask(asking)
                 self._write_times(producer)
                 self._write_heartbeats(producer)
                 self._beat(producer)
                 producer.poll(0)
         finally:
             consumer.close()
+            asking.close()
 
     def _consumer(self) -> Consumer:
-        consumer = Consumer(
-            {
-                **COMMON,
-                **self._around.client,
-                "group.id": f"{self._settings.joiner_group}-heartbeats",  # librdkafka wants one; nothing is kept there
-                "enable.auto.commit": False,
-                "auto.offset.reset": "latest",
-                "isolation.level": "read_committed",
-                "allow.auto.create.topics": False,
-            }
-        )
+        consumer = Consumer({**self._client, "isolation.level": "read_committed"})
         found = consumer.list_topics(self._topic, timeout=REQUEST_SECONDS).topics[self._topic]
         if found.error is not None:
             consumer.close()
@@ -148,28 +139,19 @@ class Heartbeats:
             self._newest_ms = time_ms
             self._around.metrics.heartbeat_time.set(time_ms / 1000)
 
-    def _ask(self) -> None:
-        """Ask for the ends of this process's partitions after each heartbeat, and take the answer when it is there."""
-        if self._asked is not None:
-            if not all(future.done() for future in self._asked.ends.values()):
-                return
-            ends = {}
-            for place, future in self._asked.ends.items():
-                error = future.exception()
-                if error is None:
-                    ends[place] = future.result().offset
-                else:
-                    self._warn("heartbeats: cannot list the end of a source partition: %s", error)
-            self._passage.expect(self._asked.time_ms, ends)
-            self._asked = None
-        if self._newest_ms > self._asked_ms:
-            places = [place for place in self._progress.positions() if place[0] in self._settings.sources]
-            if places:
-                # Ends with what is not committed yet: a transaction that stays open is a partition that stands still.
-                wanted = {TopicPartition(*place): OffsetSpec.latest() for place in places}
-                asked = self._around.admin.list_offsets(wanted, request_timeout=REQUEST_SECONDS)
-                self._asked_ms = self._newest_ms
-                self._asked = _Asked(self._newest_ms, {(tp.topic, tp.partition): asked[tp] for tp in asked})
+    def _ask(self, asking: Consumer) -> None:
+        """Ask for the ends of this process's partitions after each heartbeat."""
+        places = [place for place in self._progress.positions() if place[0] in self._settings.sources]
+        if self._newest_ms <= self._asked_ms or not places:
+            return
+        time_ms = self._newest_ms
+        found = asking.offsets_for_times([TopicPartition(*place, OFFSET_END) for place in places], ANSWER_SECONDS)
+        ends = {(tp.topic, tp.partition): tp.offset for tp in found if tp.error is None and tp.offset >= 0}
+        if len(ends) < len(places):
+            missing = sorted(set(places) - ends.keys())
+            self._warn("heartbeats wait: nobody tells the ends of %s", missing)
+        self._passage.expect(time_ms, ends)
+        self._asked_ms = time_ms
 
     def _write_times(self, producer: Producer) -> None:
         """Say how far this process's partitions are, to every partition of the internal topic."""

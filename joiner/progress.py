@@ -41,9 +41,13 @@ class Progress:
             self._caught_up_ms[place] = now_ms
 
     def consume(self, place: Place, offset: int) -> None:
-        """Note an offset before which all is read and committed."""
+        """Note the last record that is read and committed of a partition; what is before it is needed no more."""
         with self._lock:
             self._consumed[place] = offset
+
+    def reach(self, place: Place, offset: int) -> None:
+        """Note up to where a partition is read, all before that being committed; markers of transactions count too."""
+        with self._lock:
             if place in self._positions:
                 self._positions[place] = max(offset, self._positions[place])
 

@@ -196,9 +196,9 @@ class JoinerApplication(Application):
                 continue
             self._first_read.discard(place)
             if self._work is None:
-                self._progress.consume(place, event.offset())
+                self._progress.reach(place, event.offset())
             else:
-                self._work.offsets[place] = max(event.offset() - 1, self._work.offsets.get(place, -1))
+                self._work.ends[place] = event.offset()
 
     def _take(self, messages: list[Message]) -> None:
         if not messages:
@@ -258,7 +258,7 @@ class JoinerApplication(Application):
         work, self._work = self._work, None
         if work is None or work.engine is not self._processing_context.checkpoint:
             return
-        self._closing = Closing(time.monotonic(), work.offsets, work.times)
+        self._closing = Closing(time.monotonic(), work.offsets, work.ends, work.times)
         for partition, pack in work.checkpoint.packs(self._prepared.changes_partitions):
             Sender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
         send = Sender(self._producer, self._settings.user_info_topic)
@@ -294,6 +294,9 @@ class JoinerApplication(Application):
                 # The last record stays: a broker that was killed may take the end of a log that was emptied for its
                 # beginning, which is behind the committed offset then.
                 self._progress.consume(place, offset)
+                self._progress.reach(place, offset + 1)
+            for place, end in closing.ends.items():
+                self._progress.reach(place, end)
             self._progress.hear(closing.times)
             if took > SLOW_COMMIT_SECONDS:
                 self._rows_held = max(self._rows_held // 2, BATCH)

@@ -25,6 +25,7 @@ class Work:
         self.checkpoint = Checkpoint()
         self.letters: list[tuple[Letter, BadRow]] = []
         self.offsets: dict[Place, int] = {}
+        self.ends: dict[Place, int] = {}
         self.times: list[tuple[int, bytes]] = []
         self._stores: dict[Place, PartitionStore] = {}
 
@@ -48,9 +49,11 @@ class Closing(NamedTuple):
     Args:
         since: when that began, on the monotonic clock.
         offsets: the last offset that it has read of each partition.
+        ends: where partitions ended, as far as it has read to their ends.
         times: what it was told of how far source partitions are joined: internal partition, joiner.watermarks' words.
     """
 
     since: float
     offsets: Mapping[Place, int]
+    ends: Mapping[Place, int]
     times: Sequence[tuple[int, bytes]]

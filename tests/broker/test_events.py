@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,6 +151,23 @@ def test_a_reader_that_is_told_to_stop_ends_its_streams(reader: Reader) -> None:
         reader.program.signal(signal.SIGTERM)
         assert [] == list(listener)
         assert 0 == reader.program.wait(5)
+
+
+def test_processes_that_follow_no_topic_tell_of_changes_too(kafka: str, tmp_path: Path) -> None:
+    """With several processes each listener is told the same, whichever of them it has met, and all end in order."""
+    topics, port = Topics(kafka), free_port()
+    topics.create("user-info", partitions=1)
+    settings = {**settings_of(topics, port, tmp_path), "READER_WORKERS": "2"}
+    with Program("reader", settings, tmp_path / "log") as program, ExitStack() as listening:
+        program.wait_until_ready(port)
+        reader = Reader(program, port, topics)
+        listeners = [listening.enter_context(reader.listen("alice")) for _ in range(MOST)]
+        assert ["absent"] * MOST == [listener.next().kind for listener in listeners]
+        record = reader.put("alice", 1)
+        assert [record] * MOST == [listener.next().data for listener in listeners]
+        program.signal(signal.SIGTERM)
+        assert [[]] * MOST == [list(listener) for listener in listeners]
+        assert 0 == program.wait(10)
 
 
 def test_streams_wait_for_a_reader_that_is_not_ready_and_outlive_kafka(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from bench.chaos import chaos
+from bench.freshness import freshness
 from bench.fuzz import fuzz
 from bench.joiner import joiner
 from bench.reader import reader
@@ -33,6 +34,7 @@ def commands() -> None:
 
 
 commands.add_command(chaos)
+commands.add_command(freshness)
 commands.add_command(fuzz)
 commands.add_command(joiner)
 commands.add_command(reader)

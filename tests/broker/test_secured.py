@@ -1,0 +1,125 @@
+"""A Kafka that asks for TLS and a password: joiner, reader and commands come in; who may not is told why, once."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import pytest
+
+from stack.kafka import Kafka
+from stack.ports import free_port
+from stack.security import MECHANISM, Security, certify
+from tests.broker.topics import Topics
+from tests.programs import Program
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.broker
+
+PASSWORD = "hunter2-and-more"  # noqa: S105 - known to this test's own broker alone
+
+
+@pytest.fixture(scope="module")
+def secured() -> Iterator[Kafka]:
+    """Give a broker that lets in one user, and whose certificate only this test knows."""
+    with TemporaryDirectory(prefix="user-information-service-") as folder:
+        security = Security(Path(folder) / "tls", {"service": PASSWORD})
+        with Kafka(Path(folder) / "kafka", security=security) as kafka:
+            yield kafka
+
+
+@pytest.fixture
+def access(secured: Kafka) -> dict[str, str]:
+    """Give the settings with which the broker lets a client in."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": secured.bootstrap_servers,
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_MECHANISM": MECHANISM,
+        "KAFKA_SASL_USERNAME": "service",
+        "KAFKA_SASL_PASSWORD": PASSWORD,
+        "KAFKA_SSL_CA_LOCATION": str(secured.folder.parent / "tls" / "certificate.pem"),
+        "LOG_LEVEL": "DEBUG",
+        "LOG_FORMAT": "json",
+    }
+
+
+@pytest.fixture
+def topics(secured: Kafka) -> Topics:
+    """Give topics of this test's own, written to by the broker's own way in."""
+    made = Topics(secured.inside_servers)
+    made.create_sources()
+    return made
+
+
+def settings_of(tier: str, topics: Topics, access: dict[str, str], folder: Path) -> tuple[dict[str, str], int]:
+    """Return a tier's environment and its port."""
+    port = free_port()
+    own = {
+        "joiner": {"JOINER_STATE_DIR": str(folder / "joiner"), "JOINER_HTTP_PORT": str(port)},
+        "reader": {"READER_STATE_DIR": str(folder / "reader"), "READER_PORT": str(port)},
+    }
+    return {**topics.settings(), **own[tier], **access}, port
+
+
+def test_rows_become_answers_on_a_secured_kafka(topics: Topics, access: dict[str, str], tmp_path: Path) -> None:
+    """Both tiers and a command work with TLS and a password, and no line that they log holds the password."""
+    joiner_settings, joiner_port = settings_of("joiner", topics, access, tmp_path)
+    reader_settings, reader_port = settings_of("reader", topics, access, tmp_path)
+    topics.put("users", user_id="alice")
+    topics.put("likes", like_id=1, user_id="alice")
+    topics.send("likes", b"2", b"{")
+    topics.flush()
+    with (
+        Program("joiner", joiner_settings, tmp_path / "joiner.log") as joiner,
+        Program("reader", reader_settings, tmp_path / "reader.log") as reader,
+    ):
+        joiner.wait_until_ready(joiner_port)
+        reader.wait_until_ready(reader_port)
+
+        def likes() -> object:
+            answer = httpx.get(f"http://127.0.0.1:{reader_port}/users/alice")
+            return answer.json().get("likeCount")
+
+        wait_for(lambda: likes() == 1, 60, "alice with one like")
+        joiner.wait_until_said('"topic": "' + topics.name("likes"), 30)
+        letters = Program("joiner", joiner_settings, tmp_path / "letters.log", "dead-letters").start()
+        assert letters.wait(60) == 0
+        assert "bad-json" in letters.log()
+        logs = [joiner.log(), reader.log(), letters.log()]
+    assert [PASSWORD in log for log in logs] == [False, False, False]
+    for line in (logs[0] + logs[1]).splitlines():
+        assert json.loads(line)["message"]
+
+
+@pytest.mark.parametrize("tier", ["joiner", "reader"])
+def test_wrong_credentials_end_in_one_clear_message(
+    tier: str, topics: Topics, access: dict[str, str], tmp_path: Path
+) -> None:
+    """Who is not let in ends at once, and says which settings to look at, but not what they hold."""
+    settings, _ = settings_of(tier, topics, access | {"KAFKA_SASL_PASSWORD": "wrong-password"}, tmp_path)
+    log = refusal(tier, settings, tmp_path)
+    assert "does not accept the credentials" in log
+    assert "KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM" in log
+    assert "wrong-password" not in log
+
+
+@pytest.mark.parametrize("tier", ["joiner", "reader"])
+def test_an_untrusted_certificate_ends_in_one_clear_message(
+    tier: str, topics: Topics, access: dict[str, str], tmp_path: Path
+) -> None:
+    """Nobody's password is sent to a broker whose certificate is another's; the message names the setting."""
+    other = tmp_path / "other.pem"
+    certify(other, tmp_path / "other.key")
+    settings, _ = settings_of(tier, topics, access | {"KAFKA_SSL_CA_LOCATION": str(other)}, tmp_path)
+    log = refusal(tier, settings, tmp_path)
+    assert "is not trusted" in log
+    assert "check KAFKA_SSL_CA_LOCATION" in log
+
+
+def refusal(tier: str, settings: dict[str, str], folder: Path) -> str:
+    """Return the one line, apart from events in JSON, that a tier says before it ends with status 1."""
+    with Program(tier, settings, folder / f"{tier}.log") as program:
+        assert program.wait(60) == 1
+        (line,) = [line for line in program.log().splitlines() if not line.startswith("{")]
+    return line

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from shared.errors import SettingError
-from shared.kafka import COMMON, REFUSED, properties_from, understood, variable_of
+from shared.kafka import COMMON, REFUSED, admitted, properties_from, understood, variable_of
 from shared.topics import MAX_MESSAGE_BYTES, MAX_RECORD_BYTES
 
 
@@ -98,3 +98,12 @@ def test_every_client_lets_the_largest_record_pass() -> None:
     """Key, headers and framing come on top of 4 MiB."""
     assert 4 * 1024 * 1024 == MAX_RECORD_BYTES
     assert COMMON["message.max.bytes"] == MAX_MESSAGE_BYTES > MAX_RECORD_BYTES + 1024
+
+
+def test_a_kafka_that_asks_for_nothing_is_not_asked_who_may_come_in() -> None:
+    """Without TLS and passwords nothing can be refused, and the start waits for nobody."""
+
+    def client(_: dict[str, object]) -> object:
+        raise AssertionError
+
+    assert {"client.id": "a"} == admitted("127.0.0.1:1", {"client.id": "a"}, client)

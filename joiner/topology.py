@@ -291,8 +291,8 @@ class JoinerApplication(Application):
             self._progress.commits += 1
             self._progress.committed_at = now
             for place, offset in closing.offsets.items():
-                # The last record stays: a broker that was killed may take the end of a log that was emptied for its
-                # beginning, which is behind the committed offset then.
+                # The last record stays, so that nothing is trimmed beyond what is committed: a start that found the
+                # topic beginning there would take it for lost records.
                 self._progress.consume(place, offset)
                 self._progress.reach(place, offset + 1)
             for place, end in closing.ends.items():

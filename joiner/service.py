@@ -9,6 +9,7 @@ import logging
 import math
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -48,6 +49,7 @@ def run(settings: JoinerSettings) -> None:
     Raises:
         UserInformationError: something stands in the way; its message says what to do.
     """
+    _take_signals()
     logs.configure(settings.log_level, settings.log_format)
     properties = clients.properties(settings, AdminClient)
     locks = hold(settings)
@@ -99,7 +101,7 @@ def _rounds(around: Surroundings) -> None:
             around.metrics.restarts.inc()
             # Who has run once waits for Kafka as long as it takes.
             patience = math.inf
-            _take_signals_ourselves()
+            _take_signals()
             time.sleep(fruitless)
         else:
             return
@@ -109,10 +111,15 @@ def _seconds_since_commit(progress: Progress) -> float:
     return time.monotonic() - progress.committed_at
 
 
-def _take_signals_ourselves() -> None:
-    """Take back what the engine's loop did with signals, so that waiting for Kafka can be ended too."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def _take_signals() -> None:
+    """Have a signal end the process while its loop, which takes signals itself, does not run."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+
+
+def _end(*_: object) -> None:
+    logger.info("stopped")
+    sys.exit(0)
 
 
 def _round(around: Surroundings, progress: Progress, patience: float) -> None:

@@ -107,11 +107,12 @@ def test_empty_topics_are_nothing_to_wait_for(joiners: Joiners) -> None:
 
 
 def test_what_is_waited_for_is_said_every_few_seconds(joiners: Joiners) -> None:
-    """Whoever looks at the log sees at once why nothing happens, also some time after the start."""
+    """Whoever looks at the log sees why nothing happens, also some time after the start, and may stop it as ever."""
     joiners.topics.create("users", "tweets", "likes")
     joiner = joiners.add().start()
     wait_for(lambda: joiner.log().count("(FOLLOWS_TOPIC) do not exist") >= 3, 60, "the third reminder")
     assert joiner.running
+    assert joiner.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Site:
         return {alert["labels"]["alertname"] for alert in answer["data"]["alerts"] if alert["state"] == "firing"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site() -> Iterator[Site]:
     """Give a whole service, on free ports, with Prometheus and Alertmanager."""
     with TemporaryDirectory(prefix="user-information-service-") as name, ExitStack() as parts:

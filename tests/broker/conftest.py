@@ -11,7 +11,7 @@ from tests.broker.joiners import Joiners
 from tests.broker.topics import Topics
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of a Kafka: a new one on a free port, or the one that TEST_KAFKA names."""
     given = os.environ.get("TEST_KAFKA")

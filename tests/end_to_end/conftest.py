@@ -20,7 +20,7 @@ def stack_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_service() -> Iterator[Service]:
     """Give PostgreSQL, Connect, Kafka, a joiner and a reader, all on free ports."""
     with (

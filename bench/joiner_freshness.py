@@ -6,9 +6,10 @@ take turns, so that each change is told from the next one of the same user by th
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 import orjson
 
@@ -28,6 +29,8 @@ from bench.workload import (
     user_row,
 )
 
+NAME = "name"
+
 GRACE_SECONDS = 20.0
 """What is not seen this long after the last change counts as never seen."""
 
@@ -40,13 +43,24 @@ class Change:
         row: what to write.
         user: whose record shows it.
         key: of the record's field that shows it.
-        value: that the field then has.
+        value: that the field then has; later ones of the same user and field are larger.
     """
 
     row: Row
     user: int
     key: str
-    value: object
+    value: int
+
+    def shown_by(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether a record shows it, or one that came after it."""
+        return number_in(record[self.key]) >= self.value
+
+
+def number_in(value: int | str) -> int:
+    """Return a count, or the number of the change in a name that this measurement gave; -1 for other names."""
+    if isinstance(value, int):
+        return value
+    return int(value.removeprefix(NAME)) if value.startswith(NAME) else -1
 
 
 def changes(workload: Workload) -> Iterator[Change]:
@@ -57,11 +71,12 @@ def changes(workload: Workload) -> Iterator[Change]:
     """
     users, numbers = workload.users, count(workload.rows + 1)
     for turn, number in enumerate(numbers):
-        user = turn % users + 1
+        round_number, place = divmod(turn, users)
+        user = place + 1
         counts = workload.counts[user]
-        kind = (turn + turn // users) % 4
+        kind = (place + round_number) % 4
         if kind == 0:
-            yield Change(user_row(user, f"name{number}"), user, "username", f"name{number}")
+            yield Change(user_row(user, f"{NAME}{number}"), user, "username", number)
             continue
         which, row = (
             (TWEETS, tweet_row(number, user)),
@@ -109,11 +124,11 @@ class _Expected:
     def __init__(self, latencies: list[float]) -> None:
         self._latencies = latencies
         self._lock = threading.Lock()
-        self._waiting: dict[bytes, list[tuple[str, object, float]]] = {}
+        self._waiting: dict[bytes, list[tuple[Change, float]]] = {}
 
     def add(self, change: Change, meant_for: float) -> None:
         with self._lock:
-            self._waiting.setdefault(b"%d" % change.user, []).append((change.key, change.value, meant_for))
+            self._waiting.setdefault(b"%d" % change.user, []).append((change, meant_for))
 
     def seen(self, key: bytes, value: bytes | None, now: float) -> None:
         with self._lock:
@@ -122,11 +137,11 @@ class _Expected:
                 return
             record = orjson.loads(value)
             left = []
-            for shown, expected, meant_for in waiting:
-                if record[shown] == expected:
+            for change, meant_for in waiting:
+                if change.shown_by(record):
                     self._latencies.append(now - meant_for)
                 else:
-                    left.append((shown, expected, meant_for))
+                    left.append((change, meant_for))
             self._waiting[key] = left
 
     def nothing_left(self) -> bool:

@@ -157,4 +157,4 @@ def _await(watcher: Watcher, condition: Callable[[], bool], joiner: Command, res
 
 def _seen(watcher: Watcher, change: Change) -> bool:
     value = watcher.latest.get(b"%d" % change.user)
-    return value is not None and orjson.loads(value)[change.key] == change.value
+    return value is not None and change.shown_by(orjson.loads(value))

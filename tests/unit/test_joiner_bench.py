@@ -65,6 +65,19 @@ def test_each_change_is_told_from_the_users_next_one() -> None:
     assert {"users", "tweets", "follows", "likes"} == {change.row[0] for change in made}
 
 
+def test_a_change_is_seen_in_its_own_record_or_a_later_one() -> None:
+    """What was merged with a later change of the same user counts from when that was seen, and nothing else counts."""
+    workload = Workload(20)
+    list(workload.all_rows())
+    renamed, tweeted = islice((c for c in changes(workload) if c.key in ("username", "tweetCount")), 2)
+    assert renamed.shown_by({"username": f"name{renamed.value}"})
+    assert renamed.shown_by({"username": f"name{renamed.value + 1}"})
+    assert not renamed.shown_by({"username": f"name{renamed.value - 1}"})
+    assert not renamed.shown_by({"username": "user1"})
+    assert tweeted.shown_by({"tweetCount": tweeted.value + 1})
+    assert not tweeted.shown_by({"tweetCount": tweeted.value - 1})
+
+
 def test_figures_are_medians_and_the_ratio_is_of_medians() -> None:
     """One slow run does not move what is quoted."""
 

@@ -54,7 +54,7 @@ def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
         # again soon, not after a second in which the loop may have emptied it.
         "fetch.max.bytes": MAX_MESSAGE_BYTES,
         "fetch.queue.backoff.ms": 20,
-        "queued.max.messages.kbytes": 32 * 1024,
+        "queued.max.messages.kbytes": 12 * 1024,
     }
 
 

@@ -98,7 +98,8 @@ class Heartbeats:
 
     def _session(self) -> None:
         """Pass heartbeats on until stopped."""
-        producer = Producer({**COMMON, **self._around.client, "enable.idempotence": True, "linger.ms": 0})
+        settings = {**COMMON, **self._around.client, "enable.idempotence": True, "linger.ms": 0}
+        producer = Producer(settings, logger=logger)
         # Told of what is not committed yet: a transaction that stays open is a partition that stands still. A consumer,
         # since an admin client has been seen to end the process when a broker was away.
         asking = Consumer({**self._client, "isolation.level": "read_uncommitted"})

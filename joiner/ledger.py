@@ -6,6 +6,7 @@ assigned. One partition, so that all that is noted has one order.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 
 from confluent_kafka import Producer
@@ -14,6 +15,8 @@ from joiner.inputs import Noted, Place, decoded
 from joiner.scan import scan
 from shared.errors import Interrupted
 from shared.kafka import COMMON
+
+logger = logging.getLogger(__name__)
 
 INPUTS = b"inputs"
 REBUILD = b"rebuild"
@@ -39,7 +42,8 @@ class Ledger:
     def __init__(self, client: Mapping[str, str], topic: str) -> None:
         self._client = client
         self._topic = topic
-        self._producer = Producer({**COMMON, **client, "enable.idempotence": True, "linger.ms": 0})
+        settings = {**COMMON, **client, "enable.idempotence": True, "linger.ms": 0}
+        self._producer = Producer(settings, logger=logger)
 
     def read(self) -> Noted:
         """Return all that is noted."""

@@ -21,8 +21,8 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 POINTER, OPENED = "current", "opened-in"
-OURS = re.compile(r"copy-\d+|current(\.new)?|opened-in|lock|incoming|lost\+found")
-"""What a reader's folder may hold before it names a live copy."""
+OURS = re.compile(r"copy-\d+|current(\.new)?|opened-in|lock|incoming|lost\+found|log|.+\.log|\..+")
+"""What a reader's folder may hold before it names a live copy: its own, and what others may leave there."""
 
 
 def refuse_foreign(folder: Path) -> None:

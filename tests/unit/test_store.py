@@ -93,6 +93,13 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
         assert content == (folder / name).read_text()
 
 
+def test_logs_and_what_a_file_system_leaves_make_no_folder_foreign(tmp_path: Path) -> None:
+    """A new folder may hold a log already, as that of `make run`, or a file system's own entries."""
+    for name in ("log", "reader.log", "lost+found", ".keep"):
+        (tmp_path / name).touch()
+    refuse_foreign(tmp_path)
+
+
 def test_a_copy_that_was_open_when_the_machine_went_down_is_not_trusted(folder: Path) -> None:
     """Its pages may be torn where nothing shows it: another boot begins anew."""
     generations = Generations(folder)

@@ -114,6 +114,11 @@ class Serving:
         self.server = Server(config, self._limits, self.traffic) if ours else uvicorn.Server(config)
         self._ready.set()
         await self.server.serve(sockets=[self._listener])
+        # Plain uvicorn leaves connections open that wait for what never comes, as after an upgrade that it ignored.
+        for connection in list(self.server.server_state.connections):
+            connection.transport.abort()
+        while self.server.server_state.connections:  # noqa: ASYNC110 - nothing tells when the last one is gone
+            await asyncio.sleep(0.01)
 
     def __enter__(self) -> Self:
         """Start it, and wait until it answers."""

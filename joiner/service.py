@@ -4,6 +4,7 @@ Guarantees: the loop never starts on state that does not belong to the topics; w
 again from the last commit, and whoever has run once waits for Kafka as long as it takes.
 """
 
+import gc
 import hashlib
 import logging
 import math
@@ -99,6 +100,7 @@ def _rounds(around: Surroundings) -> None:
             logger.warning("%s; beginning again from the last commit", error)
             around.health.enter("waiting", str(error))
             around.metrics.restarts.inc()
+            gc.collect()  # what was under way holds stores in cycles, and cycles are rarely looked for here
             # Who has run once waits for Kafka as long as it takes.
             patience = math.inf
             _take_signals()

@@ -169,6 +169,11 @@ class JoinerApplication(Application):
             if not (self._told_to_stop and isinstance(told, Interrupted)):
                 raise told from error
             logger.warning("stopped without committing what came last, which the next start reads again: %s", told)
+        finally:
+            # Whatever holds a column family keeps its store's lock, and the next round may be given that partition.
+            self._work = None
+            self._processing_context._checkpoint = None  # noqa: SLF001 - the engine keeps its last one
+            self._state_manager.close()
 
     def _process_message(self, dataframe_composed: object) -> None:  # noqa: ARG002 - the engine calls it so
         self._check_place()

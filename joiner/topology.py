@@ -336,6 +336,7 @@ class JoinerApplication(Application):
 
     def _assign_partitions(self, topic_partitions: list[TopicPartition]) -> None:
         self._health.enter("restoring")
+        gc.collect()  # a store given up is held in a cycle until then, and its lock with it
         read = [tp for tp in topic_partitions if tp.topic not in self._prepared.changelogs]
         stores = [tp for tp in topic_partitions if tp.topic in self._prepared.changelogs]
         self._oldest_trusted.update(trusted_offsets(self._consumer, stores, self._prepared.forgets_ms))

@@ -42,7 +42,7 @@ class JoinerSettings(KafkaSettings):
     joiner_instance_id: Identifier = Field("0", description="This process within its group; each needs its own.")
     joiner_state_dir: Path = Field(Path(".local/joiner"), description="Folder of this process's state.")
     joiner_commit_interval_seconds: float = Field(
-        0.1, gt=0, le=60, description="The shortest checkpoint: how often changes are passed on while caught up."
+        0.1, gt=0, le=60, description="The shortest checkpoint: from one commit to the next while caught up."
     )
     joiner_commit_interval_max_seconds: float = Field(
         1.0, gt=0, le=60, description="The longest checkpoint: how often they are passed on while catching up."

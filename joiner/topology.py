@@ -26,6 +26,7 @@ from joiner.checkpoint import SourceRecord
 from joiner.engine import Sender, restore_exactly
 from joiner.faults import explained
 from joiner.letters import Letter, buried
+from joiner.pace import BATCH, MOST_WAIT_SECONDS, Pace, wait
 from joiner.progress import Progress
 from joiner.restoring import restore_in_batches
 from joiner.surroundings import Surroundings
@@ -39,18 +40,6 @@ from shared.records import OLDEST_CHANGE_HEADER, USERS
 from shared.topics import MAX_MESSAGE_BYTES
 
 logger = logging.getLogger(__name__)
-
-BATCH = 2_000
-"""Messages taken at once: enough to make a call's cost vanish, few enough to commit in time."""
-
-POLL_SECONDS = 0.02
-"""How long a batch waits to fill: what it adds to freshness at the most."""
-
-CHECKPOINT_ROWS = 50_000
-"""Rows and users held in memory before a checkpoint is closed early: some 100 MB."""
-
-SLOW_COMMIT_SECONDS = 2.0
-"""A commit that takes longer is followed by a smaller checkpoint: well inside a transaction's time."""
 
 CHANGES_KEY = b"changes"
 """Key of every internal record: the partition is chosen by user, and the topic is never compacted."""
@@ -102,14 +91,14 @@ class JoinerApplication(Application):
         self._lost: UserInformationError | None = None
         self._observe_at = 0.0
         self._read_ms: dict[str, int] = {}
-        self._rows_held = CHECKPOINT_ROWS
+        self._pace = Pace(settings.joiner_commit_interval_seconds, settings.joiner_commit_interval_max_seconds)
         super().__init__(
             broker_address=ConnectionConfig(bootstrap_servers=settings.kafka_bootstrap_servers),
             consumer_group=settings.joiner_group,
             auto_offset_reset="earliest",
             processing_guarantee="exactly-once",
             commit_interval=settings.joiner_commit_interval_seconds,
-            consumer_poll_timeout=POLL_SECONDS,
+            consumer_poll_timeout=MOST_WAIT_SECONDS,
             consumer_extra_config=clients.consumer(settings, around.properties),
             producer_extra_config=clients.producer(settings, around.properties),
             state_dir=settings.local_state,
@@ -182,14 +171,19 @@ class JoinerApplication(Application):
         if self._work is None:
             self._note_commit()
         self._producer.poll(0)
-        messages = self._consumer.consume(num_messages=BATCH, timeout=POLL_SECONDS)
+        checkpoint = self._processing_context.checkpoint
+        closes_at = checkpoint._created_at + checkpoint._commit_interval  # noqa: SLF001 - the engine tells nobody
+        messages = self._consumer.consume(num_messages=BATCH, timeout=wait(closes_at - time.monotonic()))
         self._check_place()
         if messages:
             self._take([message for message in messages if message.error() is None])
             self._reach(message for message in messages if message.error() is not None)
             self._producer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001 - as what it replaces
             self._consumer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001
-        self._pace(len(messages))
+        # Not the one from above: what a rebalance does within a poll is to begin another.
+        checkpoint = self._processing_context.checkpoint
+        held = 0 if self._work is None else self._work.size
+        checkpoint._commit_interval = self._pace.interval(len(messages), held)  # noqa: SLF001 - one for all, to the engine
 
     def _reach(self, events: Iterable[Message]) -> None:
         """Note where partitions end, with the work that leads there; anything else that is told is an error."""
@@ -242,16 +236,6 @@ class JoinerApplication(Application):
             self._metrics.rows.labels(sources[topic].name).inc(count)
         self._metrics.changes.inc(len(messages) - sum(rows.values()) - (len(work.times) - told))
 
-    def _pace(self, taken: int) -> None:
-        """Let the checkpoint follow the backlog: short while caught up, long while behind, bounded by memory."""
-        checkpoint = self._processing_context.checkpoint
-        if self._work is not None and self._work.size > self._rows_held:
-            checkpoint._commit_interval = 0  # noqa: SLF001 - the engine takes one interval for all checkpoints
-        elif taken == BATCH:
-            checkpoint._commit_interval = self._settings.joiner_commit_interval_max_seconds  # noqa: SLF001
-        else:
-            checkpoint._commit_interval = self._settings.joiner_commit_interval_seconds  # noqa: SLF001
-
     def _current_work(self) -> Work:
         engine = self._processing_context.checkpoint
         if self._work is None or self._work.engine is not engine:
@@ -292,6 +276,7 @@ class JoinerApplication(Application):
         closing, self._closing = self._closing, None
         if closing is not None:
             took = now - closing.since
+            self._pace.note_commit(took)
             self._metrics.checkpoint_seconds.observe(took)
             self._progress.commits += 1
             self._progress.committed_at = now
@@ -303,10 +288,6 @@ class JoinerApplication(Application):
             for place, end in closing.ends.items():
                 self._progress.reach(place, end)
             self._progress.hear(closing.times)
-            if took > SLOW_COMMIT_SECONDS:
-                self._rows_held = max(self._rows_held // 2, BATCH)
-            elif self._rows_held < CHECKPOINT_ROWS:
-                self._rows_held *= 2
         if now >= self._observe_at and self._joined:
             self._observe_at = now + OBSERVE_SECONDS
             self._observe()

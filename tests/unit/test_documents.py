@@ -159,10 +159,10 @@ def test_the_columns_in_the_readme_are_those_that_are_read() -> None:
 @pytest.mark.parametrize(
     ("file", "constant", "said"),
     [
-        ("joiner/topology.py", "BATCH", "taken from the consumer by up to {:,}"),
-        ("joiner/topology.py", "CHECKPOINT_ROWS", "where {:,} rows and users are held"),
+        ("joiner/pace.py", "BATCH", "taken from the consumer by up to {:,}"),
+        ("joiner/pace.py", "CHECKPOINT_ROWS", "where {:,} rows and users are held"),
         ("joiner/upkeep.py", "LONGEST_SECONDS", "is deleted every {:g} s"),
-        ("joiner/topology.py", "SLOW_COMMIT_SECONDS", "took longer than {:g} s"),
+        ("joiner/pace.py", "SLOW_COMMIT_SECONDS", "took longer than {:g} s"),
         ("reader/replicator.py", "PATIENCE_SECONDS", "cannot reach Kafka within {:g} s of starting"),
         ("shared/records.py", "MAX_ID_BYTES", "longer than {} bytes"),
     ],

@@ -1,0 +1,46 @@
+"""When a checkpoint closes."""
+
+import pytest
+
+from joiner.pace import BATCH, CHECKPOINT_ROWS, SLOW_COMMIT_SECONDS, Pace, wait
+
+
+def test_commits_follow_each_other_by_the_interval_whatever_they_take() -> None:
+    """While caught up the commit counts as part of the interval, and leaves half of it at the least."""
+    pace = Pace(0.1, 1.0)
+    assert pace.interval(10, 10) == pytest.approx(0.1)
+    pace.note_commit(0.03)
+    assert pace.interval(10, 10) == pytest.approx(0.07)
+    pace.note_commit(0.4)
+    assert pace.interval(10, 10) == pytest.approx(0.05)
+
+
+def test_a_full_batch_makes_the_checkpoint_long() -> None:
+    """Behind, more is summed before it is passed on."""
+    pace = Pace(0.1, 1.0)
+    assert pace.interval(BATCH, 10) == 1.0
+    assert pace.interval(BATCH - 1, 10) == pytest.approx(0.1)
+
+
+def test_memory_closes_a_checkpoint_at_once() -> None:
+    """Whatever the backlog, no more than so much is held."""
+    assert Pace(0.1, 1.0).interval(BATCH, CHECKPOINT_ROWS + 1) == 0.0
+
+
+def test_slow_commits_make_checkpoints_smaller_and_quick_ones_larger_again() -> None:
+    """A commit must end within the transaction's time, on a slow disk too; and a batch always fits."""
+    pace = Pace(0.1, 1.0)
+    pace.note_commit(SLOW_COMMIT_SECONDS + 1)
+    assert pace.interval(BATCH, CHECKPOINT_ROWS // 2 + 1) == 0.0
+    for _ in range(20):
+        pace.note_commit(SLOW_COMMIT_SECONDS + 1)
+    assert pace.interval(BATCH, BATCH) == 1.0
+    for _ in range(20):
+        pace.note_commit(0.1)
+    assert pace.interval(BATCH, CHECKPOINT_ROWS) == 1.0
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(-3.0, 0.001), (0.005, 0.005), (2.0, 0.02)])
+def test_a_batch_waits_no_longer_than_the_checkpoint_is_open(left: float, seconds: float) -> None:
+    """What arrived is taken all the same where nothing is left."""
+    assert wait(left) == seconds

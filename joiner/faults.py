@@ -1,11 +1,22 @@
 """Errors of the engine and of the Kafka client, told as ours: go on from the last commit, or end and say what to do."""
 
 from confluent_kafka import KafkaException
+from quixstreams.exceptions import QuixException
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 from quixstreams.state.rocksdb.exceptions import RocksDBCorruptedError
 
 from joiner.inputs import RESET
 from shared.errors import Interrupted, StateError, UserInformationError
+
+
+def is_of_parts(error: BaseException) -> bool:
+    """Tell whether an error is the engine's, the Kafka client's or RocksDB's, and not a mistake of ours."""
+    return isinstance(error, QuixException | KafkaException | RuntimeError) or _is_of_rocksdb(error)
+
+
+def _is_of_rocksdb(error: BaseException) -> bool:
+    """Tell whether RocksDB's binding raised it, which knows no class but the root of all."""
+    return type(error) is Exception
 
 
 def explained(error: BaseException) -> UserInformationError:
@@ -36,6 +47,11 @@ def _told(error: BaseException) -> UserInformationError | None:
         return StateError(
             f"the local state cannot be used ({error}); delete the folder `state` in JOINER_STATE_DIR and start again:"
             " it is restored from Kafka"
+        )
+    if _is_of_rocksdb(error):
+        return StateError(
+            f"the local state in JOINER_STATE_DIR cannot be opened or written ({error}); make room on its disk, or end"
+            " the process that has it open, and start again: nothing is lost"
         )
     if isinstance(error, StateRecoveryOffsetOutOfRange):
         return StateError(f"{error}: {RESET}")

@@ -14,7 +14,7 @@ from shared.errors import AlreadyRunning
 logger = logging.getLogger(__name__)
 
 STUCK_SECONDS = 120.0
-"""Longer than any single step of the loop takes; restoring a large state is a state of its own."""
+"""Longer than any single step of the loop takes, a batch of a state that is being restored included."""
 
 
 class Health:
@@ -44,7 +44,8 @@ class Health:
     @property
     def alive(self) -> bool:
         """False when the loop has not gone round for too long."""
-        return self._state != "running" or time.monotonic() - self._beat < STUCK_SECONDS
+        goes_round = self._state in {"running", "restoring"}
+        return not goes_round or time.monotonic() - self._beat < STUCK_SECONDS
 
     def answer(self, path: str) -> tuple[int, dict[str, object]]:
         """Return status and body for a path."""

@@ -24,12 +24,17 @@ POLL_SECONDS = 0.1
 """How long it waits for records before it asks which partitions are complete."""
 
 
-def restore_in_batches(manager: Any, new_write: Callable[[], Any]) -> None:  # noqa: ANN401 - it has no types
+def restore_in_batches(
+    manager: Any,  # noqa: ANN401 - it has no types
+    new_write: Callable[[], Any],
+    check: Callable[[], None],
+) -> None:
     """Have stores restored in batches.
 
     Args:
         manager: the engine's RecoveryManager.
         new_write: makes an empty RocksDB write of raw bytes.
+        check: called after each batch; what it raises ends the restoring.
     """
 
     def recovery_loop() -> None:
@@ -42,6 +47,7 @@ def restore_in_batches(manager: Any, new_write: Callable[[], Any]) -> None:  # n
                 # Positions are kept for a second, to spare the engine's own loop asking for them twice.
                 manager._position_cache.clear()  # noqa: SLF001
                 manager._update_recovery_status()  # noqa: SLF001
+            check()
 
     manager._recovery_loop = recovery_loop  # noqa: SLF001
 

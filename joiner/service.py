@@ -4,7 +4,6 @@ Guarantees: the loop never starts on state that does not belong to the topics; w
 again from the last commit, and whoever has run once waits for Kafka as long as it takes.
 """
 
-import gc
 import hashlib
 import logging
 import math
@@ -100,7 +99,6 @@ def _rounds(around: Surroundings) -> None:
             logger.warning("%s; beginning again from the last commit", error)
             around.health.enter("waiting", str(error))
             around.metrics.restarts.inc()
-            gc.collect()  # what was under way holds stores in cycles, and cycles are rarely looked for here
             # Who has run once waits for Kafka as long as it takes.
             patience = math.inf
             _take_signals()

@@ -9,12 +9,12 @@ of microseconds each, however little is done with it. What else is used of its i
 import gc
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from quixstreams import Application
-from quixstreams.exceptions import QuixException
 from quixstreams.kafka import ConnectionConfig
 from quixstreams.models import TopicConfig
 from quixstreams.sinks import BaseSink
@@ -24,7 +24,7 @@ from rocksdict import WriteBatch
 from joiner import clients
 from joiner.checkpoint import SourceRecord
 from joiner.engine import Sender, restore_exactly
-from joiner.faults import explained
+from joiner.faults import explained, is_of_parts
 from joiner.letters import Letter, buried
 from joiner.pace import BATCH, MOST_WAIT_SECONDS, Pace, wait
 from joiner.progress import Progress
@@ -88,7 +88,7 @@ class JoinerApplication(Application):
         self._first_read: set[tuple[str, int]] = set()
         self._oldest_trusted: dict[tuple[str, int], int] = {}
         self._joined = self._told_to_stop = False
-        self._lost: UserInformationError | None = None
+        self._broken: Exception | None = None
         self._observe_at = 0.0
         self._read_ms: dict[str, int] = {}
         self._pace = Pace(settings.joiner_commit_interval_seconds, settings.joiner_commit_interval_max_seconds)
@@ -108,6 +108,9 @@ class JoinerApplication(Application):
                 max_write_buffer_number=2,
                 block_cache_size=128 * 1024 * 1024,
                 compression_type="lz4",
+                # The folder is this process's alone: who else has it open will not be gone soon.
+                open_max_retries=2,
+                open_retry_backoff=1.0,
             ),
             auto_create_topics=True,
             # Deleting state to go on with less than the truth is never right here.
@@ -140,7 +143,7 @@ class JoinerApplication(Application):
             )
         restore_exactly(self._state_manager, self._oldest_trusted, changelogs)
         manager = self._state_manager._recovery_manager  # noqa: SLF001 - nothing else leads to it
-        restore_in_batches(manager, partial(WriteBatch, raw_mode=True))
+        restore_in_batches(manager, partial(WriteBatch, raw_mode=True), self._check_place)
 
     def join(self) -> None:
         """Join until told to stop.
@@ -153,13 +156,18 @@ class JoinerApplication(Application):
             self.run()
         except UserInformationError:
             raise
-        except (QuixException, KafkaException, RuntimeError) as error:
-            told = explained(error)
-            if not (self._told_to_stop and isinstance(told, Interrupted)):
-                raise told from error
-            logger.warning("stopped without committing what came last, which the next start reads again: %s", told)
+        except Exception as error:
+            if not is_of_parts(error):
+                raise
+            # Not kept in a variable here: it would hold this frame, which would hold it, and with it all that was open.
+            if not self._told_to_stop or not isinstance(explained(error), Interrupted):
+                raise explained(error) from error
+            logger.warning(
+                "stopped without committing what came last, which the next start reads again: %s", explained(error)
+            )
         finally:
-            # Whatever holds a column family keeps its store's lock, and the next round may be given that partition.
+            # Whatever holds a column family keeps its store's lock, and the next round may be given that partition;
+            # this application is kept to the end of the process.
             self._work = None
             self._processing_context._checkpoint = None  # noqa: SLF001 - the engine keeps its last one
             self._state_manager.close()
@@ -171,19 +179,16 @@ class JoinerApplication(Application):
         if self._work is None:
             self._note_commit()
         self._producer.poll(0)
-        checkpoint = self._processing_context.checkpoint
-        closes_at = checkpoint._created_at + checkpoint._commit_interval  # noqa: SLF001 - the engine tells nobody
-        messages = self._consumer.consume(num_messages=BATCH, timeout=wait(closes_at - time.monotonic()))
+        messages = self._consumer.consume(num_messages=BATCH, timeout=wait(self._seconds_left()))
         self._check_place()
         if messages:
             self._take([message for message in messages if message.error() is None])
             self._reach(message for message in messages if message.error() is not None)
             self._producer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001 - as what it replaces
             self._consumer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001
-        # Not the one from above: what a rebalance does within a poll is to begin another.
-        checkpoint = self._processing_context.checkpoint
         held = 0 if self._work is None else self._work.size
-        checkpoint._commit_interval = self._pace.interval(len(messages), held)  # noqa: SLF001 - one for all, to the engine
+        # The engine takes one interval for all checkpoints.
+        self._processing_context.checkpoint._commit_interval = self._pace.interval(len(messages), held)  # noqa: SLF001
 
     def _reach(self, events: Iterable[Message]) -> None:
         """Note where partitions end, with the work that leads there; anything else that is told is an error."""
@@ -235,6 +240,11 @@ class JoinerApplication(Application):
         for topic, count in rows.items():
             self._metrics.rows.labels(sources[topic].name).inc(count)
         self._metrics.changes.inc(len(messages) - sum(rows.values()) - (len(work.times) - told))
+
+    def _seconds_left(self) -> float:
+        """Return how long the open checkpoint may still stay open."""
+        checkpoint = self._processing_context.checkpoint
+        return checkpoint._created_at + checkpoint._commit_interval - time.monotonic()  # noqa: SLF001
 
     def _current_work(self) -> Work:
         engine = self._processing_context.checkpoint
@@ -311,13 +321,13 @@ class JoinerApplication(Application):
 
     def _on_assign(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
         # Called without partitions too, where there are more joiners than partitions: that one stands by.
-        super()._on_assign(consumer, topic_partitions)
+        with self._told_afterwards():
+            super()._on_assign(consumer, topic_partitions)
         self._joined = True
         self._metrics.rebalances.inc()
 
     def _assign_partitions(self, topic_partitions: list[TopicPartition]) -> None:
         self._health.enter("restoring")
-        gc.collect()  # a store given up is held in a cycle until then, and its lock with it
         read = [tp for tp in topic_partitions if tp.topic not in self._prepared.changelogs]
         stores = [tp for tp in topic_partitions if tp.topic in self._prepared.changelogs]
         self._oldest_trusted.update(trusted_offsets(self._consumer, stores, self._prepared.forgets_ms))
@@ -329,7 +339,8 @@ class JoinerApplication(Application):
         logger.info("assigned %d partitions", len(read))
 
     def _on_revoke(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
-        super()._on_revoke(consumer, topic_partitions)
+        with self._told_afterwards():
+            super()._on_revoke(consumer, topic_partitions)
         # Whether the commit of a partition that is given away succeeded is not told.
         self._closing = None
         for tp in topic_partitions:
@@ -338,25 +349,41 @@ class JoinerApplication(Application):
         logger.info("gave up %d partitions", len(topic_partitions))
 
     def _on_lost(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
-        # Somebody else may own them by now: nothing of the open checkpoint may be committed. The client serves several
-        # callbacks in one call and loses what one of them raises, so the loop raises it as soon as that call returns.
-        self._failed = True
-        cut_off = self._consumer._broker_unavailable_since is not None  # noqa: SLF001 - the engine tells nobody
-        self._lost = (
-            Interrupted("Kafka was out of reach for longer than a session")
-            if cut_off
-            else StateError(
+        # Somebody else may own them by now: nothing of the open checkpoint may be committed.
+        with self._told_afterwards():
+            super()._on_lost(consumer, topic_partitions)
+            if self._consumer._broker_unavailable_since is not None:  # noqa: SLF001 - the engine tells nobody
+                raise Interrupted("Kafka was out of reach for longer than a session")
+            raise StateError(
                 f"{len(topic_partitions)} partitions were lost to another joiner, since this one was paused or cut off"
                 " from Kafka for longer than its session; it ends without committing, start it again"
             )
-        )
-        super()._on_lost(consumer, topic_partitions)
+
+    @contextmanager
+    def _told_afterwards(self) -> Iterator[None]:
+        """Keep what a callback of the client raises for the loop, which raises it as soon as the client returns.
+
+        The client serves several callbacks in one call and loses all but one error; and one that was raised while
+        partitions were assigned keeps it from ever closing.
+        """
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again
+            # From here on nothing may be committed, in a callback that follows at once.
+            self._failed = True
+            self._broken = self._broken or error
 
     def _check_place(self) -> None:
-        """Make sure that nothing says that this process must not go on."""
-        reason = self._lost or self._progress.failure
-        if reason is not None:
-            raise reason
+        """Make sure that nothing says that this process must not go on, and tell that it goes on."""
+        self._health.beat()
+        broken = self._broken or self._progress.failure
+        if broken is not None:
+            self._broken = None
+            try:
+                raise broken
+            finally:
+                # It holds this frame, which would hold it, and with it whatever was open on its way: stores and locks.
+                del broken
 
     def _on_sigterm(self, *arguments: object) -> None:
         self._told_to_stop = True

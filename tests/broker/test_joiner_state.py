@@ -12,6 +12,7 @@ from confluent_kafka.admin import (
     NewTopic,
     ResourceType,
 )
+from rocksdict import Options, Rdict
 
 from tests.broker.joiners import Joiners
 from tests.broker.topics import Topics, compacted
@@ -171,3 +172,22 @@ def test_a_topic_recreated_under_a_running_joiner_ends_it(joiners: Joiners) -> N
     topics.recreate("likes")
     assert joiner.wait(90) == 1
     assert "was deleted and made anew" in joiner.log()
+
+
+def test_local_state_that_another_program_has_open_ends_the_joiner_in_words(joiners: Joiners, tmp_path: Path) -> None:
+    """The error comes up while partitions are assigned, and must not keep the process from ending; nothing is lost."""
+    joiners.topics.create_sources(partitions=1)
+    joiner = counted(joiners)
+    (store,) = tmp_path.glob("joiner-0/state/**/default/*-likes/0")
+    families = {name: Options(raw_mode=True) for name in Rdict.list_cf(str(store))}
+    other = Rdict(str(store), Options(raw_mode=True), column_families=families)
+    joiner.start()
+    assert joiner.wait(60) == 1
+    assert "Traceback" not in joiner.log()
+    assert "Error: the local state in JOINER_STATE_DIR cannot be opened or written" in joiner.log()
+    del families
+    other.close()
+    joiner.start()
+    joiners.topics.put("likes", like_id=9, user_id=1, tweet_id=1)
+    joiners.await_truth()
+    assert joiner.stop() == 0

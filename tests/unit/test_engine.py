@@ -205,12 +205,16 @@ def test_a_batch_restores_what_the_changelog_says(partition: Any) -> None:  # no
         ],
     )
     manager: Any = changelog
-    restore_in_batches(manager, lambda: WriteBatch(raw_mode=True))
+    checked: list[int | None] = []
+    restore_in_batches(
+        manager, lambda: WriteBatch(raw_mode=True), lambda: checked.append(partition.get_changelog_offset())
+    )
     manager._recovery_loop()  # noqa: SLF001
     store = PartitionStore(partition.begin())
     assert [None, b'["d"]', None, None] == [store.get(key) for key in (b"1", b"2", b"3", b"no state")]
     assert partition.get_changelog_offset() == 14
     assert [5] == changelog.rewound
+    assert 14 in checked
 
 
 def test_a_store_that_is_too_old_is_restored_from_the_beginning(tmp_path: Path) -> None:

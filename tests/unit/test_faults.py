@@ -6,7 +6,7 @@ from quixstreams.exceptions import QuixException
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
-from joiner.faults import explained
+from joiner.faults import explained, is_of_parts
 from shared.errors import Interrupted, StateError
 
 
@@ -39,6 +39,7 @@ def test_what_kafka_broke_off_is_begun_again(error: Exception) -> None:
         (kafka(KafkaError._FENCED, fatal=True), "another process has its JOINER_INSTANCE_ID"),  # noqa: SLF001
         (InvalidStoreChangelogOffset("why"), "delete the folder `state` in JOINER_STATE_DIR and start again"),
         (StateRecoveryOffsetOutOfRange("why"), "run `python -m joiner reset`"),
+        (Exception("IO error: No space left on device"), "(IO error: No space left on device); make room on its disk"),
     ],
 )
 def test_what_no_retry_mends_ends_it_and_says_what_to_do(error: Exception, said: str) -> None:
@@ -54,3 +55,18 @@ def test_what_was_said_first_counts() -> None:
     on_the_way_out = kafka(KafkaError._STATE)  # noqa: SLF001
     on_the_way_out.__context__ = reason
     assert explained(on_the_way_out) is reason
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (kafka(KafkaError._TRANSPORT), True),  # noqa: SLF001 - the client's public constant
+        (QuixException("why"), True),
+        (Exception("IO error: lock"), True),
+        (TypeError("a mistake"), False),
+        (KeyError("a mistake"), False),
+    ],
+)
+def test_our_own_mistakes_are_not_taken_for_a_fault_of_the_parts(error: Exception, *, expected: bool) -> None:
+    """They end the process with their traceback; RocksDB's binding raises nothing but the root of all exceptions."""
+    assert is_of_parts(error) is expected

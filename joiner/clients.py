@@ -34,10 +34,12 @@ def client(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str,
 
 
 def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
-    """Return the properties of the consumer that the join reads with."""
+    """Return the properties of the consumer that the join reads with; the environment's come before ours.
+
+    Those that exactness rests on are not among the environment's: `shared.kafka` refuses them.
+    """
     return {
         **COMMON,
-        **properties,
         "isolation.level": "read_committed",
         # Static membership: one that is started again within its session takes its partitions back at once.
         "group.instance.id": settings.transactional_id,
@@ -55,19 +57,20 @@ def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
         "fetch.max.bytes": MAX_MESSAGE_BYTES,
         "fetch.queue.backoff.ms": 20,
         "queued.max.messages.kbytes": 12 * 1024,
+        **properties,
     }
 
 
 def producer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
-    """Return the properties of the transactional producer."""
+    """Return the properties of the transactional producer; the environment's come before ours, as above."""
     return {
         **COMMON,
         "compression.type": "lz4",
         "linger.ms": 5,
         "queue.buffering.max.messages": 500_000,
-        **properties,
         "enable.idempotence": True,
         "partitioner": PARTITIONER,
         "transactional.id": settings.transactional_id,
         "transaction.timeout.ms": TRANSACTION_MS,
+        **properties,
     }

@@ -1,0 +1,20 @@
+"""What the joiner says of itself."""
+
+import pytest
+
+from joiner import health
+from joiner.health import Health
+
+
+@pytest.mark.parametrize(
+    ("state", "alive"), [("starting", True), ("waiting", True), ("restoring", False), ("running", False)]
+)
+def test_a_loop_that_stands_still_is_not_alive(state: str, *, alive: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for Kafka has no loop to go round; who restores or runs has."""
+    told = Health()
+    told.enter(state)
+    assert told.answer("/livez")[0] == 200
+    monkeypatch.setattr(health, "STUCK_SECONDS", 0.0)
+    status, report = told.answer("/livez")
+    assert (status, report["state"]) == ((200, state) if alive else (503, "stuck"))
+    assert not told.ready

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from shared.errors import StackError
 from shared.records import TABLES
-from stack import java
+from stack import java, tasks
 from stack.kafka import MAX_MESSAGE_BYTES
 from stack.ports import free_port
 from stack.postgres import DATABASE, HEARTBEAT, HEARTBEATS, PUBLICATION, Postgres
@@ -140,10 +140,14 @@ class Connect:
         """End it as an operator would; return whether it ran."""
         return self.command.stop()
 
+    @property
+    def url(self) -> str:
+        """The connector's address."""
+        return f"http://127.0.0.1:{self.port}/connectors/{CONNECTOR}"
+
     def answers(self) -> bool:
         """Tell whether the connector's task runs."""
-        tasks = self.status().get("tasks", [])
-        return bool(tasks) and all(task["state"] == "RUNNING" for task in tasks)
+        return tasks.run(self.status())
 
     def problem(self) -> str | None:
         """Return why the connector's task has failed, in Debezium's words; None where it has not."""
@@ -156,7 +160,7 @@ class Connect:
     def status(self) -> dict[str, Any]:
         """Return what Connect says of the connector; nothing where it does not answer."""
         try:
-            answer = httpx.get(f"http://127.0.0.1:{self.port}/connectors/{CONNECTOR}/status", timeout=5)
+            answer = httpx.get(f"{self.url}/status", timeout=5)
         except httpx.TransportError:
             return {}
         found: dict[str, Any] = answer.json() if answer.is_success else {}

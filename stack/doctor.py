@@ -12,6 +12,7 @@ from pydantic import Field
 
 from shared.settings import KafkaSettings, TopicName
 from shared.topics import MAX_MESSAGE_BYTES
+from stack.tasks import failure, mending
 
 
 class Verdict(StrEnum):
@@ -135,9 +136,9 @@ def of_connector(url: str, status: Mapping[str, Any] | None) -> Finding:
     if tasks and not failed:
         return Finding(Verdict.WELL, f"connector {url}: {len(tasks)} task runs")
     states = ", ".join(task["state"] for task in failed) or "without a task"
-    trace = next((task["trace"].splitlines()[0] for task in failed if task.get("trace")), "")
-    said = f"connector {url} is {states}{': ' if trace else ''}{trace}"
-    return Finding(Verdict.WRONG, said, f"mend what it names, then POST {url}/restart?includeTasks=true")
+    why = failure(status)
+    said = f"connector {url} is {states}{f': {why}' if why else ''}"
+    return Finding(Verdict.WRONG, said, mending(url))
 
 
 def of_tier(tier: str, url: str, status: int | None, report: Mapping[str, Any]) -> Finding:

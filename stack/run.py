@@ -18,8 +18,12 @@ from stack.seed import populate
 from stack.servers import Servers
 from stack.settings import Port, StackSettings
 from stack.tiers import Tier
+from stack.watch import ConnectorWatch
 
 CATCH_UP_SECONDS = 180.0
+
+Part = Tier | Command | Load | ConnectorWatch
+"""What is looked at while everything runs."""
 
 FIRST_USER = """
 SELECT user_id, (SELECT count(*) FROM tweets t WHERE t.user_id = u.user_id),
@@ -52,7 +56,8 @@ def run(users: int, rate: float, say: Callable[[str], None]) -> None:
     servers = Servers(settings)
     with ExitStack() as parts:
         tiers = _start(settings, servers, users, say, parts)
-        checked: list[Tier | Command | Load] = [*tiers, *(server.command for server in servers.all)]
+        checked: list[Part] = [*tiers, *(server.command for server in servers.all)]
+        checked.append(ConnectorWatch(servers.connect, say))
         _await_truth(settings, servers.postgres.dsn, checked, say)
         say(_invitation(settings))
         if rate > 0:
@@ -119,9 +124,7 @@ def _environments(settings: RunSettings) -> dict[str, dict[str, str]]:
     }
 
 
-def _await_truth(
-    settings: RunSettings, dsn: str, checked: Sequence[Tier | Command | Load], say: Callable[[str], None]
-) -> None:
+def _await_truth(settings: RunSettings, dsn: str, checked: Sequence[Part], say: Callable[[str], None]) -> None:
     """Wait until the first user is answered with the counts that SQL gives: the rows have come all the way."""
     began = time.monotonic()
     say("waiting until the rows have come through to HTTP")

@@ -10,6 +10,7 @@ from stack.connect import Connect
 from stack.kafka import Kafka
 from stack.postgres import Postgres
 from stack.settings import StackSettings
+from stack.tasks import mending
 
 
 class Condition(NamedTuple):
@@ -84,6 +85,8 @@ class Servers:
             process = server.command.process()
             answers = process is not None and server.answers()
             problem = server.problem() if isinstance(server, Connect) and process is not None else None
+            if isinstance(server, Connect) and problem is not None:
+                problem = f"{problem}\n  {mending(server.url)}"
             pid = process.pid if process else None
             found.append(Condition(server.command.name, pid, server.port, answers, problem))
         return found

@@ -16,6 +16,12 @@ from tests.waiting import wait_for
 ROOT = Path(__file__).parent.parent
 
 
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings on top of this process's environment, without what there begins like one of ours."""
+    ours = ("KAFKA_", "JOINER_", "READER_", "USER_INFO_", "STACK_")
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)}, **settings}
+
+
 class Program:
     """One `python -m …`, with its log in a file.
 
@@ -34,12 +40,10 @@ class Program:
 
     def start(self) -> Self:
         """Start it, appending to its log."""
-        ours = ("KAFKA_", "JOINER_", "READER_", "USER_INFO_", "STACK_")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
-                env={**inherited, "TMPDIR": str(self._log.parent), **self.environment},
+                env=environment({"TMPDIR": str(self._log.parent), **self.environment}),
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
+import psycopg
 import pytest
 
 from stack import java
@@ -26,6 +27,7 @@ class Site:
 
     Args:
         kafka: its broker.
+        postgres: its database.
         connect: its connector.
         joiner: its only joiner.
         readers: its readers.
@@ -35,12 +37,23 @@ class Site:
     """
 
     kafka: Kafka
+    postgres: Postgres
     connect: Connect
     joiner: Program
     readers: list[Program]
     jobs: Jobs
     prometheus: str
     webhook: Webhook
+
+    def sql(self, statement: str) -> None:
+        """Run one statement in the database."""
+        with psycopg.connect(self.postgres.dsn) as connection:
+            connection.execute(statement.encode())
+
+    def answers(self, user_id: int) -> bool:
+        """Tell whether every reader knows a user."""
+        urls = [f"http://127.0.0.1:{port}/users/{user_id}" for port in self.jobs["reader"]]
+        return all(httpx.get(url).status_code == httpx.codes.OK for url in urls)
 
     def metrics(self, job: str) -> str:
         """Return what the processes of a job say of themselves."""
@@ -76,7 +89,8 @@ def site() -> Iterator[Site]:
         ports = free_port(), free_port()
         parts.enter_context(alertmanager(folder / "alertmanager", webhook.url, ports[0]))
         parts.enter_context(prometheus(folder / "prometheus", jobs, *ports))
-        yield Site(kafka, connect, programs[0], programs[1:], jobs, f"http://127.0.0.1:{ports[1]}", webhook)
+        address = f"http://127.0.0.1:{ports[1]}"
+        yield Site(kafka, postgres, connect, programs[0], programs[1:], jobs, address, webhook)
 
 
 def tiers(kafka: Kafka, folder: Path, jobs: Jobs) -> Iterator[tuple[str, dict[str, str], Path]]:

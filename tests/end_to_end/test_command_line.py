@@ -1,6 +1,7 @@
 """`python -m stack` as people use it: servers that come and go with their data, and errors that say what to do."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -8,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import psutil
 import psycopg
 import pytest
 
 from stack.ports import free_port
+from tests.connectors import LARGE_ROW, LARGE_USER, SOURCE_RECORD_BYTES, set_largest_record
 from tests.end_to_end.service import Service
 from tests.programs import ROOT, Program
 from tests.waiting import wait_for
@@ -271,15 +274,29 @@ def test_run_as_a_person_would(stack: Stack) -> None:
     assert alive(parts) == []
 
 
-def test_run_ends_with_the_part_that_ended(stack: Stack) -> None:
-    """A server or tier that dies stops the rest, and its log's last lines are shown."""
+def test_run_tells_of_what_fails_and_ends_with_what_ends(stack: Stack) -> None:
+    """A connector that fails is told of, with what mends it; a part that dies stops the rest, its last lines shown."""
     run = stack.program("run", "--users", "10").start()
     invitation(run)
     parts = parts_of(run)
-    kafka = next(part for part in parts if "kafka.Kafka" in part.cmdline())
 
-    kafka.kill()
+    # 1. The connector's task fails: said once, with Kafka's reason, and everything else goes on.
+    servers = f"127.0.0.1:{stack.ports['STACK_KAFKA_PORT']}"
+    set_largest_record(servers, "users", 2_000)
+    assert stack.call("psql", "-c", LARGE_ROW)[0] == 0
+    run.wait_until_said("connect | mend what it names, then: curl", 60)
+    assert "RecordTooLargeException" in run.log()
 
+    # 2. Mended as it says, the row is answered, and that is said too.
+    set_largest_record(servers, "users", SOURCE_RECORD_BYTES)
+    shell(re.findall("connect \\| mend what it names, then: (.*)", run.log())[0])
+    run.wait_until_said("connect | the connector's task runs again", 60)
+    assert run.log().count("the connector's task has failed") == 1
+    answer = f"http://127.0.0.1:{stack.ports['READER_PORT']}/users/{LARGE_USER}"
+    wait_for(lambda: httpx.get(answer).status_code == httpx.codes.OK, 60, "the large row")
+
+    # 3. Kafka dies: so does all the rest.
+    next(part for part in parts if "kafka.Kafka" in part.cmdline()).kill()
     assert run.wait(60) == 1
     assert "Kafka has ended by itself" in run.log()
     assert alive(parts) == []

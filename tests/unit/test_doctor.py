@@ -58,6 +58,12 @@ def test_what_is_not_well_with_a_topic_comes_with_a_remedy(
         ({"tasks": []}, Verdict.WRONG, "without a task"),
         ({"tasks": [{"state": "PAUSED"}]}, Verdict.WRONG, "PAUSED"),
         ({"tasks": [{"state": "FAILED", "trace": "slot is gone\n\tat x"}]}, Verdict.WRONG, "FAILED: slot is gone"),
+        (
+            {"tasks": [{"state": "FAILED", "trace": "a.B: no\n\tat x\nCaused by: c.D\nCaused by: e.F: big"}]},
+            Verdict.WRONG,
+            "FAILED: a.B: no, caused by e.F: big",
+        ),
+        ({"tasks": [{"state": "FAILED"}]}, Verdict.WRONG, "FAILED: no reason is given"),
         ({"tasks": [{"state": "RUNNING"}]}, Verdict.WELL, "1 task runs"),
     ],
 )

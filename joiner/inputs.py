@@ -11,8 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from shared.records import PROFILE_COLUMNS
+
 FORMAT = 1
 """Version of the states, of their changelogs, and of the internal topic's entries."""
+
+FIELDS = tuple(f"{column} as {key}" for column, key in PROFILE_COLUMNS.items())
+"""The record's fields in their order: states hold their values without their names."""
 
 RESET = (
     "stop every joiner of the group and run `python -m joiner reset`, which forgets the joined state and joins the"
@@ -37,21 +42,24 @@ class Inputs:
     Args:
         topics: sources, internal topic, changelogs and user-info, by name.
         format: version of what is stored.
+        fields: of the record, in their order.
     """
 
     topics: Mapping[str, Identity]
     format: int = FORMAT
+    fields: tuple[str, ...] = FIELDS
 
     def encoded(self) -> bytes:
         """Return the inputs as they are noted: a JSON object; `decoded` reads it."""
-        return json.dumps({"format": self.format, "topics": self.topics}, sort_keys=True).encode()
+        document = {"format": self.format, "fields": self.fields, "topics": self.topics}
+        return json.dumps(document, sort_keys=True).encode()
 
 
 def decoded(noted: bytes) -> Inputs:
     """Return the inputs that `Inputs.encoded` wrote."""
     document = json.loads(noted)
     topics = {name: Identity(*identity) for name, identity in document.get("topics", {}).items()}
-    return Inputs(topics, document["format"])
+    return Inputs(topics, document["format"], tuple(document.get("fields", FIELDS)))
 
 
 class Extent(NamedTuple):
@@ -125,6 +133,8 @@ def problems(noted: Noted, found: Found) -> list[str]:
         return list(_strays(found))
     if noted.inputs.format != found.inputs.format:
         return [f"the state is of format {noted.inputs.format}, this version writes format {found.inputs.format}"]
+    if noted.inputs.fields != found.inputs.fields:
+        return [f"the state is of the fields {', '.join(noted.inputs.fields)}; this version's are others"]
     return [
         *_others(noted.inputs.topics, found.inputs.topics),
         *_cut_changelogs(found.changelogs),

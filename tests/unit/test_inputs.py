@@ -85,6 +85,11 @@ def test_a_source_that_is_not_compacted_forgets_no_deletions() -> None:
             f"the state is of format {FORMAT + 1}, this version writes format {FORMAT}",
         ),
         (
+            noted(Inputs(TOPICS, fields=("username as username", "name as fullName"))),
+            found(),
+            "the state is of the fields username as username, name as fullName; this version's are others",
+        ),
+        (
             noted(),
             found(inputs=with_topic("likes", Identity("another", 1))),
             "the topic likes was deleted and made anew since the state was built",

@@ -20,9 +20,10 @@ from reader.serving import Stopping, limits_of, listen, listen_together, loop_fa
 from reader.settings import ReaderSettings
 from reader.snapshot import SnapshotRefused, install
 from reader.supervisor import Supervisor
+from reader.topic import understood_properties
 from shared import lock, logs
 from shared.errors import UserInformationError
-from shared.kafka import admitted, understood
+from shared.kafka import admitted
 from shared.settings import help_text, load
 
 logger = logging.getLogger("reader")
@@ -58,7 +59,7 @@ def run(settings: ReaderSettings) -> None:
         UserInformationError: something stands in the way; its message says what to do.
     """
     logs.configure(settings.log_level, settings.log_format)
-    properties = understood(settings.kafka_properties, AdminClient)
+    properties = understood_properties(settings.kafka_properties)
     refuse_foreign(settings.reader_state_dir)
     held = lock.hold(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
     listeners = [listen(settings)] if settings.reader_workers == 1 else listen_together(settings)

@@ -12,9 +12,9 @@ from confluent_kafka.admin import AdminClient
 from reader import inspection
 from reader.settings import ReaderSettings
 from reader.snapshot import take
-from reader.topic import Topic
+from reader.topic import Topic, understood_properties
 from shared.errors import UserInformationError
-from shared.kafka import admitted, understood
+from shared.kafka import admitted
 from shared.settings import load
 
 SHOWN = 20
@@ -64,7 +64,7 @@ def verify() -> None:
     """Compare READER_STATE_DIR with the topic, record by record, up to its offsets; exit status 1 where they differ."""
     with _clear_errors():
         settings = load(ReaderSettings)
-        properties = understood(settings.kafka_properties, AdminClient)
+        properties = understood_properties(settings.kafka_properties)
         admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
         topic = Topic(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
         records, differences = inspection.verify(

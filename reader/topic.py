@@ -21,7 +21,7 @@ from reader.store import FORMAT, Record
 from shared import logs
 from shared.errors import KafkaError
 from shared.heartbeats import heartbeat_in
-from shared.kafka import COMMON
+from shared.kafka import configured, understood
 from shared.records import MAX_ID_BYTES, OLDEST_CHANGE_HEADER, RESERVED_KEY_PREFIX
 from shared.topics import MAX_MESSAGE_BYTES
 
@@ -29,6 +29,21 @@ logger = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 5.0
 DEFAULT_RETENTION_MS = 24 * 60 * 60 * 1000
+
+PREFERRED: Mapping[str, object] = {
+    "max.partition.fetch.bytes": MAX_MESSAGE_BYTES,
+    "fetch.wait.max.ms": 20,
+    "queued.max.messages.kbytes": 32 * 1024,
+}
+OWN: Mapping[str, object] = {
+    # librdkafka wants a group's name; nothing is ever stored under it.
+    "group.id": "user-info-reader",
+    "enable.auto.commit": False,
+    "isolation.level": "read_committed",
+    "auto.offset.reset": "error",
+    "enable.partition.eof": True,
+    "allow.auto.create.topics": False,
+}
 
 
 class Batch(NamedTuple):
@@ -62,6 +77,20 @@ class Bounds:
     ends: Mapping[int, int]
 
 
+def understood_properties(properties: Mapping[str, str]) -> dict[str, str]:
+    """Return the properties out of the environment that the reader's clients take.
+
+    Raises:
+        SettingError: a value is refused, or does not go together with the others; names the variable.
+    """
+    return understood(properties, Consumer, consumer_properties)
+
+
+def consumer_properties(properties: Mapping[str, str]) -> dict[str, object]:
+    """Return how the topic is read, but for where Kafka is: what the environment sets goes before what is preferred."""
+    return configured(properties, PREFERRED, OWN)
+
+
 class Topic:
     """One topic, by name.
 
@@ -74,8 +103,9 @@ class Topic:
     def __init__(self, servers: str, name: str, properties: Mapping[str, str]) -> None:
         self.servers = servers
         self.name = name
-        self._client: dict[str, Any] = {"bootstrap.servers": servers, **COMMON, "log_level": 3, **properties}
-        self._admin = AdminClient(self._client)
+        self._properties = properties
+        self._told: dict[str, object] = {"bootstrap.servers": servers, "log_level": 3}
+        self._admin = AdminClient({**configured(properties, {}, {}), **self._told})
         self._cluster: str | None = None
 
     def identity(self, seconds: float = REQUEST_SECONDS) -> Identity | None:
@@ -138,20 +168,7 @@ class Topic:
 
     def read(self, positions: Mapping[int, int]) -> "Reading":
         """Read on from some offsets: partition -> offset, for every partition."""
-        config = {
-            **self._client,
-            # librdkafka wants a group's name; nothing is ever stored under it.
-            "group.id": "user-info-reader",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            "allow.auto.create.topics": False,
-            "max.partition.fetch.bytes": MAX_MESSAGE_BYTES,
-            "fetch.wait.max.ms": 20,
-            "queued.max.messages.kbytes": 32 * 1024,
-        }
-        consumer = Consumer(config)
+        consumer = Consumer({**consumer_properties(self._properties), **self._told})
         consumer.assign([TopicPartition(self.name, *place) for place in positions.items()])
         return Reading(consumer)
 

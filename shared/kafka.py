@@ -93,13 +93,33 @@ def properties_from(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def understood(properties: Mapping[str, str], client: Callable[[dict[str, object]], object]) -> dict[str, str]:
+def configured(
+    properties: Mapping[str, str], preferred: Mapping[str, object], own: Mapping[str, object]
+) -> dict[str, object]:
+    """Return a client's configuration: what the environment sets goes before what the service prefers.
+
+    Args:
+        properties: librdkafka property -> value, out of the environment.
+        preferred: what the client is given where the environment says nothing.
+        own: what nobody else may set; of `REFUSED`, so that nothing is overruled in silence.
+    """
+    assert own.keys() <= REFUSED, own.keys() - REFUSED  # noqa: S101 - a mistake of the caller's
+    return {**COMMON, **preferred, **properties, **own}
+
+
+def understood(
+    properties: Mapping[str, str],
+    client: Callable[[dict[str, object]], object],
+    configuration: Callable[[Mapping[str, str]], Mapping[str, object]] = dict,
+) -> dict[str, str]:
     """Return the properties that the client library takes, having warned of those that it does not know.
 
     Args:
         properties: librdkafka property -> value, as `properties_from` returns them.
         client: makes a client out of a configuration and raises where it is wrong, such as confluent_kafka's
             AdminClient; it connects to nothing before it is used.
+        configuration: what a client will be given with such properties, so that values that do not go together are
+            found now; such as `configured` returns it.
 
     Raises:
         SettingError: a property is known, but its value is refused; names the variable.
@@ -107,7 +127,7 @@ def understood(properties: Mapping[str, str], client: Callable[[dict[str, object
     kept = dict(properties)
     while kept:
         try:
-            client({"log_level": 0, **kept})
+            client({**configuration(kept), "log_level": 0})
         except Exception as error:
             message = str(error)
             unknown = re.search(r'No such configuration property: "([^"]*)"', message)

@@ -7,7 +7,7 @@ Guarantees: whatever does not fit is refused in words that say what to do; nothi
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -137,6 +137,7 @@ def problems(noted: Noted, found: Found) -> list[str]:
         return [f"the state is of the fields {', '.join(noted.inputs.fields)}; this version's are others"]
     return [
         *_others(noted.inputs.topics, found.inputs.topics),
+        *scattered(noted.inputs.topics, found.inputs.topics, {topic for topic, _ in found.changes}),
         *_cut_changelogs(found.changelogs),
         *_out_of_range(found.sources),
         *_out_of_range(found.changes),
@@ -163,11 +164,30 @@ def _others(noted: Mapping[str, Identity], found: Mapping[str, Identity]) -> Ite
             yield f"the state was not built from the topic {topic}, but from {others or 'fewer topics'}"
         elif before.id != identity.id:
             yield f"the topic {topic} was deleted and made anew since the state was built"
-        elif before.partitions != identity.partitions:
-            yield (
-                f"the topic {topic} had {before.partitions} partitions when the state was built, and has"
-                f" {identity.partitions}"
-            )
+
+
+def scattered(
+    noted: Mapping[str, Identity], found: Mapping[str, Identity], made_by_reset: Collection[str] = ()
+) -> Iterator[str]:
+    """Yield, in words, topics whose partitions were added to since the state was built: no reset mends those.
+
+    Newer records of a key lie in another partition than older ones, which stay: a row would be joined twice, and
+    readers could keep either of two records.
+
+    Args:
+        noted: what the state is built from.
+        found: what is there.
+        made_by_reset: topics of which a reset leaves nothing.
+    """
+    for topic, (topic_id, partitions) in found.items():
+        before = noted.get(topic)
+        if before is None or before.id != topic_id or before.partitions == partitions:
+            continue
+        said = f"the topic {topic} had {before.partitions} partitions when the state was built, and has {partitions}"
+        anew = (
+            "" if topic in made_by_reset else "; older records of a key lie apart from newer ones: make it anew first"
+        )
+        yield said + anew
 
 
 def _cut_changelogs(changelogs: Mapping[Place, Extent]) -> Iterator[str]:

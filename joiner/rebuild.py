@@ -16,11 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from joiner.inputs import Inputs, Place
+from joiner.inputs import Inputs, Place, scattered
 from joiner.join import show_entry
 from joiner.ledger import INPUTS, REBUILD, RESETTING, Ledger, caught_up_key
 from joiner.scan import scan
 from joiner.settings import JoinerSettings
+from joiner.survey import inputs_of
 from shared.errors import Interrupted, KafkaError, StateError, TopicError
 from shared.kafka import COMMON
 from shared.records import MAX_ID_BYTES, RESERVED_KEY_PREFIX
@@ -136,10 +137,11 @@ def reset(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
         settings: names of group and topics.
 
     Raises:
-        StateError: a joiner of the group is still running.
+        StateError: a joiner of the group is still running, or what stays could not be joined exactly.
         KafkaError: Kafka does not answer, or refuses.
     """
     _refuse_members(admin, settings.joiner_group)
+    _refuse_scattered(admin, ledger, settings)
     ledger.write({RESETTING: b"true"})
     _delete_group(admin, settings.joiner_group)
     topics = admin.list_topics(timeout=REQUEST_SECONDS).topics
@@ -148,6 +150,21 @@ def reset(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
     shutil.rmtree(settings.local_state, ignore_errors=True)
     ledger.write({INPUTS: None, REBUILD: None})
     ledger.write({RESETTING: None})
+
+
+def _refuse_scattered(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
+    """Refuse where a source or user-info was given more partitions: joined anew, it would be wrong all the same."""
+    noted = ledger.read().inputs
+    there = admin.list_topics(timeout=REQUEST_SECONDS).topics.keys()
+    kept = {*settings.sources, settings.user_info_topic} & there
+    if noted is None or not kept:
+        return
+    wrong = list(scattered(noted.topics, inputs_of(admin, kept).topics))
+    if wrong:
+        raise StateError(
+            f"{'; '.join(wrong)}: delete the topic, have a source written anew by its connector (a joiner makes"
+            " user-info anew by itself), and run this again; readers go on answering meanwhile"
+        )
 
 
 def _refuse_members(admin: AdminClient, group: str) -> None:

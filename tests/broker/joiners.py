@@ -38,11 +38,15 @@ class Joiners:
         program.wait_until_ready(self._ports[-1])
         return program
 
-    def reset(self) -> Program:
-        """Run `python -m joiner reset --yes` with the settings of the first joiner, to its end."""
+    def reset(self, status: int = 0) -> Program:
+        """Run `python -m joiner reset --yes` with the settings of the first joiner, to its end.
+
+        Args:
+            status: that it must end with.
+        """
         program = Program("joiner", self.programs[0].environment, self._folder / "reset.log", "reset", "--yes")
         with program:
-            program.wait(60)
+            assert program.wait(60) == status, program.log()
         return program
 
     def kill(self) -> None:

@@ -104,14 +104,39 @@ def test_a_reset_is_refused_while_a_joiner_runs(joiners: Joiners) -> None:
     assert f"still has members: {joiners.topics.prefix}joiner-0" in reset.log()
 
 
-def test_a_repartitioned_source_is_refused(joiners: Joiners) -> None:
-    """Rows hash to other partitions than their state: going on would count them twice."""
+def test_a_repartitioned_source_is_refused_until_it_is_made_anew(joiners: Joiners) -> None:
+    """Rows lie in two partitions: going on would count them twice, and so would joining them anew."""
     topics = joiners.topics
     topics.create_sources(partitions=2)
     joiner = counted(joiners)
     for grown in topics.admin.create_partitions([NewPartitions(topics.name("likes"), 4)]).values():
         grown.result()
     assert f"the topic {topics.name('likes')} had 2 partitions when the state was built, and has 4" in refusal(joiner)
+    reset = joiners.reset(status=1)
+    assert "run this again; readers go on answering meanwhile" in reset.log()
+    topics.recreate("likes")
+    topics.put("likes", like_id=5, user_id=2, tweet_id=1)
+    joiners.reset()
+    joiner.start()
+    joiners.await_truth()
+    assert joiner.stop() == 0
+
+
+def test_user_info_with_more_partitions_is_refused_until_it_is_made_anew(joiners: Joiners) -> None:
+    """A user's old record would stay where no new one comes, and a reader could keep either."""
+    topics = joiners.topics
+    topics.create_sources(partitions=1)
+    joiner = counted(joiners)
+    for grown in topics.admin.create_partitions([NewPartitions(topics.name("user-info"), 9)]).values():
+        grown.result()
+    said = f"the topic {topics.name('user-info')} had 8 partitions when the state was built, and has 9"
+    assert said in refusal(joiner)
+    assert said in joiners.reset(status=1).log()
+    topics.drop("user-info")
+    joiners.reset()
+    joiner.start()
+    joiners.await_truth()
+    assert joiner.stop() == 0
 
 
 def test_a_changelog_that_lost_its_head_is_refused(joiners: Joiners) -> None:

@@ -75,11 +75,15 @@ class Topics:
 
     def recreate(self, table: str, partitions: int = 3) -> None:
         """Delete a source topic with all its rows, and make an empty one of the same name."""
-        for deleted in self.admin.delete_topics([self.name(table)]).values():
-            deleted.result()
-        wait_for(lambda: self.name(table) not in self.admin.list_topics(timeout=10).topics, what="the topic gone")
+        self.drop(table)
         self.create(table, partitions=partitions)
         self.rows[table].clear()
+
+    def drop(self, topic: str) -> None:
+        """Delete a topic, and wait until it is gone."""
+        for deleted in self.admin.delete_topics([self.name(topic)]).values():
+            deleted.result()
+        wait_for(lambda: self.name(topic) not in self.admin.list_topics(timeout=10).topics, what="the topic gone")
 
     def put(self, table: str, **row: object) -> None:
         """Write a row as flat JSON under its primary key as text."""

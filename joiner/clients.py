@@ -44,7 +44,8 @@ def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
         # Static membership: one that is started again within its session takes its partitions back at once.
         "group.instance.id": settings.transactional_id,
         "session.timeout.ms": SESSION_MS,
-        "heartbeat.interval.ms": 1_500,
+        # The others learn of it with their next one.
+        "heartbeat.interval.ms": 500,
         # Where a partition ends is told too: beyond the markers of transactions, which no record stands for.
         "enable.partition.eof": True,
         "allow.auto.create.topics": False,

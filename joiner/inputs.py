@@ -120,6 +120,13 @@ class Found:
         return any(committed is not None and committed > high for _, high, committed in extents)
 
 
+    @property
+    def is_forgotten(self) -> bool:
+        """True where sources hold rows and the group has read none; a single partition's first rows are only new."""
+        committed = [extent.committed for extent in self.sources.values() if extent.high]
+        return bool(committed) and all(offset is None for offset in committed)
+
+
 def problems(noted: Noted, found: Found) -> list[str]:
     """Return what keeps the group from going on with its state, in words; nothing where it can.
 

@@ -169,8 +169,8 @@ def fit(around: Surroundings, prepared: topics.Prepared) -> tuple[Found, bool]:
         user_info_ends = {partition: extent.high for (_, partition), extent in ends.items()}
         rebuild.begin(ledger, found.inputs, user_info_ends, found.sources, found.now_ms)
         noted = ledger.read()
-    elif any(extent.committed is None for extent in found.sources.values() if extent.high):
-        logger.warning("the group has no committed offsets for some of what it joined; reading that again")
+    elif found.is_forgotten:
+        logger.warning("the group's committed offsets are lost; reading the sources again, which changes no count")
     _fit_local(settings, found, prepared)
     return found, noted.rebuild is not None
 

@@ -184,7 +184,7 @@ def test_offsets_lost_with_their_group_count_nothing_twice(joiners: Joiners) -> 
     joiners.await_truth()
     topics.delete("likes", 2)
     joiners.await_truth()
-    assert "no committed offsets" in joiner.log()
+    assert "the group's committed offsets are lost; reading the sources again" in joiner.log()
 
 
 def test_a_topic_recreated_under_a_running_joiner_ends_it(joiners: Joiners) -> None:

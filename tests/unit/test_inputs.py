@@ -70,6 +70,20 @@ def test_a_source_that_is_not_compacted_forgets_no_deletions() -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "forgotten"),
+    [
+        (Extent(0, 100, 100), Extent(0, 5), False),
+        (Extent(0, 100), Extent(0, 5), True),
+        (Extent(0, 0), Extent(0, 0), False),
+    ],
+)
+def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, other: Extent, *, forgotten: bool) -> None:
+    """A partition whose first rows came while nobody joined is new, and nothing to warn of."""
+    start = Found(Inputs(TOPICS), {("likes", 0): one, ("likes", 1): other}, {}, {}, {}, NOW_MS)
+    assert start.is_forgotten is forgotten
+
+
+@pytest.mark.parametrize(
     ("notes", "start", "said"),
     [
         (Noted(resetting=True), found(), "a reset of this group was broken off before its end"),

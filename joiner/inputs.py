@@ -119,7 +119,6 @@ class Found:
         extents = (*self.sources.values(), *self.changes.values())
         return any(committed is not None and committed > high for _, high, committed in extents)
 
-
     @property
     def is_forgotten(self) -> bool:
         """True where sources hold rows and the group has read none; a single partition's first rows are only new."""

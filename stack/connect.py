@@ -114,6 +114,12 @@ class Connect:
         main_class = "org.apache.kafka.connect.cli.ConnectStandalone"
         return Command("Kafka Connect", java.command(COORDINATES, main_class, *files, options=options), self.folder)
 
+    @cached_property
+    def _client(self) -> httpx.Client:
+        # One for all questions: each client reads every certificate of this machine, which takes longer than an answer.
+        # It keeps no connection, so that nothing has to close it.
+        return httpx.Client(timeout=5, limits=httpx.Limits(max_keepalive_connections=0))
+
     def start(self, *, detached: bool = False) -> Self:
         """Start it and wait until the connector's task runs.
 
@@ -160,7 +166,7 @@ class Connect:
     def status(self) -> dict[str, Any]:
         """Return what Connect says of the connector; nothing where it does not answer."""
         try:
-            answer = httpx.get(f"{self.url}/status", timeout=5)
+            answer = self._client.get(f"{self.url}/status")
         except httpx.TransportError:
             return {}
         found: dict[str, Any] = answer.json() if answer.is_success else {}

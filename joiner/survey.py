@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from joiner.inputs import Extent, Found, Identity, Inputs, Place
@@ -15,6 +15,9 @@ from shared.errors import Interrupted
 from shared.kafka import COMMON
 
 REQUEST_SECONDS = 30.0
+
+LEADER_SECONDS = 10.0
+"""How long partitions that were only just made may be without a leader before that is taken for an answer."""
 
 
 def survey(admin: AdminClient, client: Mapping[str, str], settings: JoinerSettings, prepared: Prepared) -> Found:
@@ -73,11 +76,28 @@ def extents(
     partitions = [TopicPartition(*place) for place in places]
     ends: dict[Place, list[int]] = {}
     for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
-        listed = admin.list_offsets(dict.fromkeys(partitions, spec), request_timeout=REQUEST_SECONDS)
-        for partition, future in listed.items():
+        for partition, future in _offsets(admin, dict.fromkeys(partitions, spec)).items():
             offset = _result(future, f"list the offsets of {partition.topic}").offset
             ends.setdefault((partition.topic, partition.partition), []).append(offset)
     return {place: Extent(low, high, (committed or {}).get(place)) for place, (low, high) in ends.items()}
+
+
+def _offsets(admin: AdminClient, wanted: Mapping[TopicPartition, OffsetSpec]) -> dict[TopicPartition, Future[Any]]:
+    deadline = time.monotonic() + LEADER_SECONDS
+    while True:
+        listed: dict[TopicPartition, Future[Any]] = admin.list_offsets(dict(wanted), request_timeout=REQUEST_SECONDS)
+        if time.monotonic() > deadline or not any(_lacks_leader(future) for future in listed.values()):
+            return listed
+        time.sleep(0.1)
+
+
+def _lacks_leader(future: Future[Any]) -> bool:
+    try:
+        error = future.exception(REQUEST_SECONDS * 2)
+    except TimeoutError:
+        return False
+    codes = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+    return isinstance(error, KafkaException) and error.args[0].code() in codes
 
 
 def trusted_offsets(

@@ -9,8 +9,10 @@ STACK_DIR ?= .local
 LOAD ?= 0
 # Another program for `make bench-joiner` to run in turn: see `python -m bench joiner throughput --help`.
 PEER ?=
-# Extra arguments for pytest, such as `make test ARGS="-k dead_letter"`.
+# Extra arguments for pytest, such as `make test ARGS="-k dead_letter"`; "-n 0 …" runs all in one process.
 ARGS ?=
+# Tests wait for servers more than they work, so that three of them keep two cores busy.
+TEST_WORKERS ?= 3
 
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
@@ -38,7 +40,7 @@ run: install ## start everything, seed 10,000 users, answer; Ctrl-C stops it all
 
 # What is sent to humans depends on clocks, and takes eight minutes: it has a verb of its own.
 test: install ## run every test, on real servers; but see test-alerts
-	$(PY) -m pytest --ignore=tests/alerts/test_sending.py $(ARGS)
+	$(PY) -m pytest -n $(TEST_WORKERS) --ignore=tests/alerts/test_sending.py $(ARGS)
 
 test-alerts: install ## from faults to a webhook, by a real Prometheus and Alertmanager; watches silence for 5 minutes
 	ALERTS_QUIET_SECONDS=300 $(PY) -m pytest tests/alerts $(ARGS)

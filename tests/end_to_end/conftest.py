@@ -1,4 +1,4 @@
-"""One whole service for all tests of this folder, and the figures that its tests report."""
+"""One whole service for all tests of this folder."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -39,13 +39,3 @@ def service(running_service: Service) -> Service:
     """Give the service with empty tables."""
     running_service.empty()
     return running_service
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what tests have recorded, such as how many users were compared."""
-    for reports in (terminalreporter.stats.get(outcome, []) for outcome in ("passed", "failed")):
-        for report in reports:
-            properties = dict(getattr(report, "user_properties", ()))
-            if properties and getattr(report, "when", None) == "call":
-                shown = ", ".join(f"{name}: {value}" for name, value in properties.items())
-                terminalreporter.write_line(f"{report.nodeid}: {shown}")

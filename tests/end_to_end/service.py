@@ -1,7 +1,8 @@
 """The whole service on real parts: rows change in PostgreSQL, answers come over HTTP, SQL says what they should be."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -13,6 +14,7 @@ import psycopg
 from stack.kafka import Kafka
 from stack.ports import free_port
 from stack.postgres import HEARTBEATS
+from tests.asking import get
 from tests.programs import Program
 from tests.waiting import wait_for
 
@@ -53,14 +55,9 @@ class Service:
 
     def empty(self) -> None:
         """Delete every row, a TRUNCATE would not reach the topics, and wait until nobody is answered any more."""
-        waiting = list(self.truth())
+        there = self.truth()
         self.sql(*(f"DELETE FROM {table}" for table in ("likes", "follows", "tweets", "users")))
-
-        def gone() -> bool:
-            waiting[:] = [user_id for user_id, record in self.answers(waiting) if record is not None]
-            return not waiting
-
-        wait_for(gone, 120, "404 for all users")
+        self.await_answers(dict.fromkeys(there), 120)
 
     def truth(self) -> dict[str, Record]:
         """Return user id -> what SQL says that the service answers."""
@@ -71,7 +68,7 @@ class Service:
 
     def answer(self, user_id: object) -> Record | None:
         """Return what the reader answers for a user; None for 404."""
-        response = httpx.get(f"http://127.0.0.1:{self.reader_port}/users/{user_id}")
+        response = get(f"http://127.0.0.1:{self.reader_port}/users/{user_id}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
         record: Record = response.raise_for_status().json()
@@ -89,6 +86,19 @@ class Service:
                 yield user_id, json.loads(body) if response.status == httpx.codes.OK else None
         finally:
             connection.close()
+
+    def await_answers(self, expected: Mapping[str, Record | None], seconds: float) -> None:
+        """Wait until each user was once answered so, None being 404; who was is not asked again."""
+        waiting = deque(expected)
+
+        def answered() -> bool:
+            for user_id, record in self.answers(list(waiting)):
+                if record != expected[user_id]:
+                    return False
+                waiting.popleft()
+            return True
+
+        wait_for(answered, seconds, f"{len(expected)} answers as expected")
 
     def await_answer(self, user_id: object, seconds: float = 60.0, **expected: object) -> None:
         """Wait until a user is answered with these values."""

@@ -10,6 +10,7 @@ import string
 import httpx
 import pytest
 
+from tests.asking import get
 from tests.end_to_end.service import Service
 from tests.waiting import wait_for
 
@@ -102,7 +103,7 @@ def test_a_large_description_survives_edits_of_other_columns(service: Service, i
 
 def test_a_missing_user_is_answered_at_once(service: Service) -> None:
     """A 404 is an answer, not a time-out: the reader knows that it has them all."""
-    response = httpx.get(f"http://127.0.0.1:{service.reader_port}/users/nobody")
+    response = get(f"http://127.0.0.1:{service.reader_port}/users/nobody")
     assert response.status_code == httpx.codes.NOT_FOUND
 
 
@@ -111,7 +112,7 @@ def test_the_reader_knows_how_old_its_answers_may_be(service: Service) -> None:
 
     def answered(limit: str) -> int:
         url = f"http://127.0.0.1:{service.reader_port}/users/nobody"
-        return httpx.get(url, headers={"Max-Staleness-Seconds": limit}).status_code
+        return get(url, headers={"Max-Staleness-Seconds": limit}).status_code
 
     wait_for(lambda: answered("30") == httpx.codes.NOT_FOUND, 60, "a heartbeat in every partition")
     assert answered("0") == httpx.codes.SERVICE_UNAVAILABLE

@@ -9,7 +9,6 @@ import pytest
 from stack.seed import load_files
 from tests.end_to_end.service import Service
 from tests.programs import ROOT
-from tests.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end
 
@@ -29,13 +28,7 @@ def test_every_user_of_a_real_graph_is_answered_as_sql_says(
     """Seeded as a user would seed files of their own, all users agree with SQL in every key."""
     assert load_files(service.dsn, FILES) == ROWS
     truth = service.truth()
-    waiting = list(truth)
-
-    def arrived() -> bool:
-        waiting[:] = [user_id for user_id, record in service.answers(waiting) if record != truth[user_id]]
-        return not waiting
-
-    wait_for(arrived, 300, "agreement with SQL")
+    service.await_answers(truth, 300)
 
     # Once more from the start, now that all of it has come: nothing may have moved on past the truth.
     answers = dict(service.answers(list(truth)))

@@ -11,6 +11,8 @@ from typing import Self
 
 import httpx
 
+from stack.process import die_with_parent
+from tests.asking import get
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parent.parent
@@ -39,7 +41,7 @@ class Program:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
-        """Start it, appending to its log."""
+        """Start it, appending to its log; it ends with this process, should that be killed."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -47,6 +49,7 @@ class Program:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads of ours start programs
             )
         return self
 
@@ -101,7 +104,7 @@ class Program:
     def _answers(self, port: int) -> bool:
         assert self.running, f"{self._command} ended:\n{self.log()}"
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == httpx.codes.OK
+            return get(f"http://127.0.0.1:{port}/readyz").status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 

@@ -16,6 +16,7 @@ from stack.kafka import Kafka
 from stack.ports import free_port
 from stack.postgres import HEARTBEATS, Postgres
 from tests.alerts.servers import Jobs, Webhook, alertmanager, postgres_exporter, prometheus
+from tests.asking import get
 from tests.programs import ROOT, Program
 
 AGENT = "io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1"
@@ -53,15 +54,15 @@ class Site:
     def answers(self, user_id: int) -> bool:
         """Tell whether every reader knows a user."""
         urls = [f"http://127.0.0.1:{port}/users/{user_id}" for port in self.jobs["reader"]]
-        return all(httpx.get(url).status_code == httpx.codes.OK for url in urls)
+        return all(get(url).status_code == httpx.codes.OK for url in urls)
 
     def metrics(self, job: str) -> str:
         """Return what the processes of a job say of themselves."""
-        return "".join(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text for port in self.jobs[job])
+        return "".join(get(f"http://127.0.0.1:{port}/metrics", timeout=10).text for port in self.jobs[job])
 
     def firing(self) -> set[str]:
         """Return the alerts that fire, by name."""
-        answer = httpx.get(f"{self.prometheus}/api/v1/alerts").json()
+        answer = get(f"{self.prometheus}/api/v1/alerts").json()
         return {alert["labels"]["alertname"] for alert in answer["data"]["alerts"] if alert["state"] == "firing"}
 
 

@@ -14,6 +14,7 @@ import yaml
 from stack.ports import free_port
 from stack.process import Command
 from tests.alerts.rules import ALERTMANAGER, PROMETHEUS, program
+from tests.asking import get
 
 Jobs = Mapping[str, Sequence[int]]
 """Job of Prometheus' configuration -> the ports of 127.0.0.1 that it asks."""
@@ -49,7 +50,7 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(self._page, timeout=2).is_success
+            return get(self._page, timeout=2).is_success
         except httpx.TransportError:
             return False
 

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from stack.kafka import Kafka
 from stack.ports import free_port
+from tests.asking import get
 from tests.programs import Program
 from tests.waiting import wait_for
 
@@ -58,13 +59,13 @@ def test_flat_rows_under_text_keys_are_enough(kafka: str, tmp_path: Path) -> Non
 
         # 4. Her row goes too, and so does she.
         write("users", "1", None)
-        wait_for(lambda: httpx.get(alice).status_code == httpx.codes.NOT_FOUND, 60, "no alice")
+        wait_for(lambda: get(alice).status_code == httpx.codes.NOT_FOUND, 60, "no alice")
 
 
 def likes_of(address: str) -> int | None:
     """Return the count that is answered; nothing while there is no answer."""
     try:
-        answer = httpx.get(address)
+        answer = get(address)
     except httpx.TransportError:
         return None
     likes: int | None = answer.json().get("likeCount")

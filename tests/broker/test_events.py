@@ -12,6 +12,7 @@ import pytest
 
 from stack.kafka import Kafka
 from stack.ports import free_port
+from tests.asking import get
 from tests.broker.topics import Topics
 from tests.programs import Program
 from tests.streams import Event, Listener
@@ -71,7 +72,7 @@ def reader(kafka: str, tmp_path: Path) -> Iterator[Reader]:
 def test_a_listener_is_told_the_record_and_every_change(reader: Reader) -> None:
     """The record now, each newer one, the deletion, and the user's return: byte for byte, in ascending places."""
     first = reader.put("alice", 1)
-    wait_for(lambda: httpx.get(f"http://127.0.0.1:{reader.port}/users/alice").status_code == 200)
+    wait_for(lambda: get(f"http://127.0.0.1:{reader.port}/users/alice").status_code == 200)
     with reader.listen("alice") as listener:
         assert "text/event-stream" in listener.response.headers["content-type"]
         told = [listener.next()]
@@ -109,11 +110,11 @@ def test_whoever_comes_back_is_told_only_what_is_newer(reader: Reader) -> None:
         assert json.loads(listener.next().data)["likeCount"] == 2
     reader.put("alice", 3)
     last = reader.put("alice", 4)
-    wait_for(lambda: httpx.get(f"http://127.0.0.1:{reader.port}/users/alice").text == last)
+    wait_for(lambda: get(f"http://127.0.0.1:{reader.port}/users/alice").text == last)
     with reader.listen("alice", seen.place) as listener:
         assert Event("record", last, listener.next().place) == Event("record", last, "0:3:" + (seen.place or "")[4:])
     reader.delete("alice")
-    wait_for(lambda: httpx.get(f"http://127.0.0.1:{reader.port}/users/alice").status_code == 404)
+    wait_for(lambda: get(f"http://127.0.0.1:{reader.port}/users/alice").status_code == 404)
     with reader.listen("alice", seen.place) as listener:
         assert "absent" == listener.next().kind
 
@@ -122,7 +123,7 @@ def test_there_are_only_so_many_streams(reader: Reader) -> None:
     """One too many is answered 503 and when to try again; it gets its turn when a listener has gone."""
     path = f"http://127.0.0.1:{reader.port}/users/alice/events"
     listeners = [reader.listen("alice") for _ in range(MOST)]
-    refused = httpx.get(path)
+    refused = get(path)
     assert (503, "1") == (refused.status_code, refused.headers["retry-after"])
     assert "urn:user-info:problem:too-many-streams" == refused.json()["type"]
     for listener in listeners:
@@ -138,7 +139,7 @@ def test_there_are_only_so_many_streams(reader: Reader) -> None:
 def test_what_no_stream_can_be_of_is_answered_at_once(reader: Reader) -> None:
     """An id that no user can have is 404; HEAD and HTTP/1.0 get an end."""
     base = f"http://127.0.0.1:{reader.port}/users"
-    assert httpx.get(f"{base}/{'x' * 512}/events").status_code == 404
+    assert get(f"{base}/{'x' * 512}/events").status_code == 404
     assert httpx.post(f"{base}/alice/events").status_code == 405
     head = httpx.head(f"{base}/alice/events")
     assert (200, True) == (head.status_code, head.headers["content-type"].startswith("text/event-stream"))
@@ -177,7 +178,7 @@ def test_streams_wait_for_a_reader_that_is_not_ready_and_outlive_kafka(tmp_path:
         with Program("reader", settings_of(topics, port, tmp_path), tmp_path / "log") as program:
             reader = Reader(program, port, topics)
             wait_for(lambda: "does not exist yet" in program.log())
-            early = httpx.get(f"http://127.0.0.1:{port}/users/alice/events")
+            early = get(f"http://127.0.0.1:{port}/users/alice/events")
             assert (503, "1") == (early.status_code, early.headers["retry-after"])
             assert "urn:user-info:problem:not-ready" == early.json()["type"]
             topics.create("user-info", partitions=1)

@@ -6,10 +6,10 @@ import random
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
 from stack.ports import free_port
+from tests.asking import get
 from tests.broker.joiners import Joiners
 from tests.broker.topics import Topics, compacted, headers_of
 from tests.programs import Program
@@ -299,7 +299,7 @@ def test_metrics_say_what_was_read_and_written(joiners: Joiners) -> None:
     joiners.await_truth()
 
     def metrics() -> str:
-        return httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        return get(f"http://127.0.0.1:{port}/metrics").text
 
     for line in (
         'joiner_rows_total{table="likes"} 5.0',

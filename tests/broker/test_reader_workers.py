@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from stack.ports import free_port
+from tests.asking import get
 from tests.broker.topics import Topics
 from tests.programs import Program
 from tests.waiting import wait_for
@@ -43,7 +44,7 @@ class Reader:
         """Ask on a connection of its own, as often as that is broken off; what is answered is taken as it is."""
         for _ in range(10):
             try:
-                return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=30)
+                return get(f"http://127.0.0.1:{self.port}{path}", timeout=30)
             except (httpx.ReadError, httpx.RemoteProtocolError):
                 continue
         raise AssertionError("broken off again and again")

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
 import pytest
 
 from stack.kafka import Kafka
 from stack.ports import free_port
 from stack.security import MECHANISM, Security, certify
+from tests.asking import get
 from tests.broker.topics import Topics
 from tests.programs import Program
 from tests.waiting import wait_for
@@ -78,7 +78,7 @@ def test_rows_become_answers_on_a_secured_kafka(topics: Topics, access: dict[str
         reader.wait_until_ready(reader_port)
 
         def likes() -> object:
-            answer = httpx.get(f"http://127.0.0.1:{reader_port}/users/alice")
+            answer = get(f"http://127.0.0.1:{reader_port}/users/alice")
             return answer.json().get("likeCount")
 
         wait_for(lambda: likes() == 1, 60, "alice with one like")

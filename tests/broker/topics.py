@@ -164,7 +164,9 @@ def read_all(bootstrap_servers: str, topic: str) -> list[Message]:
         consumer.assign([TopicPartition(topic, partition, 0) for partition in unread])
         messages = []
         while unread:
-            for message in consumer.consume(5_000, 1):
+            first = consumer.poll(1)
+            # Asked to wait, `consume` would wait for thousands of records or for the whole time, whatever is there.
+            for message in [first, *consumer.consume(5_000, 0)] if first is not None else []:
                 if message.error() is not None:
                     unread.discard(message.partition())
                 else:

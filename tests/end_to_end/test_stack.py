@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from stack.ports import free_port
+from tests.asking import get
 from tests.connectors import LARGE_ROW, LARGE_USER, SOURCE_RECORD_BYTES, set_largest_record
 from tests.programs import ROOT, Program
 from tests.waiting import wait_for
@@ -219,7 +220,7 @@ def test_run_tells_of_what_fails_and_ends_with_what_ends(stack: Stack) -> None:
     run.wait_until_said("connect | the connector's task runs again", 60)
     assert run.log().count("the connector's task has failed") == 1
     answer = f"http://127.0.0.1:{stack.ports['READER_PORT']}/users/{LARGE_USER}"
-    wait_for(lambda: httpx.get(answer).status_code == httpx.codes.OK, 60, "the large row")
+    wait_for(lambda: get(answer).status_code == httpx.codes.OK, 60, "the large row")
 
     # 3. Kafka dies: so does all the rest.
     next(part for part in parts if "kafka.Kafka" in part.cmdline()).kill()

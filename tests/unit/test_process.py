@@ -128,3 +128,15 @@ def test_a_port_in_use_names_the_setting_that_chooses_another() -> None:
         with pytest.raises(StackError, match=rf"port {port} of 127.0.0.1, .* in use; .*, or set STACK_KAFKA_PORT"):
             check_port("Kafka", port, "STACK_KAFKA_PORT")
     check_port("Kafka", free_port(), "STACK_KAFKA_PORT")
+
+
+def test_a_free_port_is_given_once_and_to_any_server() -> None:
+    """Nobody else's draw comes upon it, nobody answers there, and a server takes it as often as it is started."""
+    port = free_port()
+    with socket.socket() as drawn, pytest.raises(OSError, match="in use"):
+        drawn.bind(("127.0.0.1", port))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", port)):
+            socket.create_connection(("127.0.0.1", port)).close()

@@ -171,6 +171,7 @@ def test_three_readers_agree_though_one_is_killed_again_and_again(topics: Topics
         readers[0].program.start()
     readers[0].await_state("ready", 60)
     topics.flush()
+    readers[0].await_state("ready", 60)
     truth = {key.decode(): value for key, value in compacted(topics.messages("user-info")).items()}
     wait_for(lambda: all(reader.holds(truth) for reader in readers), 60, "each reader equal to the topic")
 

@@ -18,7 +18,10 @@ from shared.errors import KafkaError
 from shared.heartbeats import heartbeat_in
 
 SERVING_BATCH = 500
-"""Records in one transaction while answering: few enough that answers do not wait for the interpreter."""
+"""Records in one go while answering: few enough that answers do not wait long for the interpreter.
+
+Kafka's client hands them over in one call that keeps the interpreter to itself: half a millisecond for 500 of them.
+"""
 
 REPLAY_BATCH = 5_000
 """Records in one transaction while nobody waits for answers."""

@@ -164,7 +164,8 @@ class Replicator:
 
     def _follow(self, following: Following, why: str | None) -> None:
         began = time.monotonic()
-        while not self.stopping.is_set() and following.step(serving=self._serves):
+        # Whoever is answered meanwhile, be it out of another copy, waits for the same interpreter.
+        while not self.stopping.is_set() and following.step(serving=self.progress.serves):
             if following.caught_up and not (self._serves and following.store is self._generations.live):
                 self._go_live(following)
             self._contact = following.contact

@@ -1,9 +1,11 @@
 """The reader and topics that are not what they were: it never mixes two, and rebuilds beside what it serves."""
 
+import re
 import time
 
 import pytest
 
+from reader.following import SERVING_BATCH
 from tests.broker.test_reader import PARTITIONS, Reader, body, reader, readers, topics
 from tests.broker.topics import Topics
 from tests.waiting import wait_for
@@ -59,6 +61,21 @@ def test_a_rebuild_goes_on_where_a_crash_left_it(topics: Topics, reader: Reader)
     for user in ("0", "31234", "59999"):
         assert reader.get(f"/users/{user}").content == body(user)
     assert reader.get("/users/old").status_code == 404
+
+
+def test_a_reader_that_answers_while_it_rebuilds_takes_small_batches(topics: Topics, reader: Reader) -> None:
+    """Also after a restart, when what it answers with is another copy than the one that it builds."""
+    topics.send("user-info", b"old", body("old"))
+    topics.flush()
+    assert reader.start().program.stop() == 0
+    recreate(topics)
+    for number in range(40 * SERVING_BATCH):
+        topics.send("user-info", str(number).encode(), body(str(number)))
+    topics.flush()
+    reader.start()
+    batches = re.search(r"^reader_batch_seconds_count (\d+)", reader.get("/metrics").text, re.MULTILINE)
+    assert batches is not None
+    assert int(batches[1]) >= 40
 
 
 def test_an_absence_longer_than_the_topic_remembers_deletions_is_rebuilt(topics: Topics, reader: Reader) -> None:

@@ -7,7 +7,8 @@ assigned. One partition, so that all that is noted has one order.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from confluent_kafka import Producer
 
@@ -31,6 +32,20 @@ def caught_up_key(place: Place) -> bytes:
     return json.dumps([CAUGHT_UP.decode(), *place]).encode()
 
 
+class Note(NamedTuple):
+    """One record of a ledger.
+
+    Args:
+        key: what it is about.
+        value: what it says; None forgets what was said before.
+        time_ms: when it was written.
+    """
+
+    key: bytes
+    value: bytes | None
+    time_ms: int
+
+
 class Ledger:
     """The notes of one group.
 
@@ -51,16 +66,11 @@ class Ledger:
 
     def rebuilding_since(self) -> tuple[Noted, set[Place]]:
         """Return all that is noted, and which source partitions were read to their end since the rebuild began."""
-        latest: dict[bytes, bytes | None] = {}
-        read: set[Place] = set()
-        for message in scan(self._client, self._topic, [0]):
-            key = message.key() or b""
-            latest[key] = message.value()
-            if key == REBUILD:
-                read.clear()
-            elif message.value() is not None and (place := _place(key)) is not None:
-                read.add(place)
-        return noted_in(latest), read
+        notes = [
+            Note(message.key() or b"", message.value(), message.timestamp()[1])
+            for message in scan(self._client, self._topic, [0])
+        ]
+        return noted_in({note.key: note.value for note in notes}), read_since_rebuild(notes)
 
     def write(self, notes: Mapping[bytes, bytes | None]) -> None:
         """Write notes, and wait until they are kept; None forgets one.
@@ -82,6 +92,24 @@ def _place(key: bytes) -> Place | None:
         return None
     _, topic, partition = json.loads(key)
     return topic, partition
+
+
+def read_since_rebuild(notes: Iterable[Note]) -> set[Place]:
+    """Return which source partitions were read to their ends since the last rebuild began.
+
+    Args:
+        notes: all of a ledger, in its order.
+    """
+    began_ms = 0
+    read: set[Place] = set()
+    for note in notes:
+        if note.key == REBUILD:
+            began_ms = note.time_ms
+            read.clear()
+        # A joiner that was paused may write, behind the rebuild's begin, what it had read before it.
+        elif note.value is not None and (place := _place(note.key)) is not None and int(note.value) >= began_ms:
+            read.add(place)
+    return read
 
 
 def noted_in(latest: Mapping[bytes, bytes | None]) -> Noted:

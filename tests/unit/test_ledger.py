@@ -1,7 +1,7 @@
 """What a ledger's records say: the latest value under each key counts."""
 
 from joiner.inputs import Identity, Inputs
-from joiner.ledger import INPUTS, REBUILD, RESETTING, caught_up_key, noted_in
+from joiner.ledger import INPUTS, REBUILD, RESETTING, Note, caught_up_key, noted_in, read_since_rebuild
 
 
 def test_notes_are_read_back_as_they_were_written() -> None:
@@ -23,3 +23,21 @@ def test_forgotten_notes_say_nothing() -> None:
     noted = noted_in({INPUTS: None, REBUILD: None, RESETTING: None})
     assert (None, None, False) == (noted.inputs, noted.rebuild, noted.resetting)
     assert noted_in({RESETTING: b"true"}).resetting
+
+
+def test_a_partition_counts_for_a_rebuild_once_it_was_read_to_its_end_after_the_begin() -> None:
+    """What was noted before the begin, or is the late word of a joiner that was paused before it, ends no rebuild."""
+    likes, tweets = caught_up_key(("likes", 0)), caught_up_key(("tweets", 0))
+    begun = [Note(likes, b"900", 900), Note(REBUILD, b'{"0": 17}', 1_000)]
+    assert set() == read_since_rebuild(begun)
+    late = [*begun, Note(likes, b"999", 5_000), Note(tweets, None, 5_000)]
+    assert set() == read_since_rebuild(late)
+    assert {("likes", 0)} == read_since_rebuild([*late, Note(likes, b"1000", 5_001), Note(likes, b"998", 5_002)])
+
+
+def test_a_rebuild_begun_again_counts_nothing_of_the_one_before() -> None:
+    """Its own begin is what notes are measured by."""
+    likes = caught_up_key(("likes", 0))
+    notes = [Note(REBUILD, b'{"0": 17}', 1_000), Note(likes, b"1500", 1_500), Note(REBUILD, b'{"0": 17}', 2_000)]
+    assert set() == read_since_rebuild(notes)
+    assert {("likes", 0)} == read_since_rebuild([*notes, Note(likes, b"2500", 2_500)])

@@ -135,10 +135,14 @@ class Connection(HttpToolsProtocol):
             raise RefusedError
 
     def on_headers_complete(self) -> None:
-        """Take a request whose head has arrived, unless it is too large or comes too late."""
+        """Take a request whose head has arrived, unless it is too large, does not say to whom, or comes too late."""
         self._in_head = False
         if self._first + self._after_first > self._limits.head_bytes:
             self._check_size()
+        hosts = [name for name, _ in self.headers].count(b"host")
+        if hosts != 1 and (hosts or self.parser.get_http_version() == "1.1"):
+            self._refusal = problems.NO_HOST  # RFC 9112, section 3.2; two of them are a way to smuggle
+            raise RefusedError
         if self._late and self.url.partition(b"?")[0] not in ALWAYS_ANSWERED:
             self._refusal = problems.OVERLOADED
             raise RefusedError

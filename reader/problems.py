@@ -33,6 +33,7 @@ UNKNOWN_USER = problem(404, "unknown-user", "no such user", "no user has this id
 METHOD_NOT_ALLOWED = problem(405, "method-not-allowed", "method not allowed", "what is here can only be read", ALLOW)
 INTERNAL = problem(500, "internal", "internal error", "the reader's log says more")
 BAD_HTTP = problem(400, "bad-http", "bad request", "this cannot be read as HTTP/1.1", CLOSE)
+NO_HOST = problem(400, "bad-http", "bad request", "HTTP/1.1 asks for one Host header field, and for no other", CLOSE)
 URI_TOO_LONG = problem(414, "uri-too-long", "request target too long", "ask for less at once", CLOSE)
 HEADERS_TOO_LARGE = problem(431, "headers-too-large", "header fields too large", "send fewer or shorter ones", CLOSE)
 REQUEST_TIMEOUT = problem(408, "request-timeout", "request timeout", "the request took too long to arrive", CLOSE)

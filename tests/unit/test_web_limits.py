@@ -74,9 +74,12 @@ def test_header_fields_that_are_too_large_are_431(serving: Serving, path: bytes,
 def test_requests_up_to_the_limits_are_answered(serving: Serving) -> None:
     """The limits themselves are allowed, and many small requests in one piece are not one large one."""
     target = b"/users/" + b"x" * 493
-    assert status_of(exchange(serving.port, b"GET %b HTTP/1.1\r\nConnection: close\r\n\r\n" % target)) == 404
+    assert (
+        status_of(exchange(serving.port, b"GET %b HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n" % target)) == 404
+    )
     field = b"X: %b\r\n" % (b"x" * 1_900)
-    assert status_of(exchange(serving.port, b"GET /livez HTTP/1.1\r\n%bConnection: close\r\n\r\n" % field)) == 200
+    last = b"GET /livez HTTP/1.1\r\nHost: here\r\n%bConnection: close\r\n\r\n" % field
+    assert status_of(exchange(serving.port, last)) == 200
     many = ALICE * 200 + b"GET /users/alice HTTP/1.0\r\n\r\n"
     assert exchange(serving.port, many).count(b"HTTP/1.1 200 OK") == 201
 
@@ -168,6 +171,24 @@ def test_what_is_no_http_is_400_and_closed(serving: Serving, sent: bytes) -> Non
     """A TLS greeting, a line that is no field, a target that is not ASCII."""
     answer = exchange(serving.port, sent)
     assert (400, True) == (status_of(answer), b"application/problem+json" in answer)
+
+
+@pytest.mark.parametrize("path", [b"/users/alice", b"/livez"])
+@pytest.mark.parametrize(
+    ("hosts", "version", "status"),
+    [
+        (b"", b"1.1", 400),
+        (b"Host: here\r\nHost: here\r\n", b"1.1", 400),
+        (b"Host: here\r\nhost: there\r\n", b"1.0", 400),
+        (b"", b"1.0", 200),
+        (b"Host: here\r\n", b"1.1", 200),
+        (b"Host:\r\n", b"1.1", 200),
+    ],
+)
+def test_a_request_names_one_host(serving: Serving, path: bytes, hosts: bytes, version: bytes, status: int) -> None:
+    """RFC 9112, section 3.2: none at all is for HTTP/1.0 alone, two are for nobody, on either path."""
+    request = b"GET %b HTTP/%b\r\n%bConnection: close\r\n\r\n" % (path, version, hosts)
+    assert status == status_of(exchange(serving.port, request))
 
 
 def test_what_was_asked_before_the_nonsense_is_answered_first(serving: Serving) -> None:

@@ -29,9 +29,9 @@ def running_service() -> Iterator[Service]:
         Kafka(folder / "kafka") as kafka,
         Postgres(folder / "postgres", durable=False) as postgres,
         Connect(folder / "connect", kafka.bootstrap_servers, postgres),
-        joiner_and_reader(kafka, folder) as reader_port,
+        joiner_and_reader(kafka, folder) as ports,
     ):
-        yield Service(postgres.dsn, postgres.port, reader_port)
+        yield Service(postgres.dsn, postgres.port, kafka.bootstrap_servers, *ports)
 
 
 @pytest.fixture

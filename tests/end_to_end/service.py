@@ -40,11 +40,15 @@ class Service:
     Args:
         dsn: how to connect to PostgreSQL.
         postgres_port: where it listens.
+        bootstrap_servers: Kafka's address.
+        joiner_port: where the joiner answers.
         reader_port: where the reader answers.
     """
 
     dsn: str
     postgres_port: int
+    bootstrap_servers: str
+    joiner_port: int
     reader_port: int
 
     def sql(self, *statements: str) -> None:
@@ -115,8 +119,8 @@ class Service:
 
 
 @contextmanager
-def joiner_and_reader(kafka: Kafka, folder: Path) -> Iterator[int]:
-    """Run one joiner and one reader; give the reader's port once both are ready."""
+def joiner_and_reader(kafka: Kafka, folder: Path) -> Iterator[tuple[int, int]]:
+    """Run one joiner and one reader; give their ports once both are ready."""
     joiner_port, reader_port = free_port(), free_port()
     address = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
     joiner = {
@@ -132,4 +136,4 @@ def joiner_and_reader(kafka: Kafka, folder: Path) -> Iterator[int]:
     ):
         joining.wait_until_ready(joiner_port)
         reading.wait_until_ready(reader_port)
-        yield reader_port
+        yield joiner_port, reader_port

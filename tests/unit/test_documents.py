@@ -40,8 +40,8 @@ documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(
 def code_of(document: Path) -> str:
     """Return what a document shows as code: spans between backticks, and indented or fenced blocks."""
     text = document.read_text()
-    fenced = re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    rest = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^ *```.*?\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    rest = re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
     blocks = re.findall(r"(?:^(?: {4}).*\n)+", rest, re.MULTILINE)
     spans = re.findall(r"`([^`]+)`", rest)
     return "\n".join([*fenced, *blocks, *(" ".join(span.split()) for span in spans)])

@@ -1,13 +1,26 @@
-"""Properties of the joiner's Kafka clients, and why each is as it is. Imports no client library."""
+"""Properties of the joiner's Kafka clients, and why each is as it is.
+
+What the environment sets is tried on clients as the join makes them, before anything is begun; none is connected.
+"""
 
 from collections.abc import Callable, Mapping
+from functools import partial
+
+from confluent_kafka import Consumer, Producer
 
 from joiner.settings import JoinerSettings
-from shared.kafka import COMMON, admitted, understood
+from shared.errors import SettingError
+from shared.kafka import COMMON, admitted, understood, variable_of
 from shared.topics import MAX_MESSAGE_BYTES, PARTITIONER
 
 SESSION_MS = 6_000
 """The lowest that a broker takes by default: how soon a killed joiner is noticed, where nobody starts it again."""
+
+SESSION_MARGIN_SECONDS = 4.0
+"""How long after a session's time a broker may go on listing its member."""
+
+SHORTEST_POLL_INTERVAL_MS = 60_000
+"""The engine waits for Kafka a share of max.poll.interval.ms; a shorter one would fail commits that only take long."""
 
 TRANSACTION_MS = 6_000
 """How long a transaction that a killed joiner left open keeps its heir waiting. It begins with the first record that a
@@ -22,10 +35,32 @@ def properties(settings: JoinerSettings, client: Callable[[dict[str, object]], o
         client: confluent_kafka's AdminClient.
 
     Raises:
-        SettingError: a property's value is refused by the client library.
+        SettingError: a property's value is refused, or does not go together with the others; names the variables.
         KafkaError: Kafka refuses us.
     """
-    return admitted(settings.kafka_bootstrap_servers, understood(settings.kafka_properties, client), client)
+    taken = understood(settings.kafka_properties, client)
+    for name, least in (("max.poll.interval.ms", SHORTEST_POLL_INTERVAL_MS), ("session.timeout.ms", 1)):
+        _refuse_below(name, taken.get(name), least)
+    understood(taken, Consumer, partial(_grouped, settings))
+    understood(taken, Producer, partial(producer, settings))
+    return admitted(settings.kafka_bootstrap_servers, taken, client)
+
+
+def _refuse_below(name: str, value: str | None, least: int) -> None:
+    if value is not None and not (value.isdecimal() and int(value) >= least):
+        raise SettingError(f"{variable_of(name)}: must be a whole number of at least {least} (it is {value!r})")
+
+
+def _grouped(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
+    """Return the consumer's properties with those that the engine adds."""
+    ours = {"group.id": settings.joiner_group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+    return {**consumer(settings, properties), **ours, "partition.assignment.strategy": "range"}
+
+
+def session_seconds(settings: JoinerSettings) -> float:
+    """Return after how long a joiner of these settings that was killed is no member of its group any more."""
+    session_ms = int(settings.kafka_properties.get("session.timeout.ms", SESSION_MS))
+    return session_ms / 1000 + SESSION_MARGIN_SECONDS
 
 
 def client(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, str]:
@@ -38,6 +73,8 @@ def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
 
     Those that exactness rests on are not among the environment's: `shared.kafka` refuses them.
     """
+    # The engine reckons with this one, so it must be a number.
+    numbers = {name: int(value) for name, value in properties.items() if name == "max.poll.interval.ms"}
     return {
         **COMMON,
         "isolation.level": "read_committed",
@@ -55,10 +92,11 @@ def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
         # What is fetched ahead, for all partitions together: memory stays bounded however long the backlog. An answer
         # is compressed, so a large one becomes several times as large here. And a queue that was full is looked after
         # again soon, not after a second in which the loop may have emptied it.
-        "fetch.max.bytes": MAX_MESSAGE_BYTES,
+        "fetch.max.bytes": int(properties.get("message.max.bytes", MAX_MESSAGE_BYTES)),
         "fetch.queue.backoff.ms": 20,
         "queued.max.messages.kbytes": 12 * 1024,
         **properties,
+        **numbers,
     }
 
 

@@ -22,8 +22,10 @@ REFUSED = frozenset(
     {
         "acks",
         "allow.auto.create.topics",
+        "api.version.request",
         "auto.commit.enable",
         "auto.offset.reset",
+        "broker.version.fallback",
         "enable.auto.commit",
         "enable.auto.offset.store",
         "enable.idempotence",
@@ -37,6 +39,7 @@ REFUSED = frozenset(
         "max.in.flight.requests.per.connection",
         "message.send.max.retries",
         "metadata.broker.list",
+        "offset.store.method",
         "partition.assignment.strategy",
         "partitioner",
         "request.required.acks",
@@ -46,6 +49,9 @@ REFUSED = frozenset(
     }
 )
 """Properties that exactness, replication or the contract of the topics rests on; the service sets them itself."""
+
+ALIASES = {"delivery.timeout.ms": "message.timeout.ms", "fetch.message.max.bytes": "max.partition.fetch.bytes"}
+"""A property -> the client library's other name for it, under which it refuses values."""
 
 FOR_PROGRAMS = frozenset({"default.topic.config", "logger"})
 """Names under which the Python client takes objects of a program; no text can set them."""
@@ -75,7 +81,8 @@ def properties_from(environment: Mapping[str, str]) -> dict[str, str]:
         environment: variable name -> value, such as os.environ.
 
     Raises:
-        SettingError: a property is the service's own to set; names the variable.
+        SettingError: a property is the service's own to set, or its value would keep records out that the topics may
+            hold; names the variable.
     """
     found = {}
     for variable, value in sorted(environment.items()):
@@ -89,8 +96,19 @@ def properties_from(environment: Mapping[str, str]) -> dict[str, str]:
             raise SettingError(
                 f"{variable}: the service sets {name} itself, because its exactness rests on it; unset {variable}"
             )
+        _refuse_elsewhere(variable, name, value)
         found[name] = value
     return found
+
+
+def _refuse_elsewhere(variable: str, name: str, value: str) -> None:
+    if name == "bootstrap.servers":
+        raise SettingError(f"{variable}: Kafka's addresses are read from {BOOTSTRAP} alone; spell it so")
+    if name == "message.max.bytes" and not (value.isdecimal() and int(value) >= MAX_MESSAGE_BYTES):
+        raise SettingError(
+            f"{variable}: must be at least {MAX_MESSAGE_BYTES}, so that every record of the topics passes"
+            f" (it is {value!r}); raise it, or unset {variable}"
+        )
 
 
 def configured(
@@ -126,13 +144,14 @@ def understood(
     """
     kept = dict(properties)
     while kept:
+        tried = {**configuration(kept), "log_level": 0}
         try:
-            client({**configuration(kept), "log_level": 0})
+            client(tried)
         except Exception as error:
             message = str(error)
             unknown = re.search(r'No such configuration property: "([^"]*)"', message)
             if unknown is None or unknown[1] not in kept:
-                raise SettingError(_refusal(message, kept)) from error
+                raise SettingError(_refusal(message, kept, tried)) from error
             _warn_of_unknown(unknown[1])
             del kept[unknown[1]]
         else:
@@ -181,8 +200,10 @@ def _warn_of_unknown(name: str) -> None:
     logger.warning("%s is ignored: the Kafka client has no property %s", variable_of(name), name)
 
 
-def _refusal(message: str, properties: Mapping[str, str]) -> str:
+def _refusal(message: str, properties: Mapping[str, str], tried: Mapping[str, object]) -> str:
     said = re.search(r'str="(.*)"', message, re.DOTALL)
     reason = said[1].strip() if said else message
-    named = [name for name in properties if name in reason] or list(properties)
-    return f"{', '.join(variable_of(name) for name in named)}: the Kafka client refuses it: {reason}"
+    named = [name for name in properties if name in reason or ALIASES.get(name, name) in reason] or list(properties)
+    ours = [name for name in re.findall(r"`([a-z.]+)`", reason) if name in tried and name not in properties]
+    beside = f" (the service sets {', '.join(f'{name}={tried[name]}' for name in ours)})" if ours else ""
+    return f"{', '.join(variable_of(name) for name in named)}: the Kafka client refuses it: {reason}{beside}"

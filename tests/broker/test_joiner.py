@@ -331,3 +331,14 @@ def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> No
         joiners.await_truth()
     internal = topics.name("user-info-changes")
     wait_for(lambda: len(topics.messages("user-info-changes")) <= 1, 60, f"{internal} trimmed")
+
+
+def test_kafka_properties_of_the_environment_hold_in_the_join(joiners: Joiners) -> None:
+    """Also one that the engine reckons with, and a limit on records that is larger than ours."""
+    topics = joiners.topics
+    topics.create_sources(partitions=1)
+    joiner = joiners.start(KAFKA_MAX_POLL_INTERVAL_MS="600000", KAFKA_MESSAGE_MAX_BYTES="8000000")
+    topics.put("users", user_id=1, username="alice")
+    topics.put("likes", like_id=7, user_id=1, tweet_id=1)
+    joiners.await_truth()
+    assert joiner.stop() == 0

@@ -1,9 +1,12 @@
 """Properties of the joiner's Kafka clients."""
 
 import pytest
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
 
 from joiner import clients
 from joiner.settings import JoinerSettings
+from shared.errors import SettingError
 from shared.kafka import REFUSED
 from shared.settings import load
 from shared.topics import PARTITIONER
@@ -42,3 +45,55 @@ def test_what_exactness_rests_on_cannot_be_set() -> None:
     }
     assert ours.items() <= {**clients.consumer(settings, {}), **clients.producer(settings, {})}.items()
     assert ours.keys() <= REFUSED
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("KAFKA_DELIVERY_TIMEOUT_MS", "120000", "(the service sets transaction.timeout.ms=6000)"),
+        ("KAFKA_MESSAGE_TIMEOUT_MS", "120000", "(the service sets transaction.timeout.ms=6000)"),
+        ("KAFKA_SOCKET_TIMEOUT_MS", "60000", "(the service sets transaction.timeout.ms=6000)"),
+        ("KAFKA_QUEUING_STRATEGY", "lifo", "(the service sets enable.idempotence=True)"),
+        ("KAFKA_SESSION_TIMEOUT_MS", "700000", "`max.poll.interval.ms`"),
+        ("KAFKA_FETCH_MAX_BYTES", "1000", "(the service sets message.max.bytes="),
+        ("KAFKA_MAX_POLL_INTERVAL_MS", "59999", "at least 60000 (it is '59999')"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused_at_the_start(
+    variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one message that names the variable, and no other one, before anything is connected to."""
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("KAFKA_CLIENT_ID", "me")
+    with pytest.raises(SettingError) as refused:
+        clients.properties(load(JoinerSettings), AdminClient)
+    assert str(refused.value).startswith(f"{variable}: ")
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("KAFKA_MESSAGE_MAX_BYTES", "80000000"),
+        ("KAFKA_SESSION_TIMEOUT_MS", "45000"),
+        ("KAFKA_SOCKET_TIMEOUT_MS", "5000"),
+    ],
+)
+def test_values_that_go_together_reach_the_clients(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the service prefers makes room for them."""
+    monkeypatch.setenv(variable, value)
+    assert [value] == [*clients.properties(load(JoinerSettings), AdminClient).values()]
+
+
+def test_the_engine_is_given_the_poll_interval_as_a_number() -> None:
+    """It reckons with it; the client library takes either."""
+    configuration = clients.consumer(load(JoinerSettings), {"max.poll.interval.ms": "600000"})
+    assert 600_000 == configuration["max.poll.interval.ms"]
+    Consumer({**configuration, "group.id": "nobody"}).close()
+
+
+def test_a_reset_waits_for_the_sessions_that_the_settings_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed joiner is a member for as long as its session lasts."""
+    assert 10.0 == clients.session_seconds(load(JoinerSettings))
+    monkeypatch.setenv("KAFKA_SESSION_TIMEOUT_MS", "45000")
+    assert 49.0 == clients.session_seconds(load(JoinerSettings))

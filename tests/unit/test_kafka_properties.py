@@ -63,6 +63,22 @@ def test_what_the_service_promises_cannot_be_set(name: str) -> None:
     assert name in REFUSED
 
 
+def test_kafkas_addresses_are_spelt_in_one_way_only() -> None:
+    """Another spelling would be a second answer to where Kafka is."""
+    with pytest.raises(SettingError, match=r"^KAFKA_Bootstrap_Servers: .* KAFKA_BOOTSTRAP_SERVERS alone"):
+        properties_from({"KAFKA_Bootstrap_Servers": "kafka:9092"})
+
+
+@pytest.mark.parametrize("value", ["1000000", str(MAX_MESSAGE_BYTES - 1), "much"])
+def test_a_limit_that_keeps_records_out_is_refused_and_the_least_named(value: str) -> None:
+    """A record of 4 MiB must pass; a larger limit does no harm."""
+    with pytest.raises(
+        SettingError, match=rf"^KAFKA_MESSAGE_MAX_BYTES: must be at least {MAX_MESSAGE_BYTES}, .*{value}"
+    ):
+        properties_from({"KAFKA_MESSAGE_MAX_BYTES": value})
+    assert {"message.max.bytes": "8000000"} == properties_from({"KAFKA_MESSAGE_MAX_BYTES": "8000000"})
+
+
 def test_every_refused_name_is_one_that_the_client_knows(caplog: pytest.LogCaptureFixture) -> None:
     """A misspelt entry would refuse nothing."""
     for name in REFUSED:
@@ -109,7 +125,7 @@ def test_the_clients_other_name_of_a_preferred_property_may_be_set_too() -> None
 
 def test_a_value_that_does_not_go_together_with_the_readers_own_names_its_variable() -> None:
     """The client says so only when it is made as the reader makes it, which would otherwise be after the start."""
-    with pytest.raises(SettingError, match=r"^KAFKA_FETCH_MAX_BYTES: the Kafka .*`message\.max\.bytes`$"):
+    with pytest.raises(SettingError, match=r"^KAFKA_FETCH_MAX_BYTES: .*service sets message\.max\.bytes=4456448\)$"):
         understood_properties({"fetch.max.bytes": "1000", "client.id": "me"})
 
 

@@ -100,6 +100,17 @@ def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
     }
 
 
+def asking(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
+    """Return the properties of a consumer that joins nothing, and is told of what is not committed yet, too."""
+    return {
+        **COMMON,
+        **client(settings, properties),
+        "group.id": settings.joiner_group,
+        "isolation.level": "read_uncommitted",
+        "enable.auto.commit": False,
+    }
+
+
 def producer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
     """Return the properties of the transactional producer; the environment's come before ours, as above."""
     return {

@@ -61,6 +61,10 @@ class PartitionStore(Store):
             self._updated[key] = value
         self._cache._empty = False  # noqa: SLF001
 
+    def close(self) -> None:
+        """Let go of the column family, which keeps the store's lock as long as anybody holds it."""
+        self._rows = None
+
     def _write_changelog(self, processed_offsets: Mapping[str, int] | None) -> None:
         internal = self._changelog._producer  # noqa: SLF001
         headers = [(COLUMN_FAMILY_HEADER, COLUMN_FAMILY), (OFFSETS_HEADER, orjson.dumps(processed_offsets))]

@@ -160,6 +160,13 @@ def _strays(found: Found) -> Iterator[str]:
         if extent.committed is not None:
             yield f"the group has read {topic}, but the state that came of it is gone"
             return
+    for (topic, _), extent in found.changes.items():
+        if extent.high > 0:
+            yield (
+                f"{topic} holds what another group of joiners has written, which would count twice; give each group an"
+                " internal topic of its own (USER_INFO_CHANGES_TOPIC), or if that group is gone"
+            )
+            return
 
 
 def _others(noted: Mapping[str, Identity], found: Mapping[str, Identity]) -> Iterator[str]:

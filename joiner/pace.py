@@ -26,7 +26,8 @@ class Pace:
     def __init__(self, shortest: float, longest: float) -> None:
         self._shortest = shortest
         self._longest = longest
-        self._rows_held = CHECKPOINT_ROWS
+        # Doubled by each quick commit: how quick the broker is has to be found out, and a commit must end in time.
+        self._rows_held = BATCH
         self._commit_took = 0.0
 
     def note_commit(self, seconds: float) -> None:

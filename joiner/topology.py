@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from weakref import WeakSet
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from quixstreams import Application
 from quixstreams.kafka import ConnectionConfig
 from quixstreams.models import TopicConfig
@@ -23,12 +24,12 @@ from rocksdict import WriteBatch
 
 from joiner import clients
 from joiner.checkpoint import SourceRecord
-from joiner.engine import Sender, restore_exactly
+from joiner.engine import PartitionStore, Sender, restore_exactly
 from joiner.faults import explained, is_of_parts
 from joiner.letters import Letter, buried
 from joiner.pace import BATCH, MOST_WAIT_SECONDS, Pace, wait
 from joiner.progress import Progress
-from joiner.restoring import restore_in_batches
+from joiner.restoring import restore_in_batches, restore_to_the_end
 from joiner.surroundings import Surroundings
 from joiner.survey import trusted_offsets
 from joiner.topics import Prepared
@@ -43,6 +44,8 @@ logger = logging.getLogger(__name__)
 
 CHANGES_KEY = b"changes"
 """Key of every internal record: the partition is chosen by user, and the topic is never compacted."""
+
+REQUEST_SECONDS = 30.0
 
 OBSERVE_SECONDS = 1.0
 """How often lags are measured."""
@@ -83,6 +86,7 @@ class JoinerApplication(Application):
         self._progress = progress
         self._work: Work | None = None
         self._closing: Closing | None = None
+        self._opened: WeakSet[PartitionStore] = WeakSet()
         self._assigned: dict[tuple[str, int], int] = {}
         # Partitions of which the group had read nothing, until they are read to their ends.
         self._first_read: set[tuple[str, int]] = set()
@@ -117,6 +121,7 @@ class JoinerApplication(Application):
             auto_recover_from_source_offset_out_of_range=False,
             loglevel=None,
         )
+        self._asking = Consumer(clients.asking(settings, around.properties))
         self._declare()
         # A checkpoint is hundreds of thousands of small objects, none of them in a cycle: looking for cycles among
         # them as often as Python does by itself takes a tenth of all time.
@@ -144,6 +149,12 @@ class JoinerApplication(Application):
         restore_exactly(self._state_manager, self._oldest_trusted, changelogs)
         manager = self._state_manager._recovery_manager  # noqa: SLF001 - nothing else leads to it
         restore_in_batches(manager, partial(WriteBatch, raw_mode=True), self._check_place)
+        restore_to_the_end(manager, self._end_of)
+
+    def _end_of(self, topic: str, partition: int) -> int:
+        """Return where everything ends that was written to a partition, committed or not."""
+        _, end = self._asking.get_watermark_offsets(TopicPartition(topic, partition), timeout=REQUEST_SECONDS)
+        return int(end)
 
     def join(self) -> None:
         """Join until told to stop.
@@ -166,11 +177,17 @@ class JoinerApplication(Application):
                 "stopped without committing what came last, which the next start reads again: %s", explained(error)
             )
         finally:
-            # Whatever holds a column family keeps its store's lock, and the next round may be given that partition;
-            # this application is kept to the end of the process.
-            self._work = None
-            self._processing_context._checkpoint = None  # noqa: SLF001 - the engine keeps its last one
-            self._state_manager.close()
+            self._work = self._broken = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the open checkpoint's stores, which may be assigned again at once.
+
+        Explicitly: this application is kept to the end of the process, the engine keeps checkpoints and errors, and
+        errors keep the frames that they passed, with all that was open there.
+        """
+        for store in list(self._opened):
+            store.close()
 
     def _process_message(self, dataframe_composed: object) -> None:  # noqa: ARG002 - the engine calls it so
         self._check_place()
@@ -249,25 +266,39 @@ class JoinerApplication(Application):
     def _current_work(self) -> Work:
         engine = self._processing_context.checkpoint
         if self._work is None or self._work.engine is not engine:
-            self._work = Work(engine)
+            self._work = Work(engine, self._opened)
         return self._work
 
     def close_work(self) -> None:
         """Write sums, records and states into the open transaction; what belongs to another checkpoint is dropped."""
         work, self._work = self._work, None
-        if work is None or work.engine is not self._processing_context.checkpoint:
+        if work is None or not self._is_open(work):
             return
         self._closing = Closing(time.monotonic(), work.offsets, work.ends, work.times)
         for partition, pack in work.checkpoint.packs(self._prepared.changes_partitions):
+            self._keep_open(work)
             Sender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
         send = Sender(self._producer, self._settings.user_info_topic)
         for record in work.checkpoint.records():
+            self._keep_open(work)
             headers = None if record.oldest_ms is None else [(OLDEST_CHANGE_HEADER, str(record.oldest_ms))]
             send(record.key, record.value, timestamp=record.newest_ms, headers=headers)
         self._metrics.records.inc(send.sent)
         self._metrics.unknown_values.inc(work.checkpoint.unknown_values)
         self._bury(work.letters)
         work.checkpoint.save()
+
+    def _is_open(self, work: Work) -> bool:
+        return work.engine is self._processing_context.checkpoint
+
+    def _keep_open(self, work: Work) -> None:
+        """Make sure that what is written belongs to the transaction that is open.
+
+        In a rebalance the engine closes work in a thread, which it leaves behind where that takes too long.
+        """
+        if not self._is_open(work):
+            self._failed = True
+            raise Interrupted("closing a checkpoint took longer than a rebalance may")
 
     def _bury(self, letters: list[tuple[Letter, BadRow]]) -> None:
         """Write records that no row can be read from to the dead letters."""
@@ -341,6 +372,7 @@ class JoinerApplication(Application):
     def _on_revoke(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
         with self._told_afterwards():
             super()._on_revoke(consumer, topic_partitions)
+        self._let_go()
         # Whether the commit of a partition that is given away succeeded is not told.
         self._closing = None
         for tp in topic_partitions:
@@ -350,6 +382,9 @@ class JoinerApplication(Application):
 
     def _on_lost(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
         # Somebody else may own them by now: nothing of the open checkpoint may be committed.
+        self._assigned.clear()
+        self._progress.assign({})
+        self._let_go()
         with self._told_afterwards():
             super()._on_lost(consumer, topic_partitions)
             if self._consumer._broker_unavailable_since is not None:  # noqa: SLF001 - the engine tells nobody

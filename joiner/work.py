@@ -5,6 +5,7 @@ Knows the engine's checkpoint only as something to ask for stores.
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from joiner.checkpoint import BYTES_PER_ROW, Checkpoint
 from joiner.engine import PartitionStore
@@ -18,10 +19,12 @@ class Work:
 
     Args:
         engine: that checkpoint.
+        opened: takes every store that it opens, for as long as anything holds that.
     """
 
-    def __init__(self, engine: Any) -> None:  # noqa: ANN401 - the inside of the engine has no types
+    def __init__(self, engine: Any, opened: WeakSet[PartitionStore]) -> None:  # noqa: ANN401 - the engine has no types
         self.engine = engine
+        self._opened = opened
         self.checkpoint = Checkpoint()
         self.letters: list[tuple[Letter, BadRow]] = []
         self.offsets: dict[Place, int] = {}
@@ -35,6 +38,7 @@ class Work:
         if store is None:
             transaction = self.engine.get_store_transaction(stream_id=topic, partition=partition)
             store = self._stores[topic, partition] = PartitionStore(transaction)
+            self._opened.add(store)
         return store
 
     @property

@@ -1,9 +1,10 @@
 """State belongs to its inputs: the joiner refuses topics that its state was not built from, and `reset` mends it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import (
     AlterConfigOpType,
     ConfigEntry,
@@ -197,6 +198,48 @@ def test_a_topic_recreated_under_a_running_joiner_ends_it(joiners: Joiners) -> N
     topics.recreate("likes")
     assert joiner.wait(90) == 1
     assert "was deleted and made anew" in joiner.log()
+
+
+def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joiners, tmp_path: Path) -> None:
+    """What a killed joiner left open hides what others committed after it; the restoring waits until it is aborted."""
+    topics = joiners.topics
+    topics.create_sources(partitions=1)
+    joiner = counted(joiners)
+    changelog = f"changelog__{topics.prefix}joiner--{topics.name('likes')}--default"
+    left_open = Producer(
+        {
+            "bootstrap.servers": joiner.environment["KAFKA_BOOTSTRAP_SERVERS"],
+            "transactional.id": f"{topics.prefix}killed",
+            "transaction.timeout.ms": 20_000,
+        }
+    )
+    left_open.init_transactions()
+    left_open.begin_transaction()
+    left_open.produce(changelog, b"[]", b"never committed", partition=0)
+    left_open.flush()
+
+    # 1. A joiner that has its state on disk goes on, and commits behind the open transaction.
+    joiner.start()
+    topics.put("likes", like_id=50, user_id=1, tweet_id=1)
+    joiners.await_truth()
+    assert joiner.stop() == 0
+
+    # 2. One that has nothing on disk must know of that like, to take it back.
+    shutil.rmtree(tmp_path / "joiner-0" / "state")
+    joiner.start()
+    topics.delete("likes", 50)
+    topics.put("likes", like_id=51, user_id=2, tweet_id=1)
+    joiners.await_truth()
+    assert joiner.stop() == 0
+
+
+def test_what_another_group_left_in_the_internal_topic_is_refused(joiners: Joiners) -> None:
+    """It would be counted beside what the sources say; a reset makes the topic anew."""
+    joiners.topics.create_sources(partitions=1)
+    counted(joiners)
+    other = joiners.add(JOINER_GROUP=f"{joiners.topics.prefix}other")
+    said = refusal(other)
+    assert "holds what another group of joiners has written, which would count twice" in said
 
 
 def test_local_state_that_another_program_has_open_ends_the_joiner_in_words(joiners: Joiners, tmp_path: Path) -> None:

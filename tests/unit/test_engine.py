@@ -279,6 +279,7 @@ FINGERPRINTS: dict[Callable[..., object], str] = {
     PartitionTransactionCache: "25b3db0c23fd",
     RecoveryPartition.recover_from_changelog_message: "3346e17e4f15",
     RecoveryManager.do_recovery: "4c7f0180dab8",
+    RecoveryManager._generate_recovery_partitions: "060b98b9a9d8",  # noqa: SLF001
     RecoveryManager._recovery_loop: "a79decd164ca",  # noqa: SLF001
     RecoveryManager._rewind_data_partition: "59f72db7ac9a",  # noqa: SLF001
     RecoveryManager._get_position_with_cache: "f164831f09c5",  # noqa: SLF001

@@ -94,6 +94,12 @@ def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, oth
             "the group has read likes, but the state that came of it is gone",
         ),
         (
+            Noted(),
+            found(source=Extent(0, 100), changes=Extent(41, 42), changelog=Extent(0, 0)),
+            "user-info-changes holds what another group of joiners has written, which would count twice; give each"
+            " group an internal topic of its own (USER_INFO_CHANGES_TOPIC), or if that group is gone",
+        ),
+        (
             noted(Inputs(TOPICS, format=FORMAT + 1)),
             found(),
             f"the state is of format {FORMAT + 1}, this version writes format {FORMAT}",

@@ -22,14 +22,33 @@ def test_a_full_batch_makes_the_checkpoint_long() -> None:
     assert pace.interval(BATCH - 1, 10) == pytest.approx(0.1)
 
 
+def quick() -> Pace:
+    """Return a pace that has seen commits as quick as can be."""
+    pace = Pace(0.1, 1.0)
+    for _ in range(20):
+        pace.note_commit(0.1)
+    return pace
+
+
 def test_memory_closes_a_checkpoint_at_once() -> None:
     """Whatever the backlog, no more than so much is held."""
-    assert Pace(0.1, 1.0).interval(BATCH, CHECKPOINT_ROWS + 1) == 0.0
+    assert quick().interval(BATCH, CHECKPOINT_ROWS) == 1.0
+    assert quick().interval(BATCH, CHECKPOINT_ROWS + 1) == 0.0
+
+
+def test_the_first_checkpoints_are_small() -> None:
+    """How long a commit takes is not known yet: each quick one lets the next be twice as large."""
+    pace = Pace(0.1, 1.0)
+    assert pace.interval(BATCH, BATCH) == 1.0
+    assert pace.interval(BATCH, BATCH + 1) == 0.0
+    pace.note_commit(0.1)
+    assert pace.interval(BATCH, 2 * BATCH) == 1.0
+    assert pace.interval(BATCH, 2 * BATCH + 1) == 0.0
 
 
 def test_slow_commits_make_checkpoints_smaller_and_quick_ones_larger_again() -> None:
     """A commit must end within the transaction's time, on a slow disk too; and a batch always fits."""
-    pace = Pace(0.1, 1.0)
+    pace = quick()
     pace.note_commit(SLOW_COMMIT_SECONDS + 1)
     assert pace.interval(BATCH, CHECKPOINT_ROWS // 2 + 1) == 0.0
     for _ in range(20):

@@ -1,6 +1,8 @@
 """`python -m joiner dead-letters`: list what could not be read, count it by reason, put it back through."""
 
 import json
+import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,13 +10,15 @@ from pathlib import Path
 import click
 from confluent_kafka.admin import AdminClient
 
-from joiner import clients
+from joiner import clients, topics
+from joiner.fates import Decision, remembered_ms
 from joiner.letters import Filed, filed, mended
-from joiner.replay import Decision, Replayer
+from joiner.replay import Replayer
 from joiner.scan import scan
 from joiner.settings import JoinerSettings
 from shared import logs
 from shared.errors import SettingError, TopicError
+from shared.records import Table
 from shared.settings import load
 
 SHOWN_BYTES = 60
@@ -27,8 +31,9 @@ class Letterbox:
         self.settings = load(JoinerSettings)
         logs.configure(self.settings.log_level, self.settings.log_format)
         self._client = clients.client(self.settings, clients.properties(self.settings, AdminClient))
-        topics = AdminClient(self._client).list_topics(timeout=30).topics
-        self._partitions = {name: len(topic.partitions) for name, topic in topics.items()}
+        self._admin = AdminClient(self._client)
+        there = self._admin.list_topics(timeout=30).topics
+        self._partitions = {name: len(topic.partitions) for name, topic in there.items()}
 
     def letters(self, reason: str | None) -> Iterator[Filed]:
         """Yield the dead letters, oldest first within each partition of their topic."""
@@ -45,7 +50,16 @@ class Letterbox:
 
     def replayer(self) -> Replayer:
         """Return what plans and does replays here."""
-        return Replayer(self._client, self.settings.sources, self._partitions)
+        return Replayer(self._client, self._sources, self._partitions)
+
+    def remembers_ms(self) -> dict[str, float]:
+        """Return for how long each source topic remembers deletions."""
+        configs = topics.described(self._admin, self._sources)
+        return {topic: remembered_ms(config) for topic, config in configs.items()}
+
+    @property
+    def _sources(self) -> dict[str, Table]:
+        return {topic: table for topic, table in self.settings.sources.items() if topic in self._partitions}
 
     def mended(self, lines: Path) -> list[Filed]:
         """Return the letters of a file, each compared with what its topic has.
@@ -96,19 +110,34 @@ def dead_letters(context: click.Context, reason: str | None, limit: int, *, as_j
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Letters out of a file that `dead-letters --json` printed and you have mended, in place of the topic's.",
 )
+@click.option(
+    "--even-if-forgotten",
+    is_flag=True,
+    help="Write those too that are too old to know; rows that were deleted since come back.",
+)
 @click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
-def replay(reason: str | None, lines: Path | None, *, yes: bool) -> None:
+def replay(reason: str | None, lines: Path | None, *, even_if_forgotten: bool, yes: bool) -> None:
     """Write dead letters to their source topics again, where a row can be read from them now.
 
     A letter is left out where its topic holds a newer record of the same row, so that nothing old takes the place of
     anything new. What was replayed once is such a newer record: running this twice does no harm.
+
+    A letter is too old to know where the row may have been deleted since and the topic may have forgotten that, because
+    its delete.retention.ms (where it is not compacted, its retention.ms) is over. Look into the database, and write
+    those whose rows are still there with --from and --even-if-forgotten.
+
+    If this is killed after --yes, rows that their source wrote in the same moment may show what the letters say until
+    the source writes them again.
     """
     box = Letterbox()
     letters = (
         list(box.letters(reason)) if lines is None else [x for x in box.mended(lines) if reason in (None, x.reason)]
     )
     replayer = box.replayer()
-    decisions = replayer.plan(letters)
+    remembers_ms = box.remembers_ms()
+    if even_if_forgotten:
+        remembers_ms = dict.fromkeys(remembers_ms, math.inf)
+    decisions = replayer.plan(letters, remembers_ms, time.time_ns() // 1_000_000)
     for line in _told(decisions):
         click.echo(line)
     if yes:

@@ -2,16 +2,19 @@
 
 A letter is older than what its source wrote since, and must never take the place of that. So it is written only where
 its topic holds no newer record of the same row. The source may write one in the very moment, though; therefore what
-came in between is looked for afterwards, and written once more behind the letter, until nothing came in between.
+came in between is looked for afterwards, and written once more behind the letter, until nothing came in between. What
+a source writes in a transaction is seen only when that has ended, so its end is awaited.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import IsolationLevel, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from joiner.changes import parse
+from joiner.fates import Decision, Newest, forgotten, readable, superseded
 from joiner.inputs import Place
 from joiner.letters import Filed
 from joiner.scan import scan
@@ -19,90 +22,11 @@ from shared.errors import BadRow, Interrupted
 from shared.kafka import COMMON
 from shared.records import Table
 
-Fate: TypeAlias = Literal["replay", "still unreadable", "superseded", "not of a source topic", "cut"]
-
 FLUSH_SECONDS = 30.0
+REQUEST_SECONDS = 30.0
 
-
-class Decision(NamedTuple):
-    """What is to be done with a letter.
-
-    Args:
-        filed: the letter.
-        fate: whether it is written again, or why not.
-        row_id: the row that it is about, where one can be read.
-        detail: what stands in the way, for people.
-        partition: where it is written; None lets Java's partitioner choose, as connectors do.
-    """
-
-    filed: Filed
-    fate: Fate
-    row_id: str | None = None
-    detail: str = ""
-    partition: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """The newest record that a topic holds of one row."""
-
-    partition: int
-    offset: int
-    time_ms: int
-
-
-def readable(letters: Iterable[Filed], tables: Mapping[str, Table]) -> list[Decision]:
-    """Decide which letters a row can be read from now; of several about one row only the newest is written.
-
-    Args:
-        letters: in the order in which they were received.
-        tables: source topic -> the table whose rows it holds.
-    """
-    decisions: list[Decision] = []
-    latest: dict[tuple[str, str], int] = {}
-    for filed in letters:
-        decision = _read(filed, tables)
-        if decision.fate == "replay" and decision.row_id is not None:
-            row = filed.letter.topic, decision.row_id
-            if row in latest:
-                older = decisions[latest[row]]
-                decisions[latest[row]] = older._replace(fate="superseded", detail="by a newer letter of the same row")
-            latest[row] = len(decisions)
-        decisions.append(decision)
-    return decisions
-
-
-def _read(filed: Filed, tables: Mapping[str, Table]) -> Decision:
-    table = tables.get(filed.letter.topic)
-    if table is None:
-        return Decision(filed, "not of a source topic")
-    if not filed.whole:
-        return Decision(filed, "cut", detail="it was beyond the topic's limit and is not kept whole")
-    try:
-        change = parse(table, filed.letter.key, filed.letter.value)
-    except BadRow as bad:
-        return Decision(filed, "still unreadable", detail=str(bad))
-    # The same key leads to the same partition; one that was mended may lead to another.
-    return Decision(filed, "replay", change.row_id, partition=None if filed.mended_key else filed.letter.partition)
-
-
-def superseded(decision: Decision, newest: Mapping[str, Newest]) -> Decision:
-    """Decide whether the topic holds a newer record of a letter's row.
-
-    Args:
-        decision: to replay the letter.
-        newest: row id -> the newest record of that row in the letter's topic.
-    """
-    record = newest.get(decision.row_id or "")
-    letter = decision.filed.letter
-    if record is None:
-        return decision
-    newer = record.offset > letter.offset if record.partition == letter.partition else record.time_ms >= letter.time_ms
-    if newer:
-        where = f"by {letter.topic}[{record.partition}]@{record.offset}"
-        return decision._replace(fate="superseded", detail=where)
-    # A row lives in one partition: that of its other records.
-    return decision._replace(partition=record.partition)
+PATIENCE_SECONDS = 30.0
+"""How long the transaction of a source may be open before that is told to people."""
 
 
 class Replayer:
@@ -112,41 +36,69 @@ class Replayer:
         client: where Kafka is and how to reach it, as librdkafka's properties.
         tables: source topic -> the table whose rows it holds.
         partitions: source topic -> how many partitions it has.
+        patience_seconds: how long to wait for the ends of transactions that others have open in a source topic.
     """
 
-    def __init__(self, client: Mapping[str, str], tables: Mapping[str, Table], partitions: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        client: Mapping[str, str],
+        tables: Mapping[str, Table],
+        partitions: Mapping[str, int],
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._client = client
+        self._admin = AdminClient(dict(client))
         self._tables = tables
         self._partitions = partitions
+        self._patience = patience_seconds
         self._ends: dict[Place, int] = {}
 
-    def plan(self, letters: Iterable[Filed]) -> list[Decision]:
+    def plan(self, letters: Iterable[Filed], remembers_ms: Mapping[str, float], now_ms: int) -> list[Decision]:
         """Decide the fate of letters; reads the source topics concerned.
 
         Args:
             letters: in the order in which they were received.
+            remembers_ms: source topic -> for how long it remembers deletions; infinite to take it that none happened.
+            now_ms: the time.
         """
         decisions = readable(letters, self._tables)
-        wanted: dict[str, set[str]] = {}
-        for decision in decisions:
-            if decision.fate == "replay" and decision.row_id is not None:
-                wanted.setdefault(decision.filed.letter.topic, set()).add(decision.row_id)
-        newest = {topic: self._newest(topic, rows) for topic, rows in wanted.items()}
-        return [
-            superseded(decision, newest[decision.filed.letter.topic]) if decision.fate == "replay" else decision
-            for decision in decisions
-        ]
+        chosen = [decision for decision in decisions if decision.fate == "replay"]
+        held = {
+            topic: self._held(topic, [each for each in chosen if each.filed.letter.topic == topic])
+            for topic in {decision.filed.letter.topic for decision in chosen}
+        }
 
-    def _newest(self, topic: str, rows: set[str]) -> dict[str, Newest]:
-        newest: dict[str, Newest] = {}
+        def decided(decision: Decision) -> Decision:
+            if decision.fate != "replay":
+                return decision
+            topic = decision.filed.letter.topic
+            decision = superseded(decision, held[topic].newest)
+            return forgotten(decision, held[topic].known, now_ms, remembers_ms[topic])
+
+        return [decided(decision) for decision in decisions]
+
+    def _held(self, topic: str, decisions: Iterable[Decision]) -> "_Held":
+        rows = {decision.row_id for decision in decisions}
+        received = {
+            (decision.filed.letter.partition, decision.filed.letter.key): (
+                decision.filed.letter.offset,
+                decision.row_id,
+            )
+            for decision in decisions
+            if not decision.filed.mended_key
+        }
+        newest: dict[str, dict[int, Newest]] = {}
+        known: set[str] = set()
         for message in scan(self._client, topic, range(self._partitions[topic])):
-            self._ends[topic, message.partition()] = message.offset() + 1
+            partition, offset = message.partition(), message.offset()
+            self._ends[topic, partition] = offset + 1
+            until, under = received.get((partition, message.key()), (-1, None))
+            if under is not None and offset <= until:
+                known.add(under)
             row_id = _row_id(self._tables[topic], message)
-            if row_id in rows and row_id is not None:
-                time_ms = message.timestamp()[1]
-                if row_id not in newest or time_ms >= newest[row_id].time_ms:
-                    newest[row_id] = Newest(message.partition(), message.offset(), time_ms)
-        return newest
+            if row_id is not None and row_id in rows:
+                newest.setdefault(row_id, {})[partition] = Newest(partition, offset, message.timestamp()[1])
+        return _Held({row_id: [*records.values()] for row_id, records in newest.items()}, known)
 
     def do(self, decisions: Iterable[Decision]) -> int:
         """Write the letters that are to be replayed, and return how many those were.
@@ -155,20 +107,50 @@ class Replayer:
             decisions: as `plan` made them.
 
         Raises:
-            Interrupted: Kafka did not take them.
+            Interrupted: Kafka did not take them, or others' transactions do not end.
         """
         chosen = [decision for decision in decisions if decision.fate == "replay"]
         for topic in {decision.filed.letter.topic for decision in chosen}:
+            self._await_committed(
+                topic, self._offsets(topic), f"nothing is written to {topic} yet; run this again once it has ended"
+            )
             mine = [decision for decision in chosen if decision.filed.letter.topic == topic]
             letters = [(decision.filed.letter, decision.partition) for decision in mine]
             written = self._write(topic, [_Record(partition, each.key, each.value) for each, partition in letters])
-            rows = {decision.row_id for decision in mine}
+            rows = {decision.row_id for decision in mine if decision.row_id is not None}
             while overtaken := self._overtaken(topic, rows, written):
                 written |= self._write(topic, overtaken)
         return len(chosen)
 
-    def _overtaken(self, topic: str, rows: set[str | None], written: set[tuple[int, int]]) -> list["_Record"]:
+    def _await_committed(self, topic: str, ends: Mapping[int, int], otherwise: str) -> None:
+        """Wait until all before some offsets can be read: what a source's open transaction wrote there comes later."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            stable = self._offsets(topic, IsolationLevel.READ_COMMITTED)
+            if all(stable[partition] >= end for partition, end in ends.items()):
+                return
+            if time.monotonic() > deadline:
+                raise Interrupted(
+                    f"a transaction in the topic {topic} has not ended within {self._patience:g} s, and may hold rows"
+                    f" that are newer than the letters: {otherwise}"
+                )
+            time.sleep(0.1)
+
+    def _offsets(self, topic: str, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED) -> dict[int, int]:
+        """Return where each partition ends: with all that was written, or with what is committed."""
+        asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(self._partitions[topic])}
+        listed = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_SECONDS)
+        return {place.partition: future.result().offset for place, future in listed.items()}
+
+    def _overtaken(self, topic: str, rows: set[str], written: set[tuple[int, int]]) -> list["_Record"]:
         """Return what the source wrote of these rows since they were looked for, and a record of ours came behind."""
+        ends = {partition: offset + 1 for partition, offset in sorted(written)}
+        self._await_committed(
+            topic,
+            ends,
+            "the letters are written; once it has ended, have the source write these rows again, all of"
+            f" {topic}: {', '.join(sorted(rows))}",
+        )
         last: dict[str, Message] = {}
         behind: dict[str, Message] = {}
         start = {partition: self._ends.get((topic, partition), 0) for partition in range(self._partitions[topic])}
@@ -205,6 +187,11 @@ class Replayer:
         if producer.flush(FLUSH_SECONDS) or failures:
             raise Interrupted(f"cannot write to {topic}: {failures[0] if failures else 'no answer'}")
         return written
+
+
+class _Held(NamedTuple):
+    newest: Mapping[str, Sequence[Newest]]
+    known: set[str]
 
 
 class _Record(NamedTuple):

@@ -70,7 +70,7 @@ def prepare(
     changelogs = _changelogs(settings, counts)
     wanted = (*own, *changelogs)
     _create(admin, [topic for topic in wanted if topic.name not in existing], settings.topic_replication_factor)
-    configs = _configs(admin, [*settings.sources, *(topic.name for topic in wanted)])
+    configs = described(admin, [*settings.sources, *(topic.name for topic in wanted)])
     _check_policies(configs, settings, [topic.name for topic in changelogs])
     inputs = [*settings.sources, *(topic.name for topic in changelogs)]
     return Prepared(
@@ -180,12 +180,21 @@ def _await_leaders(admin: AdminClient, names: set[str]) -> None:
         time.sleep(0.1)
 
 
-def _configs(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+def described(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the configurations of topics.
+
+    Args:
+        admin: a client of the cluster.
+        names: the topics'.
+
+    Raises:
+        Interrupted: Kafka does not answer, or refuses.
+    """
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     found = {}
-    for resource, described in admin.describe_configs(resources, request_timeout=REQUEST_SECONDS).items():
+    for resource, answer in admin.describe_configs(resources, request_timeout=REQUEST_SECONDS).items():
         try:
-            found[resource.name] = {name: entry.value for name, entry in described.result(REQUEST_SECONDS * 2).items()}
+            found[resource.name] = {name: entry.value for name, entry in answer.result(REQUEST_SECONDS * 2).items()}
         except KafkaException as error:
             raise Interrupted(
                 f"cannot read the settings of the topic {resource.name}: {error.args[0].str()}"

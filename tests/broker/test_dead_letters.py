@@ -1,11 +1,21 @@
 """Dead letters from the command line: listed, counted, mended, put back through without undoing what is newer."""
 
 import json
+import math
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
+from joiner.fates import Decision
+from joiner.letters import Filed, Letter
+from joiner.replay import Replayer
+from shared.errors import Interrupted
+from shared.records import LIKES
 from tests.broker.joiners import Joiners
+from tests.broker.topics import Topics
 from tests.programs import Program
 from tests.waiting import wait_for
 
@@ -63,3 +73,131 @@ def test_mended_letters_go_back_through_unless_the_row_is_newer_already(joiners:
 
     # 4. Asked again, what was put back is the newer record itself.
     assert "0 written to their source topics again" in said(joiners, "replay", "--from", str(file), "--yes")
+
+
+def test_a_letter_that_its_topic_has_outlived_is_written_only_where_that_is_asked_for(
+    joiners: Joiners, tmp_path: Path
+) -> None:
+    """Its row may have been deleted and the deletion forgotten; while the topic holds the letter, it is not."""
+    topics = joiners.topics
+    topics.create_sources(partitions=1)
+    joiners.start()
+    topics.put("users", user_id=1, username="alice")
+    topics.send("likes", b"10", b"{")
+    wait_for(lambda: len(topics.messages("user-info-dead-letters")) == 1, what="a dead letter")
+    letter = json.loads(said(joiners, "--json"))
+    file = tmp_path / "mended.jsonl"
+    file.write_text(json.dumps({**letter, "value": '{"like_id": 10, "user_id": 1}'}))
+
+    # 1. Deletions are forgotten at once, but the letter is still there: nothing behind it was compacted away.
+    topics.configure("likes", delete_retention_ms="0")
+    assert "       1  replay\n" in said(joiners, "replay", "--from", str(file))
+
+    # 2. It is gone, and so may be what came behind it.
+    topics.cut("likes", 0, letter["offset"] + 1)
+    refused = said(joiners, "replay", "--from", str(file), "--yes")
+    assert "too old to know it is of" in refused
+    assert "       1  too old to know\n" in refused
+    assert "0 written to their source topics again" in refused
+
+    # 3. Who knows that the row is there has it written.
+    done = said(joiners, "replay", "--from", str(file), "--even-if-forgotten", "--yes")
+    assert "1 written to their source topics again" in done
+    topics.rows["likes"]["10"] = {"like_id": 10, "user_id": 1}
+    joiners.await_truth()
+
+
+class Source:
+    """A source that writes its rows in transactions."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topic = topics.name("likes")
+        self._producer = Producer(
+            {"bootstrap.servers": topics.bootstrap_servers, "transactional.id": f"{topics.prefix}source"}
+        )
+        self._producer.init_transactions(60)
+
+    def write(self, value: bytes) -> None:
+        """Write a row in a transaction that stays open."""
+        self._producer.begin_transaction()
+        self._producer.produce(self._topic, value, b"10")
+        assert self._producer.flush(60) == 0
+
+    def commit(self) -> None:
+        """End the transaction."""
+        self._producer.commit_transaction(60)
+
+
+OLD, NEW = b'{"like_id": 10, "user_id": 1}', b'{"like_id": 10, "user_id": 2}'
+
+
+@pytest.fixture
+def likes(kafka: str) -> Iterator[Topics]:
+    """Give a topic likes of one partition that holds one bad record."""
+    topics = Topics(kafka)
+    topics.create("likes", partitions=1)
+    topics.send("likes", b"10", b"{")
+    topics.flush()
+    yield topics
+    topics.drop("likes")
+
+
+def replayer(topics: Topics, patience_seconds: float, kind: type[Replayer] = Replayer) -> Replayer:
+    """Return what replays into this topic."""
+    likes = topics.name("likes")
+    return kind({"bootstrap.servers": topics.bootstrap_servers}, {likes: LIKES}, {likes: 1}, patience_seconds)
+
+
+def planned(topics: Topics, replayer: Replayer) -> list[Decision]:
+    """Return what is decided about the bad record, mended into the old row."""
+    likes = topics.name("likes")
+    return replayer.plan([Filed(Letter(likes, 0, 0, b"10", OLD, 1_000), "bad-json", "why")], {likes: math.inf}, 2_000)
+
+
+def test_nothing_is_written_while_a_transaction_of_the_source_does_not_end(likes: Topics) -> None:
+    """What it wrote before the letters may be newer, and cannot be read yet."""
+    source, replays = Source(likes), replayer(likes, 1.0)
+    source.write(NEW)
+    decisions = planned(likes, replays)
+    assert ["replay"] == [decision.fate for decision in decisions]
+    with pytest.raises(Interrupted, match=r"has not ended within 1 s, .* nothing is written to .*; run this again"):
+        replays.do(decisions)
+    source.commit()
+    assert [b"{", NEW] == [message.value() for message in likes.messages("likes")]
+    assert ["superseded"] == [decision.fate for decision in planned(likes, replays)]
+
+
+class Raced(Replayer):
+    """A replayer whose source opens a transaction just before the letters are written."""
+
+    source: Source
+    commit_after_seconds: float | None = None
+
+    def _write(self, topic: str, records: Iterable[object]) -> set[tuple[int, int]]:
+        if self._first:
+            self._first = False
+            self.source.write(NEW)
+            if self.commit_after_seconds is not None:
+                threading.Timer(self.commit_after_seconds, self.source.commit).start()
+        return super()._write(topic, records)  # type: ignore[arg-type] # as they were handed in
+
+    _first = True
+
+
+def test_what_a_transaction_wrote_before_the_letters_is_written_behind_them(likes: Topics) -> None:
+    """The end of the transaction is awaited, since only then can be read what it wrote."""
+    replays = replayer(likes, 60.0, Raced)
+    assert isinstance(replays, Raced)
+    replays.source, replays.commit_after_seconds = Source(likes), 1.0
+    assert 1 == replays.do(planned(likes, replays))
+    assert [b"{", NEW, OLD, NEW] == [message.value() for message in likes.messages("likes")]
+
+
+def test_rows_that_an_open_transaction_leaves_in_doubt_are_named(likes: Topics) -> None:
+    """Whoever replays hears which rows their source should write again."""
+    replays = replayer(likes, 1.0, Raced)
+    assert isinstance(replays, Raced)
+    replays.source = Source(likes)
+    with pytest.raises(Interrupted, match=r"the letters are written; .* have the source write .* again, .*: 10$"):
+        replays.do(planned(likes, replays))
+    replays.source.commit()

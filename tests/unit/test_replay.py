@@ -1,7 +1,11 @@
 """Which dead letters are written again: none that cannot be read, none that is older than what its topic holds."""
 
+import math
+
+import pytest
+
+from joiner.fates import Decision, Newest, forgotten, readable, remembered_ms, superseded
 from joiner.letters import Filed, Letter, buried, filed, mended
-from joiner.replay import Decision, Newest, readable, superseded
 from shared.errors import BadRow
 from shared.records import LIKES
 
@@ -38,16 +42,63 @@ def test_of_two_letters_about_one_row_the_newer_is_written() -> None:
 def test_a_newer_record_of_the_row_stands() -> None:
     """Newer is what comes behind in the same partition, or later in another one."""
     decision = Decision(letter(5), "replay", "7", partition=2)
-    assert superseded(decision, {"7": Newest(2, 6, 900)}).fate == "superseded"
-    assert superseded(decision, {"7": Newest(0, 1, 1_000)}).fate == "superseded"
-    assert superseded(decision, {"7": Newest(2, 4, 2_000)}).fate == "replay"
-    assert superseded(decision, {"8": Newest(2, 6, 900)}).fate == "replay"
+    assert superseded(decision, {"7": [Newest(2, 6, 900)]}).fate == "superseded"
+    assert superseded(decision, {"7": [Newest(0, 1, 1_000)]}).fate == "superseded"
+    assert superseded(decision, {"7": [Newest(2, 4, 2_000)]}).fate == "replay"
+    assert superseded(decision, {"8": [Newest(2, 6, 900)]}).fate == "replay"
+
+
+def test_within_a_partition_the_offset_decides_and_between_partitions_the_time() -> None:
+    """A record whose time is older than the letter's is newer all the same where it lies behind it."""
+    decision = Decision(letter(5), "replay", "7", partition=2)
+    assert superseded(decision, {"7": [Newest(0, 1, 900), Newest(2, 6, 10)]}).fate == "superseded"
+    assert superseded(decision, {"7": [Newest(0, 9, 900), Newest(2, 4, 2_000)]}).fate == "replay"
+    assert superseded(decision, {"7": [Newest(2, 4, 2_000), Newest(0, 1, 1_500)]}).fate == "superseded"
+
+
+def test_a_letter_from_before_what_its_topic_remembers_is_not_written() -> None:
+    """Its row may have been deleted and the deletion forgotten; unless the letter outlived what forgets it."""
+    decision = Decision(letter(5), "replay", "7", partition=2)
+    old = forgotten(decision, set(), now_ms=4_001, remembers_ms=3_000)
+    assert ("too old to know", "it is of 3 s ago, and the topic may have forgotten deletions after 3 s") == (
+        old.fate,
+        old.detail,
+    )
+    assert forgotten(decision, set(), now_ms=4_000, remembers_ms=3_000) == decision
+    assert forgotten(decision, {"7"}, now_ms=4_001, remembers_ms=3_000) == decision
+    assert forgotten(decision, set(), now_ms=4_001, remembers_ms=math.inf) == decision
+    done = decision._replace(fate="superseded")
+    assert forgotten(done, set(), now_ms=4_001, remembers_ms=3_000) == done
+
+
+@pytest.mark.parametrize(
+    ("policy", "deletions", "time", "size", "remembered"),
+    [
+        ("compact", "100", "9", "9", 100),
+        ("delete", "100", "9", "-1", 9),
+        ("delete", "100", "-1", "-1", math.inf),
+        ("delete", "100", "-1", "9", 0),
+        ("compact,delete", "100", "900", "-1", 100),
+        ("compact,delete", "100", "9", "-1", 9),
+    ],
+)
+def test_what_a_topic_remembers_is_what_its_policy_says(
+    policy: str, deletions: str, time: str, size: str, remembered: float
+) -> None:
+    """The shortest of all that may delete a record; a limit of size promises no time at all."""
+    config = {
+        "cleanup.policy": policy,
+        "delete.retention.ms": deletions,
+        "retention.ms": time,
+        "retention.bytes": size,
+    }
+    assert remembered == remembered_ms(config)
 
 
 def test_a_row_goes_where_its_other_records_are() -> None:
     """A mended key may lead elsewhere than the broken one did."""
     decision = Decision(letter(5), "replay", "7", partition=None)
-    assert superseded(decision, {"7": Newest(0, 1, 900)}).partition == 0
+    assert superseded(decision, {"7": [Newest(0, 1, 900)]}).partition == 0
     assert superseded(decision, {}).partition is None
 
 

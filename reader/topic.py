@@ -107,6 +107,7 @@ class Topic:
         self._told: dict[str, object] = {"bootstrap.servers": servers, "log_level": 3}
         self._admin = AdminClient({**configured(properties, {}, {}), **self._told})
         self._cluster: str | None = None
+        self._unanswered = True
 
     def identity(self, seconds: float = REQUEST_SECONDS) -> Identity | None:
         """Return what the topic is now; None where it does not exist.
@@ -114,6 +115,12 @@ class Topic:
         Raises:
             KafkaError: no answer within so many seconds.
         """
+        if self._unanswered:
+            # While it waits for a broker to ask, librdkafka's admin request connects again as fast as it is refused,
+            # and takes a core from those who answer; this one keeps to its backoff.
+            with _clear():
+                self._admin.list_topics(timeout=seconds)
+        self._unanswered = True
         with _clear():
             if self._cluster is None:
                 self._cluster = self._admin.describe_cluster(request_timeout=seconds).result().cluster_id
@@ -123,7 +130,9 @@ class Topic:
             except KafkaException as error:
                 if error.args[0].code() != ClientError.UNKNOWN_TOPIC_OR_PART:
                     raise
+                self._unanswered = False
                 return None
+        self._unanswered = False
         topic_id = topic.topic_id
         identity = f"{topic_id.get_most_significant_bits():x}-{topic_id.get_least_significant_bits():x}"
         return Identity(self._cluster, identity, len(topic.partitions), FORMAT)

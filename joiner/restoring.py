@@ -14,6 +14,8 @@ checkpoints are committed. Tried with quixstreams 3.28.1; tests/unit/test_engine
 is used here. Imports nothing of the engine: it is handed in.
 """
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,8 +23,13 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from joiner.engine import COLUMN_FAMILY
 
+logger = logging.getLogger(__name__)
+
 BATCH = 5_000
 """Records taken at once."""
+
+PATIENCE_SECONDS = 30.0
+"""How long nothing may come before people are told why: longer than brokers take to abort what a killed joiner left."""
 
 POLL_SECONDS = 0.1
 """How long it waits for records before it asks which partitions are complete."""
@@ -42,10 +49,16 @@ def restore_in_batches(
     """
 
     def recovery_loop() -> None:
+        warn_at = time.monotonic() + PATIENCE_SECONDS
         while manager.recovering:
             manager._log_recovery_progress()  # noqa: SLF001
             messages = manager._consumer.consume(num_messages=BATCH, timeout=POLL_SECONDS)  # noqa: SLF001
             check()
+            if any(message.error() is None for message in messages):
+                warn_at = time.monotonic() + PATIENCE_SECONDS
+            elif time.monotonic() >= warn_at:
+                warn_at = time.monotonic() + PATIENCE_SECONDS
+                _warn(manager)
             if messages:
                 _apply(manager, messages, new_write)
             else:
@@ -54,6 +67,19 @@ def restore_in_batches(
                 manager._update_recovery_status()  # noqa: SLF001
 
     manager._recovery_loop = recovery_loop  # noqa: SLF001
+
+
+def _warn(manager: Any) -> None:  # noqa: ANN401 - it has no types
+    """Tell of changelogs that do not end: brokers abort a transaction that is open for too long, if they know of it."""
+    for partitions in manager.partitions.values():
+        for recovering in partitions.values():
+            logger.warning(
+                "still waiting for the end of %s[%d]: it holds a transaction that is neither committed nor aborted,"
+                " and what lies behind it may be needed; if this stays, let Kafka's `kafka-transactions.sh"
+                " find-hanging` and `abort` end it",
+                recovering.changelog_name,
+                recovering.partition_num,
+            )
 
 
 def restore_to_the_end(manager: Any, end_of: Callable[[str, int], int]) -> None:  # noqa: ANN401 - it has no types

@@ -58,7 +58,7 @@ def reset(*, yes: bool) -> None:
     """
     settings = load(JoinerSettings)
     logs.configure(settings.log_level, settings.log_format)
-    client = clients.client(settings, clients.properties(settings, AdminClient))
+    client = clients.client(settings, clients.properties(settings))
     if not yes:
         click.confirm(
             f"Delete the state of the group {settings.joiner_group} and the topic"

@@ -3,10 +3,11 @@
 What the environment sets is tried on clients as the join makes them, before anything is begun; none is connected.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
 
 from joiner.settings import JoinerSettings
 from shared.errors import SettingError
@@ -27,23 +28,22 @@ TRANSACTION_MS = 6_000
 checkpoint writes, at its end, so it covers one commit and not the time between two."""
 
 
-def properties(settings: JoinerSettings, client: Callable[[dict[str, object]], object]) -> dict[str, str]:
+def properties(settings: JoinerSettings) -> dict[str, str]:
     """Return the properties that the environment sets and Kafka lets us in with.
 
     Args:
         settings: what the joiner is told.
-        client: confluent_kafka's AdminClient.
 
     Raises:
         SettingError: a property's value is refused, or does not go together with the others; names the variables.
         KafkaError: Kafka refuses us.
     """
-    taken = understood(settings.kafka_properties, client)
+    taken = understood(settings.kafka_properties, AdminClient)
     for name, least in (("max.poll.interval.ms", SHORTEST_POLL_INTERVAL_MS), ("session.timeout.ms", 1)):
         _refuse_below(name, taken.get(name), least)
     understood(taken, Consumer, partial(_grouped, settings))
     understood(taken, Producer, partial(producer, settings))
-    return admitted(settings.kafka_bootstrap_servers, taken, client)
+    return admitted(settings.kafka_bootstrap_servers, taken, AdminClient)
 
 
 def _refuse_below(name: str, value: str | None, least: int) -> None:

@@ -30,7 +30,7 @@ class Letterbox:
     def __init__(self) -> None:
         self.settings = load(JoinerSettings)
         logs.configure(self.settings.log_level, self.settings.log_format)
-        self._client = clients.client(self.settings, clients.properties(self.settings, AdminClient))
+        self._client = clients.client(self.settings, clients.properties(self.settings))
         self._admin = AdminClient(self._client)
         there = self._admin.list_topics(timeout=30).topics
         self._partitions = {name: len(topic.partitions) for name, topic in there.items()}

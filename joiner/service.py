@@ -51,7 +51,7 @@ def run(settings: JoinerSettings) -> None:
     """
     _take_signals()
     logs.configure(settings.log_level, settings.log_format)
-    properties = clients.properties(settings, AdminClient)
+    properties = clients.properties(settings)
     locks = hold(settings)
     health, metrics = Health(), Metrics()
     metrics.state_bytes.set_function(lambda: folder_bytes(settings.local_state))

@@ -2,7 +2,6 @@
 
 import pytest
 from confluent_kafka import Consumer
-from confluent_kafka.admin import AdminClient
 
 from joiner import clients
 from joiner.settings import JoinerSettings
@@ -66,7 +65,7 @@ def test_values_that_do_not_go_together_are_refused_at_the_start(
     monkeypatch.setenv(variable, value)
     monkeypatch.setenv("KAFKA_CLIENT_ID", "me")
     with pytest.raises(SettingError) as refused:
-        clients.properties(load(JoinerSettings), AdminClient)
+        clients.properties(load(JoinerSettings))
     assert str(refused.value).startswith(f"{variable}: ")
     assert said in str(refused.value)
 
@@ -82,7 +81,7 @@ def test_values_that_do_not_go_together_are_refused_at_the_start(
 def test_values_that_go_together_reach_the_clients(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the service prefers makes room for them."""
     monkeypatch.setenv(variable, value)
-    assert [value] == [*clients.properties(load(JoinerSettings), AdminClient).values()]
+    assert [value] == [*clients.properties(load(JoinerSettings)).values()]
 
 
 def test_the_engine_is_given_the_poll_interval_as_a_number() -> None:

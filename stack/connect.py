@@ -20,7 +20,7 @@ from stack.postgres import DATABASE, HEARTBEAT, HEARTBEATS, PUBLICATION, Postgre
 from stack.process import Command, check_port
 
 COORDINATES = (
-    f"org.apache.kafka:connect-runtime:4.3.1+io.debezium:debezium-connector-postgres:3.4.0.Final+{java.LOGGING}"
+    f"org.apache.kafka:connect-runtime:4.2.1+io.debezium:debezium-connector-postgres:3.4.0.Final+{java.LOGGING}"
 )
 CONNECTOR = "user-info"
 PREFIX = "app"

@@ -47,6 +47,17 @@ def restore_in_batches(
         new_write: makes an empty RocksDB write of raw bytes.
         check: called with each batch, before it is taken in; what it raises ends the restoring.
     """
+    # Each place's end, as last told of.
+    told: dict[tuple[str, int], int] = {}
+    position_of = manager._get_changelog_offset  # noqa: SLF001
+    # The engine gives up after so many questions for a position in vain, and asks every ten seconds.
+    manager.MAX_INVALID_OFFSET_ATTEMPTS *= round(10 / POLL_SECONDS)
+
+    def changelog_offset(recovering: Any) -> int | None:  # noqa: ANN401
+        """Return up to where a changelog is read; the client says one more where it has told of an end (2.12.1)."""
+        offset: int | None = position_of(recovering)
+        end = told.get((recovering.changelog_name, recovering.partition_num))
+        return end if offset is not None and end == offset - 1 else offset
 
     def recovery_loop() -> None:
         warn_at = time.monotonic() + PATIENCE_SECONDS
@@ -59,6 +70,7 @@ def restore_in_batches(
             elif time.monotonic() >= warn_at:
                 warn_at = time.monotonic() + PATIENCE_SECONDS
                 _warn(manager)
+            told.update(((event.topic(), event.partition()), event.offset()) for event in messages if _is_end(event))
             if messages:
                 _apply(manager, messages, new_write)
             else:
@@ -66,7 +78,13 @@ def restore_in_batches(
                 manager._position_cache.clear()  # noqa: SLF001
                 manager._update_recovery_status()  # noqa: SLF001
 
+    manager._get_changelog_offset = changelog_offset  # noqa: SLF001
     manager._recovery_loop = recovery_loop  # noqa: SLF001
+
+
+def _is_end(event: Message) -> bool:
+    error = event.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public constant
 
 
 def _warn(manager: Any) -> None:  # noqa: ANN401 - it has no types
@@ -74,11 +92,14 @@ def _warn(manager: Any) -> None:  # noqa: ANN401 - it has no types
     for partitions in manager.partitions.values():
         for recovering in partitions.values():
             logger.warning(
-                "still waiting for the end of %s[%d]: it holds a transaction that is neither committed nor aborted,"
-                " and what lies behind it may be needed; if this stays, let Kafka's `kafka-transactions.sh"
-                " find-hanging` and `abort` end it",
+                "still waiting for the end of %s[%d], read up to offset %s of %d: it holds a transaction that is"
+                " neither committed nor aborted, and it and what lies behind it may be needed; if this stays, Kafka's"
+                " `kafka-transactions.sh find-hanging` and `abort` end it, and `python -m joiner reset` joins anew"
+                " what may be lost with it",
                 recovering.changelog_name,
                 recovering.partition_num,
+                recovering.recovery_consume_position,
+                recovering.changelog_highwater,
             )
 
 
@@ -105,11 +126,10 @@ def _apply(manager: Any, messages: list[Message], new_write: Callable[[], Any]) 
     """Write records to the stores that they belong to, each store at once."""
     by_place: dict[tuple[str, int], list[Message]] = {}
     for message in messages:
-        error = message.error()
-        if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public constant
+        if _is_end(message):
             continue
-        if error is not None:
-            raise KafkaException(error)
+        if message.error() is not None:
+            raise KafkaException(message.error())
         by_place.setdefault((message.topic(), message.partition()), []).append(message)
     recovering: Mapping[int, Mapping[str, Any]] = manager.partitions
     for (topic, partition), records in by_place.items():

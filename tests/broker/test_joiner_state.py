@@ -4,13 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import (
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 from rocksdict import Options, Rdict
@@ -201,36 +202,61 @@ def test_a_topic_recreated_under_a_running_joiner_ends_it(joiners: Joiners) -> N
 
 
 def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joiners, tmp_path: Path) -> None:
-    """What a killed joiner left open hides what others committed after it; the restoring waits until it is aborted."""
+    """What a killed joiner left open hides what others committed after it, and may be committed itself."""
     topics = joiners.topics
     topics.create_sources(partitions=1)
     joiner = counted(joiners)
+    port = int(joiner.environment["JOINER_HTTP_PORT"])
     changelog = f"changelog__{topics.prefix}joiner--{topics.name('likes')}--default"
-    left_open = Producer(
-        {
-            "bootstrap.servers": joiner.environment["KAFKA_BOOTSTRAP_SERVERS"],
-            "transactional.id": f"{topics.prefix}killed",
-            "transaction.timeout.ms": 20_000,
-        }
-    )
-    left_open.init_transactions()
-    left_open.begin_transaction()
-    left_open.produce(changelog, b"[]", b"never committed", partition=0)
-    left_open.flush()
 
-    # 1. A joiner that has its state on disk goes on, and commits behind the open transaction.
+    def is_open() -> bool:
+        ends = [
+            topics.admin.list_offsets({TopicPartition(changelog, 0): OffsetSpec.latest()}, isolation_level=level)
+            for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+        ]
+        committed, written = (future.result().offset for end in ends for future in end.values())
+        return bool(committed < written)
+
+    # 1. A joiner commits behind the open transaction. The next has nothing on disk, and must know of that like to take
+    # it back; it waits until the transaction is aborted.
     joiner.start()
+    joiner.wait_until_ready(port)
+    leave_open(topics, changelog)
     topics.put("likes", like_id=50, user_id=1, tweet_id=1)
     joiners.await_truth()
     assert joiner.stop() == 0
-
-    # 2. One that has nothing on disk must know of that like, to take it back.
     shutil.rmtree(tmp_path / "joiner-0" / "state")
+    assert is_open()
     joiner.start()
+    joiner.wait_until_ready(port)
+    assert not is_open()
     topics.delete("likes", 50)
     topics.put("likes", like_id=51, user_id=2, tweet_id=1)
     joiners.await_truth()
     assert joiner.stop() == 0
+
+    # 2. A single record at the very end is waited for, too.
+    leave_open(topics, changelog)
+    assert is_open()
+    joiner.start()
+    joiner.wait_until_ready(port)
+    assert not is_open()
+    assert joiner.stop() == 0
+
+
+def leave_open(topics: Topics, changelog: str) -> None:
+    """Write a record in a transaction that nobody ends before the broker aborts it."""
+    killed = Producer(
+        {
+            "bootstrap.servers": topics.bootstrap_servers,
+            "transactional.id": f"{topics.prefix}killed",
+            "transaction.timeout.ms": 15_000,
+        }
+    )
+    killed.init_transactions()
+    killed.begin_transaction()
+    killed.produce(changelog, b"[]", b"never committed", partition=0)
+    assert killed.flush(10) == 0
 
 
 def test_what_another_group_left_in_the_internal_topic_is_refused(joiners: Joiners) -> None:

@@ -25,6 +25,7 @@ from quixstreams.state.recovery import ChangelogProducer, RecoveryManager, Recov
 from quixstreams.state.rocksdb import RocksDBStorePartition
 from rocksdict import WriteBatch
 
+from joiner import restoring
 from joiner.engine import PartitionStore, Sender, restore_exactly
 from joiner.restoring import restore_in_batches
 
@@ -145,8 +146,11 @@ def test_a_full_queue_is_waited_for(recorder: Recorder) -> None:
 class Changelog:
     """Stands where the engine's RecoveryManager and its consumer do: one batch of records, then nothing."""
 
-    def __init__(self, store: object, records: "list[Record]") -> None:
-        """Take records of partition 3."""
+    MAX_INVALID_OFFSET_ATTEMPTS = 60
+
+    def __init__(self, store: object, records: "list[Record]", position: int = 0) -> None:
+        """Take records of partition 3, and what the client says of its position."""
+        self.position = position
         self.recovering = True
         self.partitions = {3: {"changelog": SimpleNamespace(_store_partition=store)}}
         self.rewound: list[int] = []
@@ -163,6 +167,9 @@ class Changelog:
 
     def _log_recovery_progress(self) -> None:
         """Say nothing."""
+
+    def _get_changelog_offset(self, _recovering: object) -> int | None:
+        return self.position
 
     def _update_recovery_status(self) -> None:
         assert not self._position_cache
@@ -215,6 +222,37 @@ def test_a_batch_restores_what_the_changelog_says(partition: Any) -> None:  # no
     assert partition.get_changelog_offset() == 14
     assert [5] == changelog.rewound
     assert 14 in checked
+
+
+@pytest.mark.parametrize(("end", "position", "read_up_to"), [(17, 18, 17), (17, 19, 19), (17, 17, 17), (17, 15, 15)])
+def test_the_end_of_a_changelog_is_not_taken_for_one_more(
+    partition: Any,  # noqa: ANN401
+    end: int,
+    position: int,
+    read_up_to: int,
+) -> None:
+    """The client's position is one too far where it told of an end; a single record there may still be committed."""
+    told = Record("changelog", end, b"", None, KafkaError._PARTITION_EOF)  # noqa: SLF001 - the client's public constant
+    manager: Any = Changelog(partition, [told], position)
+    restore_in_batches(manager, lambda: WriteBatch(raw_mode=True), lambda: None)
+    manager._recovery_loop()  # noqa: SLF001
+    recovering = SimpleNamespace(changelog_name="changelog", partition_num=3)
+    assert manager._get_changelog_offset(recovering) == read_up_to  # noqa: SLF001
+
+
+def test_a_changelog_whose_end_does_not_come_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A transaction that nobody ends keeps a joiner waiting; people are told of which, how far, and what ends it."""
+    monkeypatch.setattr(restoring, "PATIENCE_SECONDS", 0.0)
+    manager: Any = Changelog(None, [])
+    manager.partitions[3]["changelog"] = SimpleNamespace(
+        changelog_name="changelog", partition_num=3, recovery_consume_position=13268, changelog_highwater=13270
+    )
+    restore_in_batches(manager, lambda: WriteBatch(raw_mode=True), lambda: None)
+    manager._recovery_loop()  # noqa: SLF001
+    assert "still waiting for the end of changelog[3], read up to offset 13268 of 13270" in caplog.text
+    assert "`kafka-transactions.sh find-hanging` and `abort` end it, and `python -m joiner reset`" in caplog.text
 
 
 def test_a_store_that_is_too_old_is_restored_from_the_beginning(tmp_path: Path) -> None:
@@ -283,6 +321,8 @@ FINGERPRINTS: dict[Callable[..., object], str] = {
     RecoveryManager._recovery_loop: "a79decd164ca",  # noqa: SLF001
     RecoveryManager._rewind_data_partition: "59f72db7ac9a",  # noqa: SLF001
     RecoveryManager._get_position_with_cache: "f164831f09c5",  # noqa: SLF001
+    RecoveryManager._get_changelog_offset: "3cc0a187f347",  # noqa: SLF001
+    RecoveryManager._check_invalid_offset_threshold: "bf57ca550f60",  # noqa: SLF001
     RecoveryManager._update_recovery_status: "ecd3fea8b199",  # noqa: SLF001
     RocksDBStorePartition.recover_from_changelog_message: "850e289b50bd",
     RocksDBStorePartition.complete_recovery: "590423779b78",

@@ -41,7 +41,7 @@ class Progress:
             self._caught_up_ms[place] = now_ms
 
     def consume(self, place: Place, offset: int) -> None:
-        """Note the last record that is read and committed of a partition; what is before it is needed no more."""
+        """Note the offset that is committed of a partition; what is before it is needed no more."""
         with self._lock:
             self._consumed[place] = offset
 
@@ -82,7 +82,7 @@ class Progress:
         return taken
 
     def take_consumed(self) -> dict[Place, int]:
-        """Return up to where partitions are read and committed, of those read since this was last asked."""
+        """Return the offsets that are committed of partitions, of those read since this was last asked."""
         with self._lock:
             taken, self._consumed = self._consumed, {}
         return taken

@@ -26,6 +26,7 @@ from joiner import clients
 from joiner.checkpoint import SourceRecord
 from joiner.engine import PartitionStore, Sender, restore_exactly
 from joiner.faults import explained, is_of_parts
+from joiner.inputs import Place
 from joiner.letters import Letter, buried
 from joiner.pace import BATCH, MOST_WAIT_SECONDS, Pace, wait
 from joiner.progress import Progress
@@ -87,10 +88,11 @@ class JoinerApplication(Application):
         self._work: Work | None = None
         self._closing: Closing | None = None
         self._opened: WeakSet[PartitionStore] = WeakSet()
-        self._assigned: dict[tuple[str, int], int] = {}
+        # Partition -> the next offset to be read, by what is committed.
+        self._assigned: dict[Place, int] = {}
         # Partitions of which the group had read nothing, until they are read to their ends.
-        self._first_read: set[tuple[str, int]] = set()
-        self._oldest_trusted: dict[tuple[str, int], int] = {}
+        self._first_read: set[Place] = set()
+        self._oldest_trusted: dict[Place, int] = {}
         self._joined = self._told_to_stop = False
         self._broken: Exception | None = None
         self._observe_at = 0.0
@@ -228,7 +230,7 @@ class JoinerApplication(Application):
         work = self._current_work()
         sources = self._settings.sources
         rows, told = dict.fromkeys(sources, 0), len(work.times)
-        offsets: dict[tuple[str, int], int] = {}
+        offsets: dict[Place, int] = {}
         for message in messages:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in self._assigned:
@@ -322,10 +324,10 @@ class JoinerApplication(Application):
             self._progress.commits += 1
             self._progress.committed_at = now
             for place, offset in closing.offsets.items():
-                # The last record stays, so that nothing is trimmed beyond what is committed: a start that found the
-                # topic beginning there would take it for lost records.
-                self._progress.consume(place, offset)
+                self._progress.consume(place, offset + 1)
                 self._progress.reach(place, offset + 1)
+                if place in self._assigned:
+                    self._assigned[place] = offset + 1
             for place, end in closing.ends.items():
                 self._progress.reach(place, end)
             self._progress.hear(closing.times)
@@ -337,18 +339,31 @@ class JoinerApplication(Application):
         """Measure lags; everything that was read is committed now, so what is read to its end is caught up."""
         now_ms = time.time_ns() // 1_000_000
         lags = dict.fromkeys((*self._settings.sources, self._settings.user_info_changes_topic), 0)
-        for tp in self._consumer.position([TopicPartition(*place) for place in self._assigned]):
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), cached=True)
-            position = max(tp.offset, self._progress.position((tp.topic, tp.partition)))
-            lags[tp.topic] += max(high - position, 0)
+        for place in self._assigned:
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            # Not the client's position, which is one too far where it told of an end (librdkafka 2.12.1).
+            position = self._progress.position(place)
+            lags[place[0]] += max(high - position, 0)
+            self._skip_markers(place, position)
             if 0 <= high <= position:
-                self._progress.catch_up((tp.topic, tp.partition), now_ms)
+                self._progress.catch_up(place, now_ms)
         if not any(lags.values()):
             self._progress.committed_at = time.monotonic()
         for topic, lag in lags.items():
             age = (now_ms - self._read_ms.get(topic, now_ms)) / 1000 if lag else 0.0
             self._metrics.lag_records.labels(topic).set(lag)
             self._metrics.lag_seconds.labels(topic).set(max(age, 0.0))
+
+    def _skip_markers(self, place: Place, position: int) -> None:
+        """Have the internal topic's markers of transactions committed as read: then nothing of it needs to stay.
+
+        Args:
+            place: a partition of which nothing that was read waits to be committed.
+            position: up to where it is read.
+        """
+        if place[0] == self._settings.user_info_changes_topic and position > self._assigned[place]:
+            self._processing_context.store_offset(*place, position - 1)
+            self._current_work().offsets[place] = position - 1
 
     def _on_assign(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
         # Called without partitions too, where there are more joiners than partitions: that one stands by.

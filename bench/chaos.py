@@ -6,9 +6,11 @@ same seed draws the same faults; what the machine makes of them is its own affai
 
 import json
 import random
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -192,6 +194,20 @@ def _equal(record: Record | None, value: bytes | None) -> bool:
     return record == (None if value is None else json.loads(value))
 
 
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a folder for what runs; it goes in the end, but stays where it says why something was not seen."""
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        yield folder
+    except MeasurementError as error:
+        raise MeasurementError(f"{error}\nKafka's data and all logs are kept in {folder}") from error
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
+
+
 @click.command()
 @click.option("--faults", default=100, show_default=True, help="How many faults.")
 @click.option("--minutes", default=45.0, show_default=True, help="End after so long, however many there were.")
@@ -203,8 +219,8 @@ def chaos(faults: int, minutes: float, seed: int | None, rate: float) -> None:
         seed = random.SystemRandom().randrange(10**6)
     progress = Progress()
     progress(f"seed {seed}", last=True)
-    with tempfile.TemporaryDirectory(prefix="chaos-") as scratch, Kafka(Path(scratch) / "kafka") as kafka:
-        run = Chaos(kafka, Path(scratch), seed, rate, lambda text: progress(text, last=True))
+    with _folder() as folder, Kafka(folder / "kafka") as kafka:
+        run = Chaos(kafka, folder, seed, rate, lambda text: progress(text, last=True))
         try:
             report = run.run(faults, minutes * 60)
         finally:

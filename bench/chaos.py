@@ -196,14 +196,15 @@ def _equal(record: Record | None, value: bytes | None) -> bool:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Make a folder for what runs; it goes in the end, but stays where it says why something was not seen."""
+    """Make a folder for what runs; it goes in the end, but stays where it says why something went wrong."""
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:
         yield folder
-    except MeasurementError as error:
-        raise MeasurementError(f"{error}\nKafka's data and all logs are kept in {folder}") from error
-    except BaseException:
-        shutil.rmtree(folder)
+    except Exception:
+        click.echo(f"Kafka's data and all logs are kept in {folder}", err=True)
+        raise
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder)
 
@@ -227,9 +228,9 @@ def chaos(faults: int, minutes: float, seed: int | None, rate: float) -> None:
             found = run.report
             click.echo(f"{results.machine()}; seed {seed}, {found.faults} faults\n\n{found.table()}")
             click.echo(f"\n{results.write(Path('.local/bench'), 'chaos', vars(found))}")
-    click.echo(
-        f"{report.compared:,} comparisons of a user with the truth, {report.differing} differed;"
-        f" {report.dead_letters} dead letters of {report.poison_written} bad records"
-    )
-    if report.differing or report.dead_letters != report.poison_written:
-        raise MeasurementError(f"what was written is not the truth; seed {seed}")
+        click.echo(
+            f"{report.compared:,} comparisons of a user with the truth, {report.differing} differed;"
+            f" {report.dead_letters} dead letters of {report.poison_written} bad records"
+        )
+        if report.differing or report.dead_letters != report.poison_written:
+            raise MeasurementError(f"what was written is not the truth; seed {seed}")

@@ -1,7 +1,7 @@
 """What a start finds: which topics, what they hold, how far the group has come. Asks Kafka and decides nothing."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -40,8 +40,11 @@ def survey(admin: AdminClient, client: Mapping[str, str], settings: JoinerSettin
         if name != settings.user_info_topic
     }
     read = [place for name in (*settings.sources, changes) for place in places[name]]
-    committed = _committed(client, settings.joiner_group, read)
-    found = extents(admin, [place for several in places.values() for place in several], committed)
+    found = extents(
+        admin,
+        [place for several in places.values() for place in several],
+        lambda: _committed(client, settings.joiner_group, read),
+    )
     return Found(
         inputs=inputs,
         sources={place: found[place] for name in settings.sources for place in places[name]},
@@ -64,22 +67,29 @@ def inputs_of(admin: AdminClient, names: Iterable[str]) -> Inputs:
 
 
 def extents(
-    admin: AdminClient, places: Iterable[Place], committed: Mapping[Place, int] | None = None
+    admin: AdminClient, places: Iterable[Place], committed: Callable[[], Mapping[Place, int]] = dict
 ) -> dict[Place, Extent]:
     """Return what partitions hold.
 
     Args:
         admin: a client of the cluster.
         places: the partitions.
-        committed: how far the group has come in them.
+        committed: asks how far the group has come in them.
     """
     partitions = [TopicPartition(*place) for place in places]
-    ends: dict[Place, list[int]] = {}
-    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
-        for partition, future in _offsets(admin, dict.fromkeys(partitions, spec)).items():
-            offset = _result(future, f"list the offsets of {partition.topic}").offset
-            ends.setdefault((partition.topic, partition.partition), []).append(offset)
-    return {place: Extent(low, high, (committed or {}).get(place)) for place, (low, high) in ends.items()}
+    # In this order, since others of the group read on and trim meanwhile: what they have read lies between both ends.
+    lows = _listed(admin, partitions, OffsetSpec.earliest())
+    known = committed()
+    highs = _listed(admin, partitions, OffsetSpec.latest())
+    return {place: Extent(low, highs[place], known.get(place)) for place, low in lows.items()}
+
+
+def _listed(admin: AdminClient, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[Place, int]:
+    offsets = _offsets(admin, dict.fromkeys(partitions, spec))
+    return {
+        (partition.topic, partition.partition): _result(future, f"list the offsets of {partition.topic}").offset
+        for partition, future in offsets.items()
+    }
 
 
 def _offsets(admin: AdminClient, wanted: Mapping[TopicPartition, OffsetSpec]) -> dict[TopicPartition, Future[Any]]:

@@ -23,6 +23,8 @@ SESSION_MARGIN_SECONDS = 4.0
 SHORTEST_POLL_INTERVAL_MS = 60_000
 """The engine waits for Kafka a share of max.poll.interval.ms; a shorter one would fail commits that only take long."""
 
+REQUEST_SECONDS = 30.0
+
 TRANSACTION_MS = 6_000
 """How long a transaction that a killed joiner left open keeps its heir waiting. It begins with the first record that a
 checkpoint writes, at its end, so it covers one commit and not the time between two."""
@@ -124,3 +126,12 @@ def producer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
         "transaction.timeout.ms": TRANSACTION_MS,
         **properties,
     }
+
+
+def end_left_open(settings: JoinerSettings, properties: Mapping[str, str]) -> None:
+    """End the transaction that this joiner's predecessor, killed, may have left open.
+
+    Raises:
+        KafkaException: Kafka does not answer, or refuses.
+    """
+    Producer({**client(settings, properties), **producer(settings, properties)}).init_transactions(REQUEST_SECONDS)

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -125,11 +126,15 @@ def _end(*_: object) -> None:
 def _round(around: Surroundings, progress: Progress, patience: float) -> None:
     settings = around.settings
     prepared = topics.prepare(around.admin, settings, lambda problem: around.health.enter("waiting", problem), patience)
+    with ThreadPoolExecutor(1) as beside:
+        # Else what the group has committed would not be told before that transaction's time-out.
+        ended = beside.submit(clients.end_left_open, settings, around.properties)
+
+        # Imported late: it takes a second, and whoever waits for a wrong setting should not.
+        from joiner.topology import JoinerApplication  # noqa: PLC0415
+
+        ended.result()
     found, rebuilding = fit(around, prepared)
-
-    # Imported late: it takes a second, and whoever waits for a wrong setting should not.
-    from joiner.topology import JoinerApplication  # noqa: PLC0415
-
     logger.info("joining as %s", settings.transactional_id)
     with ExitStack() as beside:
         beside.enter_context(Upkeep(around, found, progress, rebuilding=rebuilding))

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from confluent_kafka import IsolationLevel, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
 from confluent_kafka.admin import (
     AlterConfigOpType,
     ConfigEntry,
@@ -244,19 +244,42 @@ def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joi
     assert joiner.stop() == 0
 
 
+def test_what_a_killed_predecessor_left_open_is_ended_at_once(joiners: Joiners) -> None:
+    """Killed between its offsets and its commit, it would keep the next from learning what the group has read."""
+    topics = joiners.topics
+    topics.create_sources(partitions=1)
+    joiner = counted(joiners)
+    killed = transactional(topics, f"{topics.prefix}joiner-0", seconds=300)
+    reading = Consumer({"bootstrap.servers": topics.bootstrap_servers, "group.id": f"{topics.prefix}joiner"})
+    killed.send_offsets_to_transaction([TopicPartition(topics.name("likes"), 0, 1)], reading.consumer_group_metadata())
+    reading.close()
+
+    joiner.start()
+    joiner.wait_until_ready(int(joiner.environment["JOINER_HTTP_PORT"]), 120)
+    topics.put("likes", like_id=50, user_id=1, tweet_id=1)
+    joiners.await_truth()
+    assert joiner.stop() == 0
+
+
 def leave_open(topics: Topics, changelog: str) -> None:
     """Write a record in a transaction that nobody ends before the broker aborts it."""
-    killed = Producer(
-        {
-            "bootstrap.servers": topics.bootstrap_servers,
-            "transactional.id": f"{topics.prefix}killed",
-            "transaction.timeout.ms": 15_000,
-        }
-    )
-    killed.init_transactions()
-    killed.begin_transaction()
+    killed = transactional(topics, f"{topics.prefix}killed", seconds=18)
     killed.produce(changelog, b"[]", b"never committed", partition=0)
     assert killed.flush(10) == 0
+
+
+def transactional(topics: Topics, transactional_id: str, seconds: int) -> Producer:
+    """Return a producer in an open transaction, which the broker aborts after so long."""
+    producer = Producer(
+        {
+            "bootstrap.servers": topics.bootstrap_servers,
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": seconds * 1000,
+        }
+    )
+    producer.init_transactions()
+    producer.begin_transaction()
+    return producer
 
 
 def test_what_another_group_left_in_the_internal_topic_is_refused(joiners: Joiners) -> None:

@@ -27,7 +27,7 @@ class Progress:
         """Note which partitions are this process's own; what was known of others is dropped.
 
         Args:
-            offsets: partition -> the next offset to be read when it was taken on.
+            offsets: partition -> the next offset to be read by what is committed.
         """
         with self._lock:
             self._positions = {place: max(at, self._positions.get(place, 0)) for place, at in offsets.items()}
@@ -43,7 +43,7 @@ class Progress:
     def consume(self, place: Place, offset: int) -> None:
         """Note the offset that is committed of a partition; what is before it is needed no more."""
         with self._lock:
-            self._consumed[place] = offset
+            self._consumed[place] = max(offset, self._consumed.get(place, 0))
 
     def reach(self, place: Place, offset: int) -> None:
         """Note up to where a partition is read, all before that being committed; markers of transactions count too."""

@@ -31,6 +31,9 @@ BATCH = 5_000
 PATIENCE_SECONDS = 30.0
 """How long nothing may come before people are told why: longer than brokers take to abort what a killed joiner left."""
 
+GIVE_UP_SECONDS = 600.0
+"""How long a changelog may neither show a record nor its end."""
+
 POLL_SECONDS = 0.1
 """How long it waits for records before it asks which partitions are complete."""
 
@@ -50,8 +53,8 @@ def restore_in_batches(
     # Each place's end, as last told of.
     told: dict[tuple[str, int], int] = {}
     position_of = manager._get_changelog_offset  # noqa: SLF001
-    # The engine gives up after so many questions for a position in vain, and asks every ten seconds.
-    manager.MAX_INVALID_OFFSET_ATTEMPTS *= round(10 / POLL_SECONDS)
+    # After so many questions for a position in vain the engine gives up; a transaction that hides it may take longer.
+    manager.MAX_INVALID_OFFSET_ATTEMPTS = round(GIVE_UP_SECONDS / POLL_SECONDS)
 
     def changelog_offset(recovering: Any) -> int | None:  # noqa: ANN401
         """Return up to where a changelog is read; the client says one more where it has told of an end (2.12.1)."""
@@ -92,14 +95,14 @@ def _warn(manager: Any) -> None:  # noqa: ANN401 - it has no types
     for partitions in manager.partitions.values():
         for recovering in partitions.values():
             logger.warning(
-                "still waiting for the end of %s[%d], read up to offset %s of %d: it holds a transaction that is"
-                " neither committed nor aborted, and it and what lies behind it may be needed; if this stays, Kafka's"
+                "still waiting for the end of %s[%d], offset %d, having read up to %s: most likely a transaction there"
+                " is neither committed nor aborted, and its records or later ones may be needed; if this stays, Kafka's"
                 " `kafka-transactions.sh find-hanging` and `abort` end it, and `python -m joiner reset` joins anew"
                 " what may be lost with it",
                 recovering.changelog_name,
                 recovering.partition_num,
-                recovering.recovery_consume_position,
                 recovering.changelog_highwater,
+                recovering.recovery_consume_position or "nothing",
             )
 
 

@@ -49,7 +49,7 @@ CHANGES_KEY = b"changes"
 REQUEST_SECONDS = 30.0
 
 OBSERVE_SECONDS = 1.0
-"""How often lags are measured."""
+"""How often lags are measured, and the internal topic's markers skipped."""
 
 
 class _Outputs(BaseSink):
@@ -88,8 +88,8 @@ class JoinerApplication(Application):
         self._work: Work | None = None
         self._closing: Closing | None = None
         self._opened: WeakSet[PartitionStore] = WeakSet()
-        # Partition -> the next offset to be read, by what is committed.
-        self._assigned: dict[Place, int] = {}
+        # Of this process's partitions, the next offset to be read by what is committed.
+        self._committed: dict[Place, int] = {}
         # Partitions of which the group had read nothing, until they are read to their ends.
         self._first_read: set[Place] = set()
         self._oldest_trusted: dict[Place, int] = {}
@@ -215,7 +215,7 @@ class JoinerApplication(Application):
             if event.error().code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public constant
                 raise explained(KafkaException(event.error()))
             place = event.topic(), event.partition()
-            if place not in self._assigned:
+            if place not in self._committed:
                 continue
             self._first_read.discard(place)
             if self._work is None:
@@ -233,7 +233,7 @@ class JoinerApplication(Application):
         offsets: dict[Place, int] = {}
         for message in messages:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
-            if (topic, partition) not in self._assigned:
+            if (topic, partition) not in self._committed:
                 raise StateError(f"a record of {topic}[{partition}] came after that partition had been given away")
             time_ms = message.timestamp()[1]
             time_ms = time_ms if time_ms > 0 else now_ms
@@ -326,25 +326,25 @@ class JoinerApplication(Application):
             for place, offset in closing.offsets.items():
                 self._progress.consume(place, offset + 1)
                 self._progress.reach(place, offset + 1)
-                if place in self._assigned:
-                    self._assigned[place] = offset + 1
+                if place in self._committed:
+                    self._committed[place] = offset + 1
             for place, end in closing.ends.items():
                 self._progress.reach(place, end)
             self._progress.hear(closing.times)
         if now >= self._observe_at and self._joined:
             self._observe_at = now + OBSERVE_SECONDS
             self._observe()
+            self._skip_markers()
 
     def _observe(self) -> None:
         """Measure lags; everything that was read is committed now, so what is read to its end is caught up."""
         now_ms = time.time_ns() // 1_000_000
         lags = dict.fromkeys((*self._settings.sources, self._settings.user_info_changes_topic), 0)
-        for place in self._assigned:
+        for place in self._committed:
             _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
             # Not the client's position, which is one too far where it told of an end (librdkafka 2.12.1).
             position = self._progress.position(place)
             lags[place[0]] += max(high - position, 0)
-            self._skip_markers(place, position)
             if 0 <= high <= position:
                 self._progress.catch_up(place, now_ms)
         if not any(lags.values()):
@@ -354,16 +354,13 @@ class JoinerApplication(Application):
             self._metrics.lag_records.labels(topic).set(lag)
             self._metrics.lag_seconds.labels(topic).set(max(age, 0.0))
 
-    def _skip_markers(self, place: Place, position: int) -> None:
-        """Have the internal topic's markers of transactions committed as read: then nothing of it needs to stay.
-
-        Args:
-            place: a partition of which nothing that was read waits to be committed.
-            position: up to where it is read.
-        """
-        if place[0] == self._settings.user_info_changes_topic and position > self._assigned[place]:
-            self._processing_context.store_offset(*place, position - 1)
-            self._current_work().offsets[place] = position - 1
+    def _skip_markers(self) -> None:
+        """Have the internal topic's markers of transactions committed as read: then nothing of it needs to stay."""
+        for place, committed in self._committed.items():
+            position = self._progress.position(place)
+            if place[0] == self._settings.user_info_changes_topic and position > committed:
+                self._processing_context.store_offset(*place, position - 1)
+                self._current_work().offsets[place] = position - 1
 
     def _on_assign(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
         # Called without partitions too, where there are more joiners than partitions: that one stands by.
@@ -379,9 +376,12 @@ class JoinerApplication(Application):
         self._oldest_trusted.update(trusted_offsets(self._consumer, stores, self._prepared.forgets_ms))
         super()._assign_partitions(topic_partitions)
         committed = self._consumer.committed([TopicPartition(tp.topic, tp.partition) for tp in read], timeout=30)
-        self._assigned = {(tp.topic, tp.partition): max(tp.offset, 0) for tp in committed}
+        self._committed = {(tp.topic, tp.partition): max(tp.offset, 0) for tp in committed}
         self._first_read = {(tp.topic, tp.partition) for tp in committed if tp.offset < 0}
-        self._progress.assign(self._assigned)
+        self._progress.assign(self._committed)
+        for place, offset in self._committed.items():
+            # Its last owner may not have come to trim it.
+            self._progress.consume(place, offset)
         logger.info("assigned %d partitions", len(read))
 
     def _on_revoke(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
@@ -391,13 +391,13 @@ class JoinerApplication(Application):
         # Whether the commit of a partition that is given away succeeded is not told.
         self._closing = None
         for tp in topic_partitions:
-            self._assigned.pop((tp.topic, tp.partition), None)
-        self._progress.assign(self._assigned)
+            self._committed.pop((tp.topic, tp.partition), None)
+        self._progress.assign(self._committed)
         logger.info("gave up %d partitions", len(topic_partitions))
 
     def _on_lost(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
         # Somebody else may own them by now: nothing of the open checkpoint may be committed.
-        self._assigned.clear()
+        self._committed.clear()
         self._progress.assign({})
         self._let_go()
         with self._told_afterwards():

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from concurrent.futures import Future
+from functools import partial
 
 from confluent_kafka import KafkaException, TopicPartition
 
@@ -103,14 +104,14 @@ class Upkeep:
         consumed = [
             TopicPartition(name, partition, offset)
             for (name, partition), offset in self._progress.take_consumed().items()
-            if name == topic
+            if name == topic and offset > 0
         ]
         if consumed:
-            for deleted in self._admin.delete_records(consumed, request_timeout=10).values():
-                deleted.add_done_callback(_warn_of_failure)
+            for place, deleted in self._admin.delete_records(consumed, request_timeout=10).items():
+                deleted.add_done_callback(partial(self._note_failure, place))
 
-
-def _warn_of_failure(deleted: Future[object]) -> None:
-    error = deleted.exception()
-    if error is not None:
-        logger.warning("cannot delete consumed records of the internal topic, which goes on growing: %s", error)
+    def _note_failure(self, place: TopicPartition, deleted: Future[object]) -> None:
+        error = deleted.exception()
+        if error is not None:
+            logger.warning("cannot delete consumed records of the internal topic, which goes on growing: %s", error)
+            self._progress.consume((place.topic, place.partition), place.offset)

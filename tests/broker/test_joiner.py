@@ -326,7 +326,7 @@ def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> No
     """What was applied and committed is deleted, markers of transactions included; nobody reads it again."""
     topics = joiners.topics
     topics.create_sources()
-    joiners.start(USER_INFO_PARTITIONS="1")
+    joiner = joiners.start(USER_INFO_PARTITIONS="1")
     for user in range(3):
         topics.put("users", user_id=user)
         joiners.await_truth()
@@ -338,6 +338,15 @@ def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> No
         return any(extent.high for extent in held) and all(extent.low == extent.high for extent in held)
 
     wait_for(is_trimmed, 60, f"{internal} trimmed")
+
+    # It goes on from there, and where a joiner is killed before it has trimmed, the next one does.
+    assert joiner.stop() == 0
+    joiner.start()
+    topics.put("users", user_id=3)
+    joiners.await_truth()
+    joiner.kill()
+    joiner.start()
+    wait_for(is_trimmed, 60, f"{internal} trimmed by the next")
 
 
 def test_kafka_properties_of_the_environment_hold_in_the_join(joiners: Joiners) -> None:

@@ -1,5 +1,6 @@
 """Java programs by their Maven coordinates, run on the Java that a Python package brings."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -59,14 +60,20 @@ def jars(coordinates: str) -> list[str]:
     known = fetched(coordinates)
     if known:
         return known
-    libraries: dict[str, str] = {}
-    for artifact in coordinates.split("+"):
-        for jar in _fetch(artifact):
-            libraries.setdefault(re.split(r"-[0-9]", jar.name)[0], str(jar))
     listing = _listing(coordinates)
     listing.parent.mkdir(parents=True, exist_ok=True)
-    listing.write_text(json.dumps(sorted(libraries.values())))
-    return sorted(libraries.values())
+    with (listing.parent / "lock").open("a") as lock:
+        # Until then another process may be fetching the same, and the resolver writes its files in place.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        known = fetched(coordinates)
+        if known:
+            return known
+        libraries: dict[str, str] = {}
+        for artifact in coordinates.split("+"):
+            for jar in _fetch(artifact):
+                libraries.setdefault(re.split(r"-[0-9]", jar.name)[0], str(jar))
+        listing.write_text(json.dumps(sorted(libraries.values())))
+        return sorted(libraries.values())
 
 
 def fetched(coordinates: str) -> list[str]:

@@ -31,7 +31,7 @@ class JoinerSettings(KafkaSettings):
         False, description="Write heartbeats into HEARTBEATS_TOPIC here, where no table is; leaves out CDC."
     )
     user_info_partitions: int = Field(
-        8, ge=1, le=10_000, description="Partitions of the topics that the joiner creates; existing ones stay."
+        8, ge=1, le=10_000, description="Partitions of user-info and the internal topic where they are created."
     )
     topic_replication_factor: int | None = Field(
         None, ge=1, le=100, description="Replicas of the topics that the joiner creates; unset: the broker's default."
@@ -50,8 +50,8 @@ class JoinerSettings(KafkaSettings):
     joiner_wait_for_topics_seconds: float = Field(
         60, ge=0, description="How long to wait for Kafka and the source topics before giving up."
     )
-    joiner_http_host: str = Field("127.0.0.1", description="Address of /livez and /readyz.")
-    joiner_http_port: Port = Field(8001, description="Port of /livez and /readyz; 0: off.")
+    joiner_http_host: str = Field("127.0.0.1", description="Address of /livez, /readyz and /metrics.")
+    joiner_http_port: Port = Field(8001, description="Port of /livez, /readyz and /metrics; 0: off.")
 
     @model_validator(mode="after")
     def _heartbeats_have_a_topic(self) -> Self:

@@ -28,10 +28,10 @@ class ReaderSettings(KafkaSettings):
         "", description="Origins whose scripts may read, separated by commas, or *; unset: nobody's."
     )
     reader_max_connections: int = Field(
-        2048, ge=1, le=100_000, description="Connections at a time; requests on further ones are answered 503."
+        2048, ge=1, le=100_000, description="Connections at a time in one process; further ones get a 503."
     )
     reader_max_streams: int = Field(
-        256, ge=0, le=10_000, description="Streams of events at a time; requests for further ones are answered 503."
+        256, ge=0, le=10_000, description="Streams of events at a time in one process; further ones get a 503."
     )
     reader_request_seconds: float = Field(10, gt=0, le=3600, description="How long a request may take to arrive.")
     reader_idle_seconds: float = Field(

@@ -111,7 +111,7 @@ def main() -> None:
     """Answer until told to stop, or until the reader's other process ends."""
     inherited = Inherited(*(int(argument) for argument in sys.argv[1:]))
     settings = load(ReaderSettings)
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_answer(settings, inherited))
 

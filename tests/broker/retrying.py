@@ -149,6 +149,7 @@ class Chaos:
     def _kill(self, reader: Reader) -> None:
         if reader in self._down:
             self._start(reader)
+            reader.await_state("ready", 60)
         workers = psutil.Process(reader.program.pid).children()
         reader.program.kill()
         self._down.append(reader)

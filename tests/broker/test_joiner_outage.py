@@ -74,7 +74,8 @@ def test_a_joiner_that_waits_for_kafka_can_be_stopped(tmp_path: Path) -> None:
         joiner: Program = joiners.start()
         try:
             kafka.kill()
-            joiner.stop(60)
+            joiner.wait_until_said("beginning again from the last commit", 90)
+            assert joiner.stop(60) == 0
             assert "Traceback" not in joiner.log()
         finally:
             joiners.kill()

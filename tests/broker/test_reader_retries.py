@@ -144,6 +144,7 @@ def test_a_client_that_retries_is_never_told_wrong_or_older_than_before(
     present = {answer.user for answer in answers if answer.place is not None}
     assert present >= {*KEPT}
     assert not absent & {*KEPT}
+    assert absent & present
     assert absent & present <= {*FLEETING}
     assert absent >= {*NOBODY}
     record_property("answers", len(answers))

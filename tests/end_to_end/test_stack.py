@@ -17,8 +17,10 @@ import psutil
 import psycopg
 import pytest
 
+from stack.kafka import VERSION
 from stack.ports import free_port
 from tests.asking import get
+from tests.broker.topics import read_all
 from tests.connectors import LARGE_ROW, LARGE_USER, SOURCE_RECORD_BYTES, set_largest_record
 from tests.programs import ROOT, Program
 from tests.waiting import wait_for
@@ -105,7 +107,16 @@ def test_up_goes_on_where_down_left_it(stack: Stack) -> None:
     status, said = stack.call("up")
     assert status == 0, said
     assert stack.call("psql", "-A", "-t", "-c", "SELECT username FROM users") == (0, "alice\n")
-    assert "no previous offsets" not in (stack.folder / "connect" / "log").read_text()
+    stack.call("psql", "-c", "INSERT INTO users (user_id, username) VALUES (2, 'bob')")
+    servers = f"127.0.0.1:{stack.ports['STACK_KAFKA_PORT']}"
+
+    def told() -> list[tuple[int, str]]:
+        rows = [json.loads(message.value()) for message in read_all(servers, "users")]
+        return [(row["after"]["user_id"], row["op"]) for row in rows]
+
+    # "r" would be a row of a snapshot.
+    wait_for(lambda: (2, "c") in told(), 60, "a row that was inserted after the second start")
+    assert [(1, "c"), (2, "c")] == sorted(told())
 
 
 def test_a_database_that_forgot_the_connector_is_reported(stack: Stack) -> None:
@@ -145,6 +156,7 @@ def test_a_server_that_does_not_come_up_shows_its_log(stack: Stack) -> None:
     data = stack.folder / "kafka" / "data"
     data.mkdir(parents=True)
     (data / "meta.properties").write_text("version=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAA\nnode.id=7\n")
+    (data.parent / "version").write_text(VERSION)
 
     status, said = stack.call("up")
 

@@ -60,9 +60,13 @@ def _grouped(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
 
 
 def session_seconds(settings: JoinerSettings) -> float:
+    """Return for how long a joiner of these settings may be silent before others get its partitions."""
+    return int(settings.kafka_properties.get("session.timeout.ms", SESSION_MS)) / 1000
+
+
+def membership_seconds(settings: JoinerSettings) -> float:
     """Return after how long a joiner of these settings that was killed is no member of its group any more."""
-    session_ms = int(settings.kafka_properties.get("session.timeout.ms", SESSION_MS))
-    return session_ms / 1000 + SESSION_MARGIN_SECONDS
+    return session_seconds(settings) + SESSION_MARGIN_SECONDS
 
 
 def client(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, str]:

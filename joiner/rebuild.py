@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from joiner.clients import session_seconds
+from joiner.clients import membership_seconds
 from joiner.inputs import Inputs, Place, scattered
 from joiner.join import show_entry
 from joiner.ledger import INPUTS, REBUILD, RESETTING, Ledger, caught_up_key
@@ -139,7 +139,7 @@ def reset(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
         StateError: a joiner of the group is still running, or what stays could not be joined exactly.
         KafkaError: Kafka does not answer, or refuses.
     """
-    _refuse_members(admin, settings.joiner_group, session_seconds(settings))
+    _refuse_members(admin, settings.joiner_group, membership_seconds(settings))
     _refuse_scattered(admin, ledger, settings)
     ledger.write({RESETTING: b"true"})
     _delete_group(admin, settings.joiner_group)
@@ -166,9 +166,9 @@ def _refuse_scattered(admin: AdminClient, ledger: Ledger, settings: JoinerSettin
         )
 
 
-def _refuse_members(admin: AdminClient, group: str, session_seconds: float) -> None:
+def _refuse_members(admin: AdminClient, group: str, membership_seconds: float) -> None:
     """Wait for the sessions of joiners that were just killed, and refuse where somebody is still there after that."""
-    deadline = time.monotonic() + session_seconds
+    deadline = time.monotonic() + membership_seconds
     while members := _members(admin, group):
         if time.monotonic() > deadline:
             named = ", ".join(sorted(members))

@@ -28,6 +28,7 @@ from joiner.inputs import RESET, Found, problems
 from joiner.ledger import Ledger
 from joiner.metrics import Metrics, folder_bytes
 from joiner.progress import Progress
+from joiner.pulse import Pulse
 from joiner.settings import JoinerSettings
 from joiner.surroundings import Surroundings
 from joiner.survey import extents, survey
@@ -137,13 +138,31 @@ def _round(around: Surroundings, progress: Progress, patience: float) -> None:
     found, rebuilding = fit(around, prepared)
     logger.info("joining as %s", settings.transactional_id)
     with ExitStack() as beside:
+        pulse = beside.enter_context(Pulse())
         beside.enter_context(Upkeep(around, found, progress, rebuilding=rebuilding))
         if settings.heartbeats_topic is not None:
             beside.enter_context(Heartbeats(around, settings.heartbeats_topic, found.inputs, progress))
         application = JoinerApplication(around, prepared, progress)
         # Kept to the end: taking a client apart whose connections were cut off can hold up whoever happens to do it.
         around.applications.append(application)
-        application.join()
+        try:
+            application.join()
+        except Interrupted as error:
+            _refuse_after_pause(pulse, settings, error)
+            raise
+
+
+def _refuse_after_pause(pulse: Pulse, settings: JoinerSettings, error: Interrupted) -> None:
+    """End a zombie: whoever stood still for longer than its session is told what Kafka broke off, not why.
+
+    Raises:
+        StateError: it stood still.
+    """
+    if pulse.stood_still_seconds > clients.session_seconds(settings):
+        raise StateError(
+            f"this joiner was paused for {pulse.stood_still_seconds:.0f} s, longer than its session, so that others may"
+            " have its partitions; it ends without committing, start it again"
+        ) from error
 
 
 def fit(around: Surroundings, prepared: topics.Prepared) -> tuple[Found, bool]:

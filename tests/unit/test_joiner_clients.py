@@ -93,6 +93,6 @@ def test_the_engine_is_given_the_poll_interval_as_a_number() -> None:
 
 def test_a_reset_waits_for_the_sessions_that_the_settings_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed joiner is a member for as long as its session lasts."""
-    assert 10.0 == clients.session_seconds(load(JoinerSettings))
+    assert 10.0 == clients.membership_seconds(load(JoinerSettings))
     monkeypatch.setenv("KAFKA_SESSION_TIMEOUT_MS", "45000")
-    assert 49.0 == clients.session_seconds(load(JoinerSettings))
+    assert 49.0 == clients.membership_seconds(load(JoinerSettings))

@@ -1,0 +1,57 @@
+"""Whether a process stood still, as it finds out itself."""
+
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from joiner.service import _refuse_after_pause
+from joiner.settings import JoinerSettings
+from shared.errors import Interrupted, StateError
+from shared.settings import load
+
+SCRIPT = """
+import sys
+from joiner.pulse import Pulse
+with Pulse() as pulse:
+    print("beating", flush=True)
+    sys.stdin.readline()
+    print(pulse.stood_still_seconds, flush=True)
+"""
+PAUSE_SECONDS = 2.0
+
+
+def stood_still(*, paused: bool) -> float:
+    """Return what a process says that beats for some seconds, stopped by a signal or not."""
+    program = subprocess.Popen([sys.executable, "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert program.stdin is not None
+    assert program.stdout is not None
+    assert program.stdout.readline() == "beating\n"
+    if paused:
+        os.kill(program.pid, signal.SIGSTOP)
+    try:
+        program.wait(PAUSE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.kill(program.pid, signal.SIGCONT)
+    said, _ = program.communicate("go on\n", timeout=30)
+    return float(said)
+
+
+def test_a_pause_is_known_at_once_and_the_rest_is_none() -> None:
+    """However soon after the signal it is asked, and however long it only waited for something."""
+    assert stood_still(paused=True) >= PAUSE_SECONDS - 0.5
+    assert stood_still(paused=False) < PAUSE_SECONDS - 0.5
+
+
+def test_what_broke_off_in_a_pause_ends_the_process() -> None:
+    """A zombie says why it ends; what Kafka broke off meanwhile is begun again by those who did not stand still."""
+    settings, broken = load(JoinerSettings), Interrupted("Kafka broke off what was under way")
+    pulse: Any = SimpleNamespace(stood_still_seconds=5.9)
+    _refuse_after_pause(pulse, settings, broken)
+    pulse.stood_still_seconds = 9.0
+    with pytest.raises(StateError, match=r"was paused for 9 s, longer than its session.*start it again"):
+        _refuse_after_pause(pulse, settings, broken)

@@ -14,13 +14,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from shared.errors import StackError
 from shared.records import TABLES
 from stack import java, tasks
-from stack.kafka import MAX_MESSAGE_BYTES
+from stack.kafka import MAX_MESSAGE_BYTES, VERSION
 from stack.ports import free_port
 from stack.postgres import DATABASE, HEARTBEAT, HEARTBEATS, PUBLICATION, Postgres
 from stack.process import Command, check_port
 
 COORDINATES = (
-    f"org.apache.kafka:connect-runtime:4.2.1+io.debezium:debezium-connector-postgres:3.4.0.Final+{java.LOGGING}"
+    f"org.apache.kafka:connect-runtime:{VERSION}+io.debezium:debezium-connector-postgres:3.4.0.Final+{java.LOGGING}"
 )
 CONNECTOR = "user-info"
 PREFIX = "app"

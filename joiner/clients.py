@@ -6,7 +6,7 @@ What the environment sets is tried on clients as the join makes them, before any
 from collections.abc import Mapping
 from functools import partial
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from joiner.settings import JoinerSettings
@@ -139,3 +139,9 @@ def end_left_open(settings: JoinerSettings, properties: Mapping[str, str]) -> No
         KafkaException: Kafka does not answer, or refuses.
     """
     Producer({**client(settings, properties), **producer(settings, properties)}).init_transactions(REQUEST_SECONDS)
+
+
+def is_end(event: Message) -> bool:
+    """Tell whether what a consumer was handed is no record, but says where a partition ends."""
+    error = event.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public constant

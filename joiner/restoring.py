@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaException, Message
 
+from joiner.clients import is_end
 from joiner.engine import COLUMN_FAMILY
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def restore_in_batches(
             elif time.monotonic() >= warn_at:
                 warn_at = time.monotonic() + PATIENCE_SECONDS
                 _warn(manager)
-            told.update(((event.topic(), event.partition()), event.offset()) for event in messages if _is_end(event))
+            told.update(((event.topic(), event.partition()), event.offset()) for event in messages if is_end(event))
             if messages:
                 _apply(manager, messages, new_write)
             else:
@@ -83,11 +84,6 @@ def restore_in_batches(
 
     manager._get_changelog_offset = changelog_offset  # noqa: SLF001
     manager._recovery_loop = recovery_loop  # noqa: SLF001
-
-
-def _is_end(event: Message) -> bool:
-    error = event.error()
-    return error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public constant
 
 
 def _warn(manager: Any) -> None:  # noqa: ANN401 - it has no types
@@ -129,7 +125,7 @@ def _apply(manager: Any, messages: list[Message], new_write: Callable[[], Any]) 
     """Write records to the stores that they belong to, each store at once."""
     by_place: dict[tuple[str, int], list[Message]] = {}
     for message in messages:
-        if _is_end(message):
+        if is_end(message):
             continue
         if message.error() is not None:
             raise KafkaException(message.error())

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
+from joiner.clients import is_end
 from shared.errors import Interrupted
 from shared.kafka import COMMON
 
@@ -55,7 +56,7 @@ def scan(
                 if error is None:
                     if message.partition() in unread:
                         yield message
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public constant
+                elif is_end(message):
                     unread.discard(message.partition())
                     consumer.incremental_unassign([TopicPartition(topic, message.partition())])
                 elif not error.retriable():

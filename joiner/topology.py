@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from weakref import WeakSet
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from quixstreams import Application
 from quixstreams.kafka import ConnectionConfig
 from quixstreams.models import TopicConfig
@@ -45,8 +45,6 @@ logger = logging.getLogger(__name__)
 
 CHANGES_KEY = b"changes"
 """Key of every internal record: the partition is chosen by user, and the topic is never compacted."""
-
-REQUEST_SECONDS = 30.0
 
 OBSERVE_SECONDS = 1.0
 """How often lags are measured, and the internal topic's markers skipped."""
@@ -155,7 +153,8 @@ class JoinerApplication(Application):
 
     def _end_of(self, topic: str, partition: int) -> int:
         """Return where everything ends that was written to a partition, committed or not."""
-        _, end = self._asking.get_watermark_offsets(TopicPartition(topic, partition), timeout=REQUEST_SECONDS)
+        place = TopicPartition(topic, partition)
+        _, end = self._asking.get_watermark_offsets(place, timeout=clients.REQUEST_SECONDS)
         return int(end)
 
     def join(self) -> None:
@@ -212,7 +211,7 @@ class JoinerApplication(Application):
     def _reach(self, events: Iterable[Message]) -> None:
         """Note where partitions end, with the work that leads there; anything else that is told is an error."""
         for event in events:
-            if event.error().code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's public constant
+            if not clients.is_end(event):
                 raise explained(KafkaException(event.error()))
             place = event.topic(), event.partition()
             if place not in self._committed:

@@ -15,28 +15,32 @@ class Joiners:
         self.topics = topics
         self._folder = folder
         self.programs: list[Program] = []
-        self._ports: list[int] = []
 
     def add(self, **settings: str) -> Program:
         """Make one more joiner, not started yet."""
         number = len(self.programs)
-        port = free_port()
         environment = {
             **self.topics.settings(),
             "JOINER_INSTANCE_ID": str(number),
             "JOINER_STATE_DIR": str(self._folder / f"joiner-{number}"),
-            "JOINER_HTTP_PORT": str(port),
+            "JOINER_HTTP_PORT": str(free_port()),
             **settings,
         }
         self.programs.append(Program("joiner", environment, self._folder / f"joiner-{number}.log"))
-        self._ports.append(port)
         return self.programs[-1]
 
     def start(self, **settings: str) -> Program:
         """Make one more joiner, and wait until it processes."""
-        program = self.add(**settings).start()
-        program.wait_until_ready(self._ports[-1])
+        return self.go_on(self.add(**settings))
+
+    def go_on(self, program: Program, seconds: float = 60.0) -> Program:
+        """Start a joiner that does not run, and wait until it processes."""
+        program.start().wait_until_ready(self.port(program), seconds)
         return program
+
+    def port(self, program: Program) -> int:
+        """Return where a joiner is asked."""
+        return int(program.environment["JOINER_HTTP_PORT"])
 
     def reset(self, status: int = 0) -> Program:
         """Run `python -m joiner reset --yes` with the settings of the first joiner, to its end.

@@ -162,7 +162,7 @@ def test_an_absence_longer_than_a_source_remembers_is_refused(joiners: Joiners) 
     topics.create("likes", delete_retention_ms="1")
     joiner = counted(joiners)
     # Gone while nothing was written: nothing can be missing.
-    joiner.start().wait_until_ready(int(joiner.environment["JOINER_HTTP_PORT"]))
+    joiners.go_on(joiner)
     assert joiner.stop() == 0
     topics.delete("likes", 0)
     topics.flush()
@@ -206,7 +206,6 @@ def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joi
     topics = joiners.topics
     topics.create_sources(partitions=1)
     joiner = counted(joiners)
-    port = int(joiner.environment["JOINER_HTTP_PORT"])
     changelog = f"changelog__{topics.prefix}joiner--{topics.name('likes')}--default"
 
     def is_open() -> bool:
@@ -219,16 +218,14 @@ def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joi
 
     # 1. A joiner commits behind the open transaction. The next has nothing on disk, and must know of that like to take
     # it back; it waits until the transaction is aborted.
-    joiner.start()
-    joiner.wait_until_ready(port)
+    joiners.go_on(joiner)
     leave_open(topics, changelog)
     topics.put("likes", like_id=50, user_id=1, tweet_id=1)
     joiners.await_truth()
     assert joiner.stop() == 0
     shutil.rmtree(tmp_path / "joiner-0" / "state")
     assert is_open()
-    joiner.start()
-    joiner.wait_until_ready(port)
+    joiners.go_on(joiner)
     assert not is_open()
     topics.delete("likes", 50)
     topics.put("likes", like_id=51, user_id=2, tweet_id=1)
@@ -238,8 +235,7 @@ def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joi
     # 2. A single record at the very end is waited for, too.
     leave_open(topics, changelog)
     assert is_open()
-    joiner.start()
-    joiner.wait_until_ready(port)
+    joiners.go_on(joiner)
     assert not is_open()
     assert joiner.stop() == 0
 
@@ -254,8 +250,7 @@ def test_what_a_killed_predecessor_left_open_is_ended_at_once(joiners: Joiners) 
     killed.send_offsets_to_transaction([TopicPartition(topics.name("likes"), 0, 1)], reading.consumer_group_metadata())
     reading.close()
 
-    joiner.start()
-    joiner.wait_until_ready(int(joiner.environment["JOINER_HTTP_PORT"]), 120)
+    joiners.go_on(joiner, 120)
     topics.put("likes", like_id=50, user_id=1, tweet_id=1)
     joiners.await_truth()
     assert joiner.stop() == 0

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 
 import click
 
-from bench.chaos import chaos
-from bench.freshness import freshness
-from bench.fuzz import fuzz
-from bench.joiner import joiner
-from bench.reader import reader
-from bench.store import store
-from bench.visibility import visibility
+from bench.chaos.cli import chaos
+from bench.fuzz.cli import fuzz
+from bench.joiner.cli import joiner
+from bench.reader.cli import reader
+from bench.reader.store import store
+from bench.service.freshness import freshness
+from bench.service.visibility import visibility
 from shared.errors import UserInformationError
 
 

@@ -6,9 +6,10 @@ import click
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from joiner import clients, rebuild, service, topics
-from joiner.dead_letters import dead_letters
-from joiner.ledger import Ledger
+from joiner import rebuild, service
+from joiner.dead_letters.cli import dead_letters
+from joiner.kafka import config, topics
+from joiner.kafka.ledger import Ledger
 from joiner.settings import JoinerSettings
 from shared import logs
 from shared.errors import UserInformationError
@@ -58,7 +59,7 @@ def reset(*, yes: bool) -> None:
     """
     settings = load(JoinerSettings)
     logs.configure(settings.log_level, settings.log_format)
-    client = clients.client(settings, clients.properties(settings))
+    client = config.client(settings, config.properties(settings))
     if not yes:
         click.confirm(
             f"Delete the state of the group {settings.joiner_group} and the topic"

@@ -16,13 +16,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from joiner.clients import membership_seconds
-from joiner.inputs import Inputs, Place, scattered
-from joiner.join import show_entry
-from joiner.ledger import INPUTS, REBUILD, RESETTING, Ledger, caught_up_key
-from joiner.scan import scan
+from joiner.core.compatibility import Inputs, Place, scattered
+from joiner.core.users import show_entry
+from joiner.kafka.config import membership_seconds
+from joiner.kafka.ledger import INPUTS, REBUILD, RESETTING, Ledger, caught_up_key
+from joiner.kafka.offsets import inputs_of
+from joiner.kafka.scan import scan
 from joiner.settings import JoinerSettings
-from joiner.survey import inputs_of
 from shared.errors import Interrupted, KafkaError, StateError, TopicError
 from shared.kafka import COMMON
 from shared.records import MAX_ID_BYTES, RESERVED_KEY_PREFIX

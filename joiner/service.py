@@ -21,18 +21,19 @@ from typing import IO
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from joiner import clients, rebuild, topics
+from joiner import rebuild
+from joiner.background.heartbeats import Heartbeats
+from joiner.background.maintenance import Upkeep
+from joiner.background.pause_detector import Pulse
+from joiner.background.progress import Progress
+from joiner.context import Surroundings
+from joiner.core.compatibility import RESET, Found, problems
 from joiner.health import Health, serve
-from joiner.heartbeats import Heartbeats
-from joiner.inputs import RESET, Found, problems
-from joiner.ledger import Ledger
+from joiner.kafka import config, topics
+from joiner.kafka.ledger import Ledger
+from joiner.kafka.offsets import extents, survey
 from joiner.metrics import Metrics, folder_bytes
-from joiner.progress import Progress
-from joiner.pulse import Pulse
 from joiner.settings import JoinerSettings
-from joiner.surroundings import Surroundings
-from joiner.survey import extents, survey
-from joiner.upkeep import Upkeep
 from shared import lock, logs
 from shared.errors import Interrupted, KafkaError, StateError
 
@@ -53,7 +54,7 @@ def run(settings: JoinerSettings) -> None:
     """
     _take_signals()
     logs.configure(settings.log_level, settings.log_format)
-    properties = clients.properties(settings)
+    properties = config.properties(settings)
     locks = hold(settings)
     health, metrics = Health(), Metrics()
     metrics.state_bytes.set_function(lambda: folder_bytes(settings.local_state))
@@ -61,7 +62,7 @@ def run(settings: JoinerSettings) -> None:
     metrics.ready.set_function(lambda: health.ready)
     if settings.joiner_http_port:
         serve(health, metrics, settings.joiner_http_host, settings.joiner_http_port)
-    admin = AdminClient(clients.client(settings, properties))
+    admin = AdminClient(config.client(settings, properties))
     _rounds(Surroundings(settings, properties, admin, health, metrics))
     logger.info("stopped")
     for held in locks:
@@ -129,10 +130,10 @@ def _round(around: Surroundings, progress: Progress, patience: float) -> None:
     prepared = topics.prepare(around.admin, settings, lambda problem: around.health.enter("waiting", problem), patience)
     with ThreadPoolExecutor(1) as beside:
         # Else what the group has committed would not be told before that transaction's time-out.
-        ended = beside.submit(clients.end_left_open, settings, around.properties)
+        ended = beside.submit(config.end_left_open, settings, around.properties)
 
         # Imported late: it takes a second, and whoever waits for a wrong setting should not.
-        from joiner.topology import JoinerApplication  # noqa: PLC0415
+        from joiner.engine.application import JoinerApplication  # noqa: PLC0415
 
         ended.result()
     found, rebuilding = fit(around, prepared)
@@ -158,7 +159,7 @@ def _refuse_after_pause(pulse: Pulse, settings: JoinerSettings, error: Interrupt
     Raises:
         StateError: it stood still.
     """
-    if pulse.stood_still_seconds > clients.session_seconds(settings):
+    if pulse.stood_still_seconds > config.session_seconds(settings):
         raise StateError(
             f"this joiner was paused for {pulse.stood_still_seconds:.0f} s, longer than its session, so that others may"
             " have its partitions; it ends without committing, start it again"

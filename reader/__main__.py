@@ -9,18 +9,18 @@ from pathlib import Path
 import click
 from confluent_kafka.admin import AdminClient
 
-from reader import commands
-from reader.assembly import assemble
-from reader.board import Board
-from reader.counts import Traffic
-from reader.generations import Generations, refuse_foreign
-from reader.metrics import exposition
-from reader.replicator import Replicator
-from reader.serving import Stopping, limits_of, listen, listen_together, loop_factory, runner, serve
+from reader.admin import cli
+from reader.app import assemble
+from reader.http.server import Stopping, limits_of, listen, listen_together, loop_factory, runner, serve
+from reader.replication.replicator import Replicator
+from reader.replication.topic import understood_properties
 from reader.settings import ReaderSettings
-from reader.snapshot import SnapshotRefused, install
-from reader.supervisor import Supervisor
-from reader.topic import understood_properties
+from reader.status.counters import Traffic
+from reader.status.prometheus import exposition
+from reader.storage.generations import Generations, refuse_foreign
+from reader.storage.snapshot import SnapshotRefused, install
+from reader.workers.shared_memory import Board
+from reader.workers.supervisor import Supervisor
 from shared import lock, logs
 from shared.errors import UserInformationError
 from shared.kafka import admitted
@@ -127,9 +127,9 @@ async def _have_workers_answer(
     await asyncio.to_thread(replicator.stop)
 
 
-main.add_command(commands.snapshot)
-main.add_command(commands.inspect)
-main.add_command(commands.verify)
+main.add_command(cli.snapshot)
+main.add_command(cli.inspect)
+main.add_command(cli.verify)
 
 if __name__ == "__main__":
     main()

@@ -9,17 +9,17 @@ from pathlib import Path
 import click
 import psycopg
 
+from doctor.checks import DoctorSettings, Verdict
+from doctor.probes import examine
 from shared.errors import UserInformationError
 from shared.settings import help_text, load
-from stack.connect import CONNECTOR
-from stack.doctor import DoctorSettings, Verdict
-from stack.examination import examine
-from stack.load import keep_changing
+from stack.local import Servers
 from stack.run import RunSettings
 from stack.run import run as run_everything
 from stack.seed import load_files, populate
-from stack.servers import Servers
+from stack.servers.connect import CONNECTOR
 from stack.settings import StackSettings
+from stack.traffic import keep_changing
 
 CONNECTOR_URL = f"http://127.0.0.1:8083/connectors/{CONNECTOR}"
 

@@ -11,14 +11,14 @@ from pydantic import Field
 
 from shared.errors import StackError
 from shared.settings import load
-from stack.load import Load
-from stack.postgres import HEARTBEATS
-from stack.process import Command, check_port
+from stack.connector_watch import ConnectorWatch
+from stack.local import Servers
 from stack.seed import populate
-from stack.servers import Servers
+from stack.servers.postgres import HEARTBEATS
+from stack.servers.process import Command, check_port
 from stack.settings import Port, StackSettings
 from stack.tiers import Tier
-from stack.watch import ConnectorWatch
+from stack.traffic import Load
 
 CATCH_UP_SECONDS = 180.0
 

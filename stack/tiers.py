@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shared.errors import StackError
-from stack.process import die_with_parent
+from stack.servers.process import die_with_parent
 
 STOP_SECONDS = 20.0
 

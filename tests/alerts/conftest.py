@@ -10,14 +10,14 @@ import httpx
 import psycopg
 import pytest
 
-from stack import java
-from stack.connect import Connect
-from stack.kafka import Kafka
-from stack.ports import free_port
-from stack.postgres import HEARTBEATS, Postgres
-from tests.alerts.servers import Jobs, Webhook, alertmanager, postgres_exporter, prometheus
-from tests.asking import get
-from tests.programs import ROOT, Program
+from stack.servers import java
+from stack.servers.connect import Connect
+from stack.servers.kafka import Kafka
+from stack.servers.ports import free_port
+from stack.servers.postgres import HEARTBEATS, Postgres
+from tests.support.asking import get
+from tests.support.monitoring import Jobs, Webhook, alertmanager, postgres_exporter, prometheus
+from tests.support.programs import ROOT, Program
 
 AGENT = "io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1"
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests.alerts.conftest import Site
-from tests.alerts.rules import named_metrics
-from tests.waiting import wait_for
+from tests.support.alert_rules import named_metrics
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.alerts.rules import (
+from tests.support.alert_rules import (
     ALERTMANAGER,
     PROMETHEUS,
     RULE_TESTS,

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.alerts.conftest import Site
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stack.kafka import Kafka
-from tests.broker.joiners import Joiners
-from tests.broker.topics import Topics
+from stack.servers.kafka import Kafka
+from tests.support.joiners import Joiners
+from tests.support.topics import Topics
 
 
 @pytest.fixture(scope="package")

@@ -10,11 +10,11 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from stack.kafka import Kafka
-from stack.ports import free_port
-from tests.asking import get
-from tests.programs import Program
-from tests.waiting import wait_for
+from stack.servers.kafka import Kafka
+from stack.servers.ports import free_port
+from tests.support.asking import get
+from tests.support.programs import Program
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from stack.ports import free_port
-from tests.broker.joiners import Joiners
-from tests.broker.topics import compacted, headers_of
-from tests.programs import Program
-from tests.waiting import wait_for
+from stack.servers.ports import free_port
+from tests.support.joiners import Joiners
+from tests.support.programs import Program
+from tests.support.topics import compacted, headers_of
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.chaos import Chaos
-from bench.chaos_faults import FAULTS
-from stack.kafka import Kafka
+from bench.chaos.cli import Chaos
+from bench.chaos.faults import FAULTS
+from stack.servers.kafka import Kafka
 
 pytestmark = pytest.mark.broker
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from joiner.fates import Decision
-from joiner.letters import Filed, Letter
-from joiner.replay import Replayer
+from joiner.dead_letters.letter import Filed, Letter
+from joiner.dead_letters.replay import Replayer
+from joiner.dead_letters.replay_policy import Decision
 from shared.errors import Interrupted
 from shared.records import LIKES
-from tests.broker.joiners import Joiners
-from tests.broker.topics import Topics
-from tests.programs import Program
-from tests.waiting import wait_for
+from tests.support.joiners import Joiners
+from tests.support.programs import Program
+from tests.support.topics import Topics
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 

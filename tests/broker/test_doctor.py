@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from stack.ports import free_port
-from tests.broker.joiners import Joiners
-from tests.programs import ROOT
+from stack.servers.ports import free_port
+from tests.support.joiners import Joiners
+from tests.support.programs import ROOT
 
 pytestmark = pytest.mark.broker
 

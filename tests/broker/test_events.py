@@ -10,13 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stack.kafka import Kafka
-from stack.ports import free_port
-from tests.asking import get
-from tests.broker.topics import Topics
-from tests.programs import Program
-from tests.streams import Event, Listener
-from tests.waiting import wait_for
+from stack.servers.kafka import Kafka
+from stack.servers.ports import free_port
+from tests.support.asking import get
+from tests.support.programs import Program
+from tests.support.streams import Event, Listener
+from tests.support.topics import Topics
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 

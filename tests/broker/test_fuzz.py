@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import fuzz_openapi, fuzz_sockets
+from bench.fuzz import openapi, sockets
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
-from stack.ports import free_port
-from tests.broker.topics import Topics
-from tests.programs import Program
+from stack.servers.ports import free_port
+from tests.support.programs import Program
+from tests.support.topics import Topics
 
 pytestmark = pytest.mark.broker
 
@@ -42,11 +42,11 @@ def port(kafka: str, tmp_path: Path) -> Iterator[int]:
 
 def test_what_is_described_is_what_is_answered(port: int, tmp_path: Path) -> None:
     """Schemathesis finds no status, header, type or document that /openapi.json does not describe."""
-    assert "generated" in fuzz_openapi.fuzz(port, tmp_path, SEED, examples=10)
+    assert "generated" in openapi.fuzz(port, tmp_path, SEED, examples=10)
 
 
 def test_what_is_nearly_http_is_answered_in_http(port: int) -> None:
     """Whatever comes on raw sockets, each answer is well-formed, none a failure, and a sound request gets its own."""
-    tally = fuzz_sockets.fuzz(port, SEED, 5.0, lambda: True)
+    tally = sockets.fuzz(port, SEED, 5.0, lambda: True)
     assert tally.connections > 0
     assert {200, 400, 404} <= set(tally.statuses)

@@ -8,10 +8,10 @@ import pytest
 from confluent_kafka import Producer
 
 from shared.heartbeats import Heartbeat, heartbeat_in
-from tests.asking import get
-from tests.broker.joiners import Joiners
-from tests.broker.topics import Topics
-from tests.waiting import wait_for
+from tests.support.asking import get
+from tests.support.joiners import Joiners
+from tests.support.topics import Topics
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from joiner.survey import extents
-from stack.ports import free_port
-from tests.asking import get
-from tests.broker.joiners import Joiners
-from tests.broker.topics import Topics, compacted, headers_of
-from tests.programs import Program
-from tests.waiting import wait_for
+from joiner.kafka.offsets import extents
+from stack.servers.ports import free_port
+from tests.support.asking import get
+from tests.support.joiners import Joiners
+from tests.support.programs import Program
+from tests.support.topics import Topics, compacted, headers_of
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 

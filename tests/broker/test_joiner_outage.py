@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from stack.kafka import Kafka
-from tests.broker.joiners import Joiners
-from tests.broker.topics import Topics
-from tests.programs import Program
+from stack.servers.kafka import Kafka
+from tests.support.joiners import Joiners
+from tests.support.programs import Program
+from tests.support.topics import Topics
 
 pytestmark = pytest.mark.broker
 

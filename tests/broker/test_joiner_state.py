@@ -16,10 +16,10 @@ from confluent_kafka.admin import (
 )
 from rocksdict import Options, Rdict
 
-from tests.broker.joiners import Joiners
-from tests.broker.topics import Topics, compacted
-from tests.programs import Program
-from tests.waiting import wait_for
+from tests.support.joiners import Joiners
+from tests.support.programs import Program
+from tests.support.topics import Topics, compacted
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from reader import web_page
-from reader.progress import Progress
+from reader.http import static_routes
+from reader.status.readiness import Progress
 from shared.records import PROFILE_COLUMNS
-from stack.ports import free_port
-from tests.broker.topics import Topics
-from tests.browsers import PHONE, Browser, browser
-from tests.http import Serving
-from tests.programs import Program
+from stack.servers.ports import free_port
+from tests.support.browsers import PHONE, Browser, browser
+from tests.support.http import Serving
+from tests.support.programs import Program
+from tests.support.topics import Topics
 
 pytestmark = pytest.mark.broker
 
@@ -151,7 +151,7 @@ def test_a_reader_that_is_not_ready_says_why_and_shows_the_user_once_it_is(reade
 def test_a_replay_shows_how_far_it_is_and_how_long_it_still_takes(window: Browser) -> None:
     """A bar, the records, and an estimate."""
     progress = Progress("replaying", applied=420_000, target=1_000_000, seconds_left=12.3)
-    with Serving({}, progress=progress, routes=web_page.routes()) as serving:
+    with Serving({}, progress=progress, routes=static_routes.routes()) as serving:
         window.open(serving.port)
         window.await_text("#state", "replaying 42 %")
         window.await_text("#replay-estimate", "420,000 of 1,000,000 records, about 13 s left")

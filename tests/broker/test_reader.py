@@ -12,11 +12,11 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewPartitions
 
-from stack.kafka import Kafka
-from stack.ports import free_port
-from tests.broker.topics import Topics, compacted
-from tests.programs import Program
-from tests.waiting import wait_for
+from stack.servers.kafka import Kafka
+from stack.servers.ports import free_port
+from tests.support.programs import Program
+from tests.support.topics import Topics, compacted
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 

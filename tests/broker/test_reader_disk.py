@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from reader.store import FORMAT, Store
+from reader.storage.store import FORMAT, Store
 from tests.broker.test_reader import Reader, body, reader, readers, topics
-from tests.broker.topics import Topics
-from tests.waiting import wait_for
+from tests.support.topics import Topics
+from tests.support.waiting import wait_for
 
 __all__ = ["reader", "readers", "topics"]
 pytestmark = pytest.mark.broker

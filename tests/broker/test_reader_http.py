@@ -11,10 +11,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stack.ports import free_port
-from tests.broker.topics import Topics
-from tests.programs import Program
-from tests.waiting import wait_for
+from stack.servers.ports import free_port
+from tests.support.programs import Program
+from tests.support.topics import Topics
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 

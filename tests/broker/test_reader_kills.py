@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from reader.store import Store
+from reader.storage.store import Store
 from tests.broker.test_reader import Reader, body, reader, readers, topics
-from tests.broker.topics import Topics
-from tests.waiting import wait_for
+from tests.support.topics import Topics
+from tests.support.waiting import wait_for
 
 __all__ = ["reader", "readers", "topics"]
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(1800)]

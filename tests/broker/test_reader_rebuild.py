@@ -6,10 +6,10 @@ from functools import partial
 
 import pytest
 
-from reader.following import SERVING_BATCH
+from reader.replication.session import SERVING_BATCH
 from tests.broker.test_reader import PARTITIONS, Reader, body, reader, readers, topics
-from tests.broker.topics import Topics
-from tests.waiting import wait_for
+from tests.support.topics import Topics
+from tests.support.waiting import wait_for
 
 __all__ = ["reader", "readers", "topics"]
 pytestmark = pytest.mark.broker

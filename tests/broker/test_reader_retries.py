@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from tests.broker.judgement import History, Written, wrong_answers
-from tests.broker.retrying import Chaos, Client
 from tests.broker.test_reader import Reader, body
-from tests.broker.topics import Topics
-from tests.waiting import wait_for
+from tests.support.judgement import History, Written, wrong_answers
+from tests.support.retrying import Chaos, Client
+from tests.support.topics import Topics
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from reader.store import Store
+from reader.storage.store import Store
 from tests.broker.test_reader import PARTITIONS, Reader, body, readers, topics
 from tests.broker.test_reader_rebuild import recreate
-from tests.broker.topics import Topics
-from tests.programs import ROOT
-from tests.waiting import wait_for
+from tests.support.programs import ROOT
+from tests.support.topics import Topics
+from tests.support.waiting import wait_for
 
 __all__ = ["readers", "topics"]
 pytestmark = pytest.mark.broker

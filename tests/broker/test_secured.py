@@ -7,13 +7,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from stack.kafka import Kafka
-from stack.ports import free_port
-from stack.security import MECHANISM, Security, certify
-from tests.asking import get
-from tests.broker.topics import Topics
-from tests.programs import Program
-from tests.waiting import wait_for
+from stack.servers.kafka import Kafka
+from stack.servers.ports import free_port
+from stack.servers.security import MECHANISM, Security, certify
+from tests.support.asking import get
+from tests.support.programs import Program
+from tests.support.topics import Topics
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 

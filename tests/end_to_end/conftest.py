@@ -7,10 +7,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from stack.connect import Connect
-from stack.kafka import Kafka
-from stack.postgres import Postgres
-from tests.end_to_end.service import Service, joiner_and_reader
+from stack.servers.connect import Connect
+from stack.servers.kafka import Kafka
+from stack.servers.postgres import Postgres
+from tests.support.service import Service, joiner_and_reader
 
 
 @pytest.fixture

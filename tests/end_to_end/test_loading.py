@@ -6,9 +6,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.end_to_end.service import Service
-from tests.programs import Program
-from tests.waiting import wait_for
+from tests.support.programs import Program
+from tests.support.service import Service
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end
 

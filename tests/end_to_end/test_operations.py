@@ -16,11 +16,11 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from stack.seed import populate
-from tests.end_to_end.procedures import Shell, Step, blocks
-from tests.end_to_end.service import Record, Service
-from tests.end_to_end.vigil import Vigil
-from tests.programs import ROOT
-from tests.waiting import wait_for
+from tests.support.procedures import Shell, Step, blocks
+from tests.support.programs import ROOT
+from tests.support.service import Record, Service
+from tests.support.vigil import Vigil
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end
 

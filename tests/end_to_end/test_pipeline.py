@@ -10,9 +10,9 @@ import string
 import httpx
 import pytest
 
-from tests.asking import get
-from tests.end_to_end.service import Service
-from tests.waiting import wait_for
+from tests.support.asking import get
+from tests.support.service import Service
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end
 

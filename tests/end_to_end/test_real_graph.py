@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stack.seed import load_files
-from tests.end_to_end.service import Service
-from tests.programs import ROOT
+from tests.support.programs import ROOT
+from tests.support.service import Service
 
 pytestmark = pytest.mark.end_to_end
 

@@ -17,13 +17,13 @@ import psutil
 import psycopg
 import pytest
 
-from stack.kafka import VERSION
-from stack.ports import free_port
-from tests.asking import get
-from tests.broker.topics import read_all
-from tests.connectors import LARGE_ROW, LARGE_USER, SOURCE_RECORD_BYTES, set_largest_record
-from tests.programs import ROOT, Program
-from tests.waiting import wait_for
+from stack.servers.kafka import VERSION
+from stack.servers.ports import free_port
+from tests.support.asking import get
+from tests.support.connectors import LARGE_ROW, LARGE_USER, SOURCE_RECORD_BYTES, set_largest_record
+from tests.support.programs import ROOT, Program
+from tests.support.topics import read_all
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from joiner.changes import RowChange, parse
-from joiner.checkpoint import Checkpoint, SourceRecord
+from joiner.core.checkpoint import Checkpoint, SourceRecord
+from joiner.core.rows import RowChange, parse
 from shared.errors import BadRow
 from shared.records import FOLLOWS, MAX_ID_BYTES, TABLES, USERS, Table
-from tests.properties.cluster import DictStore
-from tests.properties.strategies import keys, rows, spelled, values
+from tests.support.cluster import DictStore
+from tests.support.strategies import keys, rows, spelled, values
 
 user_rows = rows("users")
 tables = st.sampled_from(TABLES)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.records import COUNT_KEYS
-from tests.properties import truth
-from tests.properties.cluster import INTERNAL_PARTITIONS, Cluster
-from tests.properties.strategies import OWNERS, PRIMARY_KEYS, History, histories, poisoned
+from tests.support import truth
+from tests.support.cluster import INTERNAL_PARTITIONS, Cluster
+from tests.support.strategies import OWNERS, PRIMARY_KEYS, History, histories, poisoned
 
 steps = st.lists(
     st.tuples(

@@ -25,63 +25,65 @@ class Bug(NamedTuple):
 
 
 BUGS = {
-    "the sign of an owner move is flipped": Bug("join", "yield before, count, -1", "yield before, count, 1"),
+    "the sign of an owner move is flipped": Bug("core/users", "yield before, count, -1", "yield before, count, 1"),
     "a second deletion takes the count back again": Bug(
-        "checkpoint", "owners[row_id] = new", "owners[row_id] = new if new is not None else old"
+        "core/checkpoint", "owners[row_id] = new", "owners[row_id] = new if new is not None else old"
     ),
     "a row that is delivered again counts again": Bug(
-        "checkpoint", "moves(table, old, new)", "moves(table, old if new is None else None, new)"
+        "core/checkpoint", "moves(table, old, new)", "moves(table, old if new is None else None, new)"
     ),
     "a value that Debezium left out is taken for text": Bug(
-        "changes", "return value == UNAVAILABLE", "return value is UNAVAILABLE"
+        "core/rows", "return value == UNAVAILABLE", "return value is UNAVAILABLE"
     ),
     "an internal record is applied each time it is delivered": Bug(
-        "checkpoint", "if offset < partition.next_offset:", "if offset < 0:"
+        "core/checkpoint", "if offset < partition.next_offset:", "if offset < 0:"
     ),
     "a deleted user takes the counts along": Bug(
-        "join", "w, x, y, z = state.counts", "w, x, y, z = state.counts if change.profile is not None else NO_COUNTS"
+        "core/users",
+        "w, x, y, z = state.counts",
+        "w, x, y, z = state.counts if change.profile is not None else NO_COUNTS",
     ),
     "the followee's count goes to the follower": Bug(
-        "join", "yield after, count, 1", "yield after, table.counts[0], 1"
+        "core/users", "yield after, count, 1", "yield after, table.counts[0], 1"
     ),
     "a bad row is taken for a deletion": Bug(
-        "changes",
+        "core/rows",
         'raise BadRow("bad-json", f"the value is no JSON: {error}") from None',
         "return RowChange(row_id, None)",
         "test_histories.py::test_bad_rows_in_between_change_nothing",
     ),
     "a record is written though nothing is new": Bug(
-        "join",
+        "core/users",
         "return before.profile != after.profile or before.counts != after.counts",
         "return True",
         "test_histories.py::test_each_record_shows_something_new",
     ),
     "rows that are gone are remembered": Bug(
-        "checkpoint",
+        "core/checkpoint",
         "known = owners is not None and any(owners)",
         "known = owners is not None",
         "test_histories.py::test_state_is_kept_of_rows_and_users_that_are_there_and_of_no_others",
     ),
     "a heartbeat passes a row that is not read yet": Bug(
-        "watermarks",
+        "core/watermarks",
         "waiting[0].end <= position",
         "waiting[0].end <= position + 1",
         "test_watermarks.py::test_heartbeats_never_overtake_the_data",
     ),
     "a heartbeat does not wait for all partitions": Bug(
-        "watermarks",
+        "core/watermarks",
         "if len(heard) < len(self._sources):",
         "if not heard:",
         "test_watermarks.py::test_heartbeats_never_overtake_the_data",
     ),
     "the newest partition counts instead of the oldest": Bug(
-        "watermarks",
+        "core/watermarks",
         "oldest = min(heard.values(), default=-1)",
         "oldest = max(heard.values(), default=-1)",
         "test_watermarks.py::test_heartbeats_never_overtake_the_data",
     ),
     "a long integer id is rounded": Bug(
-        "changes",
+        "core/rows",
         "    elif kind is float:\n        raise _NeedsLiteralsError",
         "    elif kind is float:\n        text = str(int(value))  # type: ignore",
         "test_encodings.py::test_integer_ids_are_taken_exactly_whatever_their_size",
@@ -92,7 +94,7 @@ BUGS = {
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS.keys())
 def test_a_deliberate_bug_is_caught(bug: Bug, tmp_path: Path) -> None:
     """The property fails on the copy with the bug, and by what it says rather than by a check of Hypothesis' own."""
-    for part in ("joiner", "reader", "shared", "tests/properties"):
+    for part in ("joiner", "reader", "shared", "tests/properties", "tests/support"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests" / "__init__.py").touch()
     module = tmp_path / "joiner" / f"{bug.module}.py"

@@ -12,8 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from reader.generations import Generations
-from reader.store import MapFullError, Record, Store
+from reader.storage.generations import Generations
+from reader.storage.store import MapFullError, Record, Store
 from shared.topics import partition_of
 
 PARTITIONS = 3

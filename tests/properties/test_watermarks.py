@@ -12,9 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from joiner.inputs import Place
-from joiner.watermarks import Heard, Passage, decoded, encoded
-from reader.freshness import Freshness
+from joiner.core.compatibility import Place
+from joiner.core.watermarks import Heard, Passage, decoded, encoded
+from reader.replication.freshness import Freshness
 from shared.heartbeats import Heartbeat, heartbeat_in, partitions_of
 
 SOURCES: tuple[Place, ...] = (("likes", 0), ("likes", 1), ("users", 0))

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from reader.connections import Limits
-from reader.protocol import ReaderProtocol
-from reader.view import Found
-from tests.http import Serving, exchange
+from reader.http.fast_path import ReaderProtocol
+from reader.http.server_state import Limits
+from reader.storage.read_view import Found
+from tests.support.http import Serving, exchange
 
 RECORDS = {
     b"alice": Found(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}'),

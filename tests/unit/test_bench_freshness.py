@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.freshness_watch import seconds_above
+from bench.service.freshness_watch import seconds_above
 
 
 def test_time_above_a_limit_is_what_somebody_saw_who_looked_at_intervals() -> None:

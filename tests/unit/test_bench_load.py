@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench.load_connection import Answer, Connection, is_right
-from bench.load_keys import FIRST_UNKNOWN, draw
-from bench.load_open import Loop, OpenLoad
-from bench.load_statistics import Durations, distribution
-from bench.load_threads import Sample, between
-from bench.reader_stalls import stalls
+from bench.load.connection import Answer, Connection, is_right
+from bench.load.keys import FIRST_UNKNOWN, draw
+from bench.load.open_loop import Loop, OpenLoad
+from bench.load.statistics import Durations, distribution
+from bench.load.threads import Sample, between
+from bench.reader.stalls import stalls
 from shared.errors import MeasurementError
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"userId":"7",}'
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from joiner.changes import ENVELOPE_BYTES, RowChange, fits, parse
+from joiner.core.rows import ENVELOPE_BYTES, RowChange, fits, parse
 from shared.errors import BadRow
 from shared.records import FOLLOWS, LIKES, TWEETS, UNAVAILABLE, USERS, Table
 from shared.topics import MAX_RECORD_BYTES

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from joiner.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, Record, SourceRecord, Store
-from joiner.join import show_entry
+from joiner.core.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, Record, SourceRecord, Store
+from joiner.core.users import show_entry
 from shared.errors import BadRow
 from shared.records import LIKES, UNAVAILABLE, USERS
 from shared.topics import partition_of
-from tests.properties.cluster import DictStore
+from tests.support.cluster import DictStore
 
 NOW_MS = 1_000
 

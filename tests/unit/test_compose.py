@@ -13,10 +13,10 @@ from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.kafka import properties_from
 from shared.settings import KafkaSettings, load
-from stack import connect, kafka, postgres
+from stack.servers import connect, kafka, postgres
 from stack.settings import StackSettings
 from tests.alerts.conftest import AGENT
-from tests.programs import ROOT
+from tests.support.programs import ROOT
 
 COMPOSE = ROOT / "compose.yaml"
 TIERS: dict[str, type[KafkaSettings]] = {"joiner": JoinerSettings, "reader": ReaderSettings}

@@ -2,8 +2,8 @@
 
 import pytest
 
+from doctor.checks import DoctorSettings, TopicFacts, Verdict, of_connector, of_tier, of_topics
 from shared.settings import load
-from stack.doctor import DoctorSettings, TopicFacts, Verdict, of_connector, of_tier, of_topics
 
 SETTINGS = load(DoctorSettings)
 COMPACTED = {"cleanup.policy": "compact", "max.message.bytes": "5242880", "retention.ms": "604800000"}

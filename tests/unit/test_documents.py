@@ -19,7 +19,7 @@ from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
 from stack.run import RunSettings
-from tests.programs import ROOT
+from tests.support.programs import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SETTINGS: tuple[type[BaseSettings], ...] = (JoinerSettings, ReaderSettings, RunSettings)
@@ -160,11 +160,11 @@ def test_the_columns_in_the_readme_are_those_that_are_read() -> None:
 @pytest.mark.parametrize(
     ("file", "constant", "said"),
     [
-        ("joiner/pace.py", "BATCH", "taken from the consumer by up to {:,}"),
-        ("joiner/pace.py", "CHECKPOINT_ROWS", "where {:,} rows and users are held"),
-        ("joiner/upkeep.py", "LONGEST_SECONDS", "is deleted every {:g} s"),
-        ("joiner/pace.py", "SLOW_COMMIT_SECONDS", "took longer than {:g} s"),
-        ("reader/replicator.py", "PATIENCE_SECONDS", "cannot reach Kafka within {:g} s of starting"),
+        ("joiner/core/commit_policy.py", "BATCH", "taken from the consumer by up to {:,}"),
+        ("joiner/core/commit_policy.py", "CHECKPOINT_ROWS", "where {:,} rows and users are held"),
+        ("joiner/background/maintenance.py", "LONGEST_SECONDS", "is deleted every {:g} s"),
+        ("joiner/core/commit_policy.py", "SLOW_COMMIT_SECONDS", "took longer than {:g} s"),
+        ("reader/replication/replicator.py", "PATIENCE_SECONDS", "cannot reach Kafka within {:g} s of starting"),
         ("shared/records.py", "MAX_ID_BYTES", "longer than {} bytes"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What joiner.engine and joiner.topology use of the engine's inside: an upgrade that changes any of it fails here.
+"""What joiner.engine uses of the engine's inside: an upgrade that changes any of it fails here.
 
 First what must come out, tried on the engine's own RocksDB store. Then the code that the joiner replaces or leans on,
 by fingerprint: where one differs, read what changed, mend the joiner, run the broker tests, and note the new one.
@@ -25,9 +25,9 @@ from quixstreams.state.recovery import ChangelogProducer, RecoveryManager, Recov
 from quixstreams.state.rocksdb import RocksDBStorePartition
 from rocksdict import WriteBatch
 
-from joiner import restoring
-from joiner.engine import PartitionStore, Sender, restore_exactly
-from joiner.restoring import restore_in_batches
+from joiner.engine import recovery
+from joiner.engine.recovery import restore_in_batches
+from joiner.engine.stores import PartitionStore, Sender, restore_exactly
 
 PREFIX = b""
 
@@ -242,7 +242,7 @@ def test_a_changelog_whose_end_does_not_come_is_told_of(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A transaction that nobody ends keeps a joiner waiting; people are told of which, how far, and what ends it."""
-    monkeypatch.setattr(restoring, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(recovery, "PATIENCE_SECONDS", 0.0)
     manager: Any = Changelog(None, [])
     manager.partitions[3]["changelog"] = SimpleNamespace(
         changelog_name="changelog", partition_num=3, recovery_consume_position=13268, changelog_highwater=13270

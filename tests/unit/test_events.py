@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reader.events import NOTHING, Events, News, Place, Told, news, told_before
-from reader.progress import Progress
-from reader.view import Found
+from reader.http.events import NOTHING, Events, News, Place, Told, news, told_before
+from reader.status.readiness import Progress
+from reader.storage.read_view import Found
 
 ALICE = Found(3, 1042, 0, b'{"userId":"alice"}')
 TAG = b"0badcafe"

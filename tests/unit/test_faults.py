@@ -6,7 +6,7 @@ from quixstreams.exceptions import QuixException
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
-from joiner.faults import explained, is_of_parts
+from joiner.engine.errors import explained, is_of_parts
 from shared.errors import Interrupted, StateError
 
 

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from stack.settings import StackSettings
-from tests.programs import ROOT
+from tests.support.programs import ROOT
 
 SETTINGS: dict[str, type[BaseSettings]] = {"joiner": JoinerSettings, "reader": ReaderSettings, "stack": StackSettings}
 

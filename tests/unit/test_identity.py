@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reader.identity import Identity, cut, verdict
+from reader.replication.compatibility import Identity, cut, verdict
 
 HOUR_MS = 3_600_000
 TOPIC = Identity(cluster="c1", topic="t1", partitions=3, format=1)

@@ -16,7 +16,7 @@ import pytest
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.settings import KafkaSettings
-from tests.programs import ROOT
+from tests.support.programs import ROOT
 
 TIERS: dict[str, type[KafkaSettings]] = {"joiner": JoinerSettings, "reader": ReaderSettings}
 OTHERS = {"joiner": ("starlette", "uvicorn", "lmdb"), "reader": ("quixstreams", "rocksdict")}

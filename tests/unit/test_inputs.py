@@ -2,7 +2,7 @@
 
 import pytest
 
-from joiner.inputs import FORMAT, Extent, Found, Identity, Inputs, Noted, decoded, problems
+from joiner.core.compatibility import FORMAT, Extent, Found, Identity, Inputs, Noted, decoded, problems
 
 SOURCE, CHANGES, CHANGELOG = ("likes", 0), ("user-info-changes", 0), ("changelog__j--likes--default", 0)
 TOPICS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import java
+from stack.servers import java
 
 
 def test_several_that_start_at_once_fetch_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

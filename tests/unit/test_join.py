@@ -2,8 +2,8 @@
 
 import pytest
 
-from joiner.changes import Values
-from joiner.join import (
+from joiner.core.rows import Values
+from joiner.core.users import (
     NOBODY,
     UNCHANGED,
     Changes,

@@ -5,13 +5,13 @@ from itertools import islice
 
 import pytest
 
-from bench.joiner_freshness import changes
-from bench.joiner_throughput import Run, medians, ratios
+from bench.joiner.freshness import changes
+from bench.joiner.throughput import Run, medians, ratios
+from bench.joiner.topics import check_equal
+from bench.joiner.workload import COUNT_KEYS, Workload
 from bench.results import percentile, table
-from bench.topics import check_equal
-from bench.workload import COUNT_KEYS, Workload
 from shared.errors import MeasurementError
-from tests.properties.truth import answers
+from tests.support.truth import answers
 
 
 def test_the_workload_counts_what_sql_counts_over_its_rows() -> None:

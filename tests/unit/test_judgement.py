@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.broker.judgement import Given, History, Place, Written, wrong_answers
+from tests.support.judgement import Given, History, Place, Written, wrong_answers
 
 HISTORIES = {
     b"alice": History(0, [Written(1, b"first"), Written(5, b"second"), Written(9, b"third")]),

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from reader.topic import OWN, PREFERRED, consumer_properties, understood_properties
+from reader.replication.topic import OWN, PREFERRED, consumer_properties, understood_properties
 from shared.errors import SettingError
 from shared.kafka import COMMON, REFUSED, admitted, configured, properties_from, understood, variable_of
 from shared.topics import MAX_MESSAGE_BYTES, MAX_RECORD_BYTES

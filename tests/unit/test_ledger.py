@@ -1,7 +1,7 @@
 """What a ledger's records say: the latest value under each key counts."""
 
-from joiner.inputs import Identity, Inputs
-from joiner.ledger import INPUTS, REBUILD, RESETTING, Note, caught_up_key, noted_in, read_since_rebuild
+from joiner.core.compatibility import Identity, Inputs
+from joiner.kafka.ledger import INPUTS, REBUILD, RESETTING, Note, caught_up_key, noted_in, read_since_rebuild
 
 
 def test_notes_are_read_back_as_they_were_written() -> None:

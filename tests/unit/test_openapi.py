@@ -7,14 +7,14 @@ import re
 import httpx
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from reader import web_events, web_page
-from reader.events import Events
-from reader.openapi import document
-from reader.openapi_parts import PROBLEMS
-from reader.view import Found
-from reader.web_page import TYPES
-from tests.http import LATEST, DictView, Serving
-from tests.programs import ROOT
+from reader.http import events_route, static_routes
+from reader.http.events import Events
+from reader.http.openapi import document
+from reader.http.openapi_components import PROBLEMS
+from reader.http.static_routes import TYPES
+from reader.storage.read_view import Found
+from tests.support.http import LATEST, DictView, Serving
+from tests.support.programs import ROOT
 
 RECORDS = {b"alice": Found(0, 7, 0, b"{}")}
 
@@ -27,7 +27,7 @@ def test_the_description_is_openapi() -> None:
 def test_every_route_is_described_and_every_described_route_is_there() -> None:
     """But for the page's own files; and what is served is the same description."""
     events = Events(lambda: DictView(RECORDS), lambda: LATEST)
-    with Serving(RECORDS, routes=[*web_events.routes(events), *web_page.routes()]) as serving:
+    with Serving(RECORDS, routes=[*events_route.routes(events), *static_routes.routes()]) as serving:
         routes = serving.application._starlette.routes  # noqa: SLF001 - nothing else needs to know them
         described = httpx.get(f"http://127.0.0.1:{serving.port}/openapi.json").json()
     found = {re.sub(r"\{user_id\}", "{userId}", getattr(route, "path", "")) for route in routes}
@@ -40,7 +40,7 @@ def test_every_route_is_described_and_every_described_route_is_there() -> None:
 def test_every_problem_is_described() -> None:
     """Each status and kind that the reader's code can answer stands there, and no other."""
     kinds = set()
-    for module in sorted((ROOT / "reader").glob("*.py")):
+    for module in sorted((ROOT / "reader").rglob("*.py")):
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "problem":
                 status, kind = node.args[:2]

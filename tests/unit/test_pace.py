@@ -2,7 +2,7 @@
 
 import pytest
 
-from joiner.pace import BATCH, CHECKPOINT_ROWS, SLOW_COMMIT_SECONDS, Pace, wait
+from joiner.core.commit_policy import BATCH, CHECKPOINT_ROWS, SLOW_COMMIT_SECONDS, Pace, wait
 
 
 def test_commits_follow_each_other_by_the_interval_whatever_they_take() -> None:

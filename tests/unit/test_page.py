@@ -9,19 +9,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reader import web_page
-from reader.web_page import TYPES
-from tests.http import Serving
-from tests.programs import ROOT
+from reader.http import static_routes
+from reader.http.static_routes import TYPES
+from tests.support.http import Serving
+from tests.support.programs import ROOT
 
-PAGE = ROOT / "reader" / "page"
+PAGE = ROOT / "reader" / "http" / "static"
 READABLE = 4.5
 """The contrast that WCAG 2.2 asks of text (1.4.3)."""
 
 
 def test_the_page_is_served_with_a_policy_that_lets_nothing_else_in() -> None:
     """Every file has its type, a validator, and a policy without exceptions for what is inline or elsewhere."""
-    with Serving({}, routes=web_page.routes()) as serving:
+    with Serving({}, routes=static_routes.routes()) as serving:
         for name, media_type in TYPES.items():
             path = "/" if name == "index.html" else f"/{name}"
             answer = httpx.get(f"http://127.0.0.1:{serving.port}{path}")
@@ -48,7 +48,7 @@ def test_the_page_travels_with_the_package(tmp_path: Path) -> None:
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        assert {f"reader/page/{name}" for name in TYPES} <= set(archive.namelist())
+        assert {f"reader/http/static/{name}" for name in TYPES} <= set(archive.namelist())
 
 
 def luminance(colour: str) -> float:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.procedures import Step, blocks
-from tests.end_to_end.service import Record
-from tests.end_to_end.vigil import follows
+from tests.support.procedures import Step, blocks
+from tests.support.service import Record
+from tests.support.vigil import follows
 
 PAGE = """
 ## Greeting

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from shared.errors import StackError
-from stack.ports import free_port
-from stack.process import Command, check_port
-from tests.waiting import wait_for
+from stack.servers.ports import free_port
+from stack.servers.process import Command, check_port
+from tests.support.waiting import wait_for
 
 SERVER = "import time; print('ready', flush=True); time.sleep(600)"
 
@@ -48,7 +48,7 @@ def test_a_server_that_does_not_listen_to_a_kind_word_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopping ends, whatever the server does."""
-    monkeypatch.setattr("stack.process.STOP_SECONDS", 0.5)
+    monkeypatch.setattr("stack.servers.process.STOP_SECONDS", 0.5)
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SERVER
     server = command(tmp_path, deaf)
     server.start(says_ready(server))
@@ -106,7 +106,7 @@ def test_a_server_dies_with_the_program_that_started_it(tmp_path: Path) -> None:
     """However that ends, unless it is meant to stay."""
     parent = (
         "import pathlib, sys, time\n"
-        "from stack.process import Command\n"
+        "from stack.servers.process import Command\n"
         f"server = Command('Server', [sys.executable, '-c', {SERVER!r}], pathlib.Path(sys.argv[1]))\n"
         "server.start(lambda: 'ready' in server.log.read_text())\n"
         "print('started', flush=True)\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reader.progress import Progress, State, seconds_left
+from reader.status.readiness import Progress, State, seconds_left
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from shared.settings import load
 
 SCRIPT = """
 import sys
-from joiner.pulse import Pulse
+from joiner.background.pause_detector import Pulse
 with Pulse() as pulse:
     print("beating", flush=True)
     sys.stdin.readline()

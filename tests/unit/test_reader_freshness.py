@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from reader.counts import AGE_EDGES, Intake
-from reader.following import freshness_of
-from reader.freshness import Freshness
-from reader.metrics import exposition
-from reader.progress import Progress
-from reader.standing import Standing
-from reader.store import Record, Store
-from reader.view import Found
+from reader.replication.freshness import Freshness
+from reader.replication.session import freshness_of
+from reader.status.counters import AGE_EDGES, Intake
+from reader.status.prometheus import exposition
+from reader.status.readiness import Progress
+from reader.status.report import Standing
+from reader.storage.read_view import Found
+from reader.storage.store import Record, Store
 from shared.heartbeats import Heartbeat
-from tests.http import Serving, exchange
+from tests.support.http import Serving, exchange
 
 NOW_MS = 1_700_000_010_000
 ASK = b"GET /readyz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"

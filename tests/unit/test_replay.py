@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from joiner.fates import Decision, Newest, forgotten, readable, remembered_ms, superseded
-from joiner.letters import Filed, Letter, buried, filed, mended
+from joiner.dead_letters.letter import Filed, Letter, buried, filed, mended
+from joiner.dead_letters.replay_policy import Decision, Newest, forgotten, readable, remembered_ms, superseded
 from shared.errors import BadRow
 from shared.records import LIKES
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import StackError
-from stack.kafka import VERSION, Kafka
+from stack.servers.kafka import VERSION, Kafka
 
 
 @pytest.mark.parametrize("noted", [None, "4.3.1"])

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from reader.generations import Generations, refuse_foreign
-from reader.pages import damage
-from reader.store import FORMAT, MapFullError, Record, Store
+from reader.storage.data_file import damage
+from reader.storage.generations import Generations, refuse_foreign
+from reader.storage.store import FORMAT, MapFullError, Record, Store
 from shared.errors import StateError
 
 ALICE = Record(b"alice", b"{}" * 1000, 0, 7, 0)

@@ -1,7 +1,7 @@
 """A copy beside its topic: what differs is named, and what compaction took away meanwhile is not blamed on the copy."""
 
-from reader.store import Record
-from reader.verification import Comparison
+from reader.admin.verification import Comparison
+from reader.storage.store import Record
 
 
 def record(user: str, offset: int, value: bytes | None = b"{}") -> Record:

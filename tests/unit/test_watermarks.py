@@ -1,6 +1,6 @@
 """What the joiner remembers of heartbeats."""
 
-from joiner.watermarks import MAX_WAITING, Passage
+from joiner.core.watermarks import MAX_WAITING, Passage
 
 
 def test_a_partition_far_behind_takes_no_memory_without_bound() -> None:

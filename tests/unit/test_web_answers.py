@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reader.answers import MAX_IDS, NO_CONDITIONS, Answers, Conditions, conditions_of, id_of
-from reader.progress import Progress
-from reader.view import Found
+from reader.http.users import MAX_IDS, NO_CONDITIONS, Answers, Conditions, conditions_of, id_of
+from reader.status.readiness import Progress
+from reader.storage.read_view import Found
 
 READY = Progress("ready", serves=True)
 ALICE = Found(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}')

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from reader.board import HALF_BYTES, PLACE_BYTES, Board
-from reader.progress import Progress
 from reader.settings import ReaderSettings
-from reader.standing import Held, Standing
-from reader.store import Record, Store
-from reader.worker import STANDING, Follower
+from reader.status.readiness import Progress
+from reader.status.report import Held, Standing
+from reader.storage.store import Record, Store
+from reader.workers.shared_memory import HALF_BYTES, PLACE_BYTES, Board
+from reader.workers.worker import STANDING, Follower
 from shared.settings import load
 
 READY = Progress("ready", serves=True)
@@ -126,7 +126,7 @@ def test_a_worker_is_alive_while_the_reader_says_so(board: Board, settings: Read
 WRITER = """
 import sys
 from pathlib import Path
-from reader.store import MapFullError, Record, Store
+from reader.storage.store import MapFullError, Record, Store
 
 store = Store(Path(sys.argv[1]), map_bytes=1 << 16)
 print("ready", flush=True)

@@ -4,13 +4,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from reader import web_events
-from reader.connections import Limits
-from reader.events import Events
-from reader.view import Found
-from tests.http import LATEST, DictView, Serving, exchange
-from tests.streams import Listener
-from tests.waiting import wait_for
+from reader.http import events_route
+from reader.http.events import Events
+from reader.http.server_state import Limits
+from reader.storage.read_view import Found
+from tests.support.http import LATEST, DictView, Serving, exchange
+from tests.support.streams import Listener
+from tests.support.waiting import wait_for
 
 BIG = b"x" * 200_000
 
@@ -19,7 +19,7 @@ BIG = b"x" * 200_000
 def serving(records: dict[bytes, Found], limits: Limits, most: int = 1) -> Iterator[Serving]:
     """Give a server with streams over given records, which may change."""
     events = Events(lambda: DictView(records), lambda: LATEST, most=most)
-    with Serving(records, limits=limits, routes=web_events.routes(events)) as started:
+    with Serving(records, limits=limits, routes=events_route.routes(events)) as started:
         yield started
 
 

@@ -8,10 +8,10 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from reader.connections import Limits
-from reader.view import Found
-from tests.http import Serving, exchange, read_all
-from tests.waiting import wait_for
+from reader.http.server_state import Limits
+from reader.storage.read_view import Found
+from tests.support.http import Serving, exchange, read_all
+from tests.support.waiting import wait_for
 
 RECORDS = {
     b"alice": Found(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}'),

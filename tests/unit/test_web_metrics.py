@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from reader.counts import ANSWER_EDGES, Histogram, Intake, Traffic
-from reader.metrics import exposition
-from reader.progress import Progress
-from reader.standing import Held, Standing, lags
-from reader.view import Found
-from tests.http import Serving, exchange
+from reader.status.counters import ANSWER_EDGES, Histogram, Intake, Traffic
+from reader.status.prometheus import exposition
+from reader.status.readiness import Progress
+from reader.status.report import Held, Standing, lags
+from reader.storage.read_view import Found
+from tests.support.http import Serving, exchange
 
 READY = Progress("ready", serves=True, complete_at=0.0)
 STANDING = Standing(READY, True, Held("copy-2", 7, 4096), {0: 3, 1: 0}, {0: 1.5}, Intake())

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from reader.view import Found
-from tests.http import Serving, exchange
+from reader.storage.read_view import Found
+from tests.support.http import Serving, exchange
 
 SMUGGLED = b"GET /users/alice HTTP/1.1\r\nHost: here\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"

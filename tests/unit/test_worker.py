@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reader import worker
+from reader.workers import worker
 
 
 def test_a_worker_logs_as_the_reader_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""Joiners as a supervisor runs them: those that are wanted run, and one that ends by itself is started again."""
+
+import shutil
+import signal
+from pathlib import Path
+
+from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from bench.joiner import processes
+from stack.servers.process import Command
+
+GROUP = "joiner"
+
+
+class Fleet:
+    """Joiners of one group.
+
+    Args:
+        admin: of the Kafka where they are a group.
+        bootstrap_servers: where Kafka is.
+        folder: for their state and logs.
+    """
+
+    def __init__(self, admin: AdminClient, bootstrap_servers: str, folder: Path) -> None:
+        self.ended_by_themselves: list[str] = []
+        self._bootstrap_servers = bootstrap_servers
+        self._folder = folder
+        self._admin = admin
+        self._joiners: dict[int, Command] = {}
+        self._wanted: set[int] = set()
+        self._paused: set[int] = set()
+
+    @property
+    def wanted(self) -> list[int]:
+        """Numbers of the joiners that are meant to run."""
+        return sorted(self._wanted)
+
+    def start(self, number: int) -> None:
+        """Start a joiner, which from now on is meant to run."""
+        if number not in self._joiners:
+            self._joiners[number] = processes.joiner(number, self._bootstrap_servers, "", self._folder)
+        self._wanted.add(number)
+        processes.start(self._joiners[number])
+
+    def supervise(self) -> None:
+        """Start those again that have ended by themselves."""
+        for number in self.wanted:
+            joiner = self._joiners[number]
+            if joiner.process() is None:
+                self.ended_by_themselves.append(_last_words(joiner))
+                joiner.stop()  # it has ended: this buries it
+                processes.start(joiner)
+
+    def kill(self, number: int) -> None:
+        """End a joiner as a power cut would; it stays dead until it is started."""
+        self._wanted.discard(number)
+        self._joiners[number].stop(signal.SIGKILL)
+
+    def stop(self, number: int) -> None:
+        """End a joiner as an operator would; it stays away until it is started."""
+        self._wanted.discard(number)
+        self._joiners[number].stop()
+
+    def pause(self, number: int) -> None:
+        """Have the system give a joiner no more time."""
+        self._paused.add(number)
+        processes.check(self._joiners[number]).send_signal(signal.SIGSTOP)
+
+    def resume(self, number: int) -> None:
+        """Let a paused joiner go on."""
+        self._paused.discard(number)
+        processes.check(self._joiners[number]).send_signal(signal.SIGCONT)
+
+    def settled(self) -> bool:
+        """Tell whether the group is made up of exactly those that are meant to run, each with work of its own."""
+        try:
+            found = self._admin.describe_consumer_groups([GROUP], request_timeout=5)[GROUP].result()
+        except KafkaException:
+            return False
+        working = {member.group_instance_id for member in found.members if member.assignment.topic_partitions}
+        wanted = {f"{GROUP}-{number}" for number in self._wanted - self._paused}
+        return found.state == ConsumerGroupState.STABLE and working == wanted
+
+    def delete_state(self, number: int) -> None:
+        """Delete what a joiner has on its disk."""
+        shutil.rmtree(self._joiners[number].environment["JOINER_STATE_DIR"])
+
+    def end(self) -> None:
+        """End all of them."""
+        for number in list(self._joiners):
+            self.kill(number)
+
+    def logs(self) -> list[Path]:
+        """Return the joiners' logs."""
+        return [joiner.log for joiner in self._joiners.values()]
+
+
+def _last_words(joiner: Command) -> str:
+    lines = joiner.log.read_text(errors="replace").splitlines() or ["nothing"]
+    return f"{joiner.name}: {lines[-1]}"

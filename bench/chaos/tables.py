@@ -1,0 +1,163 @@
+"""Tables that keep changing: every kind of change that a source can make, bad records among them, and the truth.
+
+What is written is drawn from a seeded generator. Probes are changes to users of their own, one through each table for
+many users at once, so that seeing all of them means that every partition is fresh. Safe to use from several threads.
+"""
+
+import json
+import random
+import threading
+from collections import Counter
+from collections.abc import Mapping
+
+from bench.joiner.workload import COUNT_KEYS, producer
+from shared.records import PROFILE_COLUMNS, TABLES, Table
+
+PROBE_USERS = 64
+"""Enough that each partition of each topic gets some."""
+
+POISON = (b"", b"{", b"null", b"[1]", b"\xff\xfe", b'{"username": "nobody"}', b'{"op": "q"}', b'{"user_id": {}}')
+
+Record = dict[str, object]
+
+
+class Tables:
+    """Rows as they stand after all that was written.
+
+    Args:
+        bootstrap_servers: where Kafka is.
+        chance: draws the changes.
+        users: how many users come and go, beside the probes'.
+    """
+
+    def __init__(self, bootstrap_servers: str, chance: random.Random, users: int = 300) -> None:
+        self.poison_written = 0
+        self._producer = producer(bootstrap_servers)
+        self._chance = chance
+        self._users = [f"user{number}" for number in range(users)]
+        self._rows: dict[str, dict[str, Record]] = {table.name: {} for table in TABLES}
+        self._probes = 0
+        self._lock = threading.Lock()
+        for user in self._users:
+            self._put(TABLES[0], user, username=user)
+
+    def change(self) -> None:
+        """Make one change: rows come, move, stay, go, some of them twice; users too."""
+        with self._lock:
+            kind, chance = self._chance.random(), self._chance
+            table = chance.choice(TABLES[1:])
+            row_id = str(chance.randrange(2_000))
+            if kind < 0.7:
+                self._put(table, row_id, **{owner: self._owner() for owner in table.owners})
+            elif kind < 0.8 and row_id in self._rows[table.name]:
+                self._send(table.name, row_id, self._rows[table.name][row_id])
+            elif kind < 0.95:
+                for _ in range(chance.choice((1, 2))):
+                    self._delete(table, row_id)
+            elif kind < 0.99:
+                self._put(TABLES[0], chance.choice(self._users), username=f"name{chance.randrange(1_000)}")
+            else:
+                self._delete(TABLES[0], chance.choice(self._users))
+
+    def poison(self, records: int) -> None:
+        """Write records that no row can be read from, under keys of rows that exist."""
+        with self._lock:
+            for _ in range(records):
+                table = self._chance.choice(TABLES)
+                key = self._chance.choice(list(self._rows[table.name]) or ["1"])
+                self._producer.produce(table.name, self._chance.choice(POISON), key.encode())
+            self.poison_written += records
+            self._producer.poll(0)
+
+    def probe(self) -> dict[bytes, Record]:
+        """Change every probe user through every table; return what their records will be."""
+        with self._lock:
+            self._probes += 1
+            ids = [f"probe{number}" for number in range(PROBE_USERS)]
+            for number, user in enumerate(ids):
+                self._put(TABLES[0], user, username=f"probe {self._probes}")
+                for table in TABLES[1:]:
+                    owners = iter((user, ids[number - 1]))
+                    self._put(table, f"{self._probes}-{number}", **{owner: next(owners) for owner in table.owners})
+        truth = self.truth()
+        return {user.encode(): truth[user.encode()] for user in ids}
+
+    def truth(self) -> dict[bytes, Record]:
+        """Return what SQL would answer: user id -> record."""
+        with self._lock:
+            counted: Counter[tuple[object, int]] = Counter()
+            for table in TABLES[1:]:
+                for row in self._rows[table.name].values():
+                    counted.update(zip((row[owner] for owner in table.owners), table.counts, strict=True))
+            return {user.encode(): _record(user, row, counted) for user, row in self._rows["users"].items()}
+
+    def flush(self) -> None:
+        """Wait until all that was written has arrived, whatever the broker is up to."""
+        while self._producer.flush(1):
+            pass
+
+    def _owner(self) -> str | None:
+        # Squared, so that some users are popular; some rows belong to nobody.
+        place = int(len(self._users) * self._chance.random() ** 2)
+        return None if self._chance.random() < 0.02 else self._users[place]
+
+    def _put(self, table: Table, row_id: str, **columns: str | None) -> None:
+        row: Record = {table.primary_key: row_id, **columns}
+        self._rows[table.name][row_id] = row
+        self._send(table.name, row_id, row)
+
+    def _delete(self, table: Table, row_id: str) -> None:
+        self._rows[table.name].pop(row_id, None)
+        self._send(table.name, row_id, None)
+
+    def _send(self, topic: str, key: str, row: Record | None) -> None:
+        self._producer.produce(topic, None if row is None else json.dumps(row), key.encode())
+        self._producer.poll(0)
+
+
+def _record(user: str, row: Record, counted: Mapping[tuple[object, int], int]) -> Record:
+    profile = {shown: row.get(column) for column, shown in PROFILE_COLUMNS.items()}
+    counts = {shown: counted.get((user, index), 0) for index, shown in enumerate(COUNT_KEYS)}
+    return {"userId": user, **profile, **counts}
+
+
+class Load(threading.Thread):
+    """Steady changes, which can be halted and go on.
+
+    Args:
+        tables: what is changed.
+        rate: changes a second.
+    """
+
+    def __init__(self, tables: Tables, rate: float) -> None:
+        super().__init__(name="load", daemon=True)
+        self._tables = tables
+        self._rate = rate
+        self._going = threading.Event()
+        self._idle = threading.Event()
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Make changes until ended; called by the thread."""
+        while not self._ended.is_set():
+            if not self._going.wait(0.05):
+                self._idle.set()
+                continue
+            self._idle.clear()
+            self._tables.change()
+            self._ended.wait(1 / self._rate)
+
+    def go_on(self) -> None:
+        """Change again."""
+        self._going.set()
+
+    def halt(self) -> None:
+        """Stop changing, and wait until the change under way is made."""
+        self._going.clear()
+        self._idle.clear()
+        self._idle.wait(10)
+
+    def end(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        self.join()

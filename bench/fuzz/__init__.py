@@ -1,0 +1,1 @@
+"""`python -m bench fuzz`: hostile requests to a reader."""

@@ -1,0 +1,111 @@
+"""A fuzzer on raw sockets: what strangers may send, and whether the server keeps its manners and its life."""
+
+import re
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from bench.fuzz.requests import SOUND, Input, invented
+from bench.fuzz.responses import Malformed, statuses_of
+from shared.errors import MeasurementError
+
+SILENCE_SECONDS = 10.0
+"""How long a server may say nothing to a client that has said its last."""
+
+STREAM_SECONDS = 0.3
+"""How long to listen where a stream was asked for, which goes on while more requests are waiting behind it."""
+
+RESET = struct.pack("ii", 1, 0)
+LAST = SOUND.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+@dataclass
+class Tally:
+    """What a run has seen.
+
+    Args:
+        connections: how many.
+        statuses: status -> answers.
+    """
+
+    connections: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+
+
+def fuzz(port: int, seed: int, seconds: float, lives: Callable[[], bool]) -> Tally:
+    """Send inventions to a server until the time is over.
+
+    Args:
+        port: on 127.0.0.1.
+        seed: of the inventions; the same seed repeats them.
+        seconds: how long.
+        lives: whether the server's process still runs.
+
+    Raises:
+        MeasurementError: an answer is no HTTP or not to be given, none comes, or a sound request right after is not
+            answered as it was in the beginning; carries what was sent.
+    """
+    random, tally = Random(seed), Tally()
+    expected = _stable(_exchange(port, Input(LAST, (), resets=False)))
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        case = invented(random)
+        try:
+            heads, endless = b"HEAD" in case.sent, b"/events" in case.sent
+            said = _exchange(port, case, endless=endless)
+            tally.statuses.update(statuses_of(said, heads=heads, cut_off=case.resets or endless))
+            if _stable(_exchange(port, Input(LAST, (), resets=False))) != expected:
+                raise Malformed("a sound request on another connection is answered otherwise")
+        except (Malformed, OSError, ValueError) as trouble:
+            raise MeasurementError(_report(seed, tally, case, trouble)) from trouble
+        if not lives():
+            raise MeasurementError(_report(seed, tally, case, "the process has ended"))
+        tally.connections += 1
+    return tally
+
+
+def _report(seed: int, tally: Tally, case: Input, trouble: object) -> str:
+    return f"seed {seed}, connection {tally.connections}: {trouble!r}; sent in pieces {case.cuts}:\n{case.sent!r}"
+
+
+def _stable(answer: bytes) -> bytes:
+    """Return an answer without what changes by itself."""
+    return re.sub(rb"(date|user-info-behind-seconds): [^\r]*\r\n", b"", answer)
+
+
+def _exchange(port: int, case: Input, *, endless: bool = False) -> bytes:
+    """Return all that comes back until the other side closes, or for a while where that may not be."""
+    leave_at = time.monotonic() + (STREAM_SECONDS if endless else float("inf"))
+    with socket.create_connection(("127.0.0.1", port), timeout=SILENCE_SECONDS) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for first, last in zip((0, *case.cuts), (*case.cuts, len(case.sent)), strict=True):
+                connection.sendall(case.sent[first:last])
+            if case.resets:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                return b""
+            connection.shutdown(socket.SHUT_WR)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has been told enough; what it said is read below
+        return _read(connection, leave_at)
+
+
+def _read(connection: socket.socket, leave_at: float) -> bytes:
+    said = b""
+    try:
+        while time.monotonic() < leave_at:
+            connection.settimeout(min(SILENCE_SECONDS, max(0.01, leave_at - time.monotonic())))
+            piece = connection.recv(1 << 16)
+            if not piece:
+                break
+            said += piece
+    except ConnectionResetError:
+        pass
+    except TimeoutError:
+        if time.monotonic() < leave_at:
+            raise
+    return said

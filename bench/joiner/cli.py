@@ -1,0 +1,141 @@
+"""`python -m bench joiner …`: the joiner's measurements from the command line."""
+
+import dataclasses
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from bench import results
+from bench.joiner import processes
+from bench.joiner import restart as restarts
+from bench.joiner.backlog import Backlog, loaded
+from bench.joiner.freshness import Freshness, changes, measure
+from bench.joiner.throughput import Race, Run, medians, ratios
+from bench.joiner.workload import Workload
+from bench.results import Progress
+from stack.servers.process import Command
+
+RESULTS = Path(".local/bench")
+PARTITIONS = 4
+OUTPUT = "user-info"
+INTERNAL = "user-info-changes"
+
+
+@click.group()
+def joiner() -> None:
+    """Measure the joiner on a Kafka of the measurement's own."""
+
+
+@joiner.command()
+@click.option("--rows", default=1_000_000, show_default=True, help="Rows to join.")
+@click.option("--partitions", default=4, show_default=True, help="Partitions of each source topic.")
+@click.option("--processes", "counts", multiple=True, type=int, default=(1, 2), show_default=True, help="Joiners.")
+@click.option("--rounds", default=1, show_default=True, help="Runs of each; medians are shown.")
+@click.option(
+    "--peer",
+    metavar="COMMAND",
+    help="Another program that reads the topics users, tweets, follows and likes; run in turn with the joiner. "
+    "Placeholders: {bootstrap}, {threads}, {output}.",
+)
+def throughput(rows: int, partitions: int, counts: tuple[int, ...], rounds: int, peer: str | None) -> None:
+    """Rows a second, CPU and memory while catching up on a backlog, until the output equals the truth."""
+    progress = Progress()
+    workload = Workload(rows)
+    runs: list[Run] = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        folder = Path(scratch)
+        with loaded(folder, workload, partitions, progress) as backlog:
+            race = Race(backlog, folder)
+            for _ in range(rounds):
+                for count in counts:
+                    runs.append(race.joiners(count, progress))
+                    _say_run(progress, runs[-1], rows)
+                    if peer is not None:
+                        runs.append(race.peer(peer, count, progress))
+                        _say_run(progress, runs[-1], rows)
+    table = results.table(medians(runs, rows))
+    click.echo(f"{rows:,} rows, {partitions} partitions, default settings; {results.machine()}\n\n{table}")
+    for count, ratio in ratios(runs).items():
+        click.echo(f"\njoiner x {count} is {ratio:.2f} times as fast as the peer x {count}")
+    found = {"rows": rows, "partitions": partitions, "peer": peer, "runs": [dataclasses.asdict(run) for run in runs]}
+    click.echo(f"\n{results.write(RESULTS, 'joiner-throughput', {**found, 'ratios': ratios(runs)})}")
+
+
+@joiner.command()
+@click.option("--rate", "rates", multiple=True, type=int, default=(1_000, 5_000), show_default=True, help="Changes/s.")
+@click.option("--seconds", default=60.0, show_default=True, help="How long each rate is kept up.")
+@click.option("--rows", default=1_000_000, show_default=True, help="Rows joined beforehand.")
+@click.option("--processes", "count", default=1, show_default=True, help="Joiners.")
+def freshness(rates: tuple[int, ...], seconds: float, rows: int, count: int) -> None:
+    """Seconds from a change in a source topic until a read-committed consumer of user-info sees it."""
+    progress = Progress()
+    with caught_up(rows, count, progress) as (backlog, _):
+        source = changes(backlog.workload)
+        found = []
+        for rate in rates:
+            found.append(Freshness(rate, seconds))
+            measure(found[-1], backlog.kafka.bootstrap_servers, OUTPUT, source, progress)
+            progress(f"{rate:,} changes/s: {found[-1].row()}", last=True)
+    table = results.table([one.row() for one in found])
+    click.echo(f"{count} joiners, {rows:,} rows joined before, default settings; {results.machine()}\n\n{table}")
+    rows_found = [one.row() for one in found]
+    click.echo(f"\n{results.write(RESULTS, 'joiner-freshness', {'joiners': count, 'rows': rows, 'found': rows_found})}")
+
+
+@joiner.command()
+@click.option("--rows", default=1_000_000, show_default=True, help="Rows of state.")
+def restart(rows: int) -> None:
+    """Seconds from a joiner's start until changes are seen, its state on disk or only in the changelogs."""
+    progress = Progress()
+    found = []
+    with caught_up(rows, 1, progress) as (backlog, (only,)):
+        trimmed = restarts.await_trim(backlog.topics, INTERNAL)
+        progress(f"internal topic: {trimmed.written:,} went through, {trimmed.kept:,} are left", last=True)
+        source = changes(backlog.workload)
+        for state, number in (("on disk, stopped", signal.SIGTERM), ("on disk, killed", signal.SIGKILL)):
+            only.stop(number)
+            found.append(restarts.measure(backlog.topics, OUTPUT, only, source, state))
+            progress(f"{found[-1].row()}", last=True)
+        only.stop(signal.SIGKILL)
+        restarts.delete_state(only)
+        found.append(restarts.measure(backlog.topics, OUTPUT, only, source, "in Kafka alone"))
+    rows_found = [one.row() for one in found]
+    click.echo(f"{rows:,} rows of state, default settings; {results.machine()}\n\n{results.table(rows_found)}")
+    click.echo(
+        f"\ninternal topic: {trimmed.written:,} records went through, {trimmed.kept:,} were left"
+        f" {trimmed.seconds:.0f} s after catching up"
+    )
+    facts = {"rows": rows, "found": rows_found, "internal": dataclasses.asdict(trimmed)}
+    click.echo(f"\n{results.write(RESULTS, 'joiner-restart', facts)}")
+
+
+@contextmanager
+def caught_up(rows: int, count: int, progress: Progress) -> Iterator[tuple[Backlog, list[Command]]]:
+    """Give joiners that have joined so many rows, and their Kafka; all is gone afterwards."""
+    workload = Workload(rows)
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        folder = Path(scratch)
+        with loaded(folder, workload, PARTITIONS, progress) as backlog:
+            backlog.topics.create_output(OUTPUT)
+            joiners = [processes.joiner(number, backlog.kafka.bootstrap_servers, "", folder) for number in range(count)]
+            try:
+                for one in joiners:
+                    processes.start(one)
+                backlog.await_truth(OUTPUT, joiners, progress)
+                progress("caught up", last=True)
+                yield backlog, joiners
+            finally:
+                for one in joiners:
+                    one.stop(signal.SIGKILL)
+
+
+def _say_run(progress: Progress, run: Run, rows: int) -> None:
+    rate = rows / run.seconds
+    progress(
+        f"{run.program} x {run.processes}: {run.seconds:.1f} s, {rate:,.0f} rows/s, {run.cpu_seconds:.0f} CPU s",
+        last=True,
+    )

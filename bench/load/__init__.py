@@ -1,0 +1,1 @@
+"""Load generators for HTTP: open and closed loops, on cores of their own."""

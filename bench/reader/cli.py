@@ -1,0 +1,96 @@
+"""`python -m bench reader`: this reader beside what else could answer, with the load on a core of its own."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench import results
+from bench.reader import runs, starts
+from bench.reader.report import markdown
+from bench.reader.services import READER, Service
+from bench.reader.world import REPLAYED, invented_population, side_by_side, world
+
+PARTS = ("capacity", "latency", "updates", "replay", "starts")
+
+
+@click.command()
+@click.option("--part", "parts", multiple=True, type=click.Choice(PARTS), help="Only this; may be repeated.")
+@click.option("--only", multiple=True, help="Only services whose names begin so, besides the reader; may be repeated.")
+@click.option("--users", default=100_000, show_default=True, help="Users that all services know.")
+@click.option("--rate", default=1000.0, show_default=True, help="Requests a second where latency is measured.")
+@click.option("--seconds", default=20.0, show_default=True, help="How long each latency is measured.")
+@click.option("--updates", default=1000.0, show_default=True, help="Updates a second through Kafka.")
+@click.option("--rounds", default=3, show_default=True, help="Turns of each service where capacity is measured.")
+@click.option("--closed-seconds", default=5.0, show_default=True, help="How long each of these turns takes.")
+@click.option("--records", default=1_000_000, show_default=True, help="Records of a replay and of a first start.")
+@click.option("--replays", default=1, show_default=True, help="How many replays.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".local/bench"),
+    show_default=True,
+    help="Folder that the results go to, as reader.json and reader.md.",
+)
+def reader(parts: tuple[str, ...], output: Path, **options: Any) -> None:  # noqa: ANN401 - click hands them in
+    """Measure the reader beside its peers, each on one core, the load on another.
+
+    Capacity is what a closed loop gets, by wrk where it is installed. Latency is counted from the moment that each
+    request was due, at a steady rate: without updates, with updates flowing through Kafka, and during a replay of the
+    whole topic. Each answer over 10 ms is set beside what an idle loop on the same core saw.
+
+    Everything runs on servers of its own, on free ports, in a temporary folder.
+    """
+    began = time.monotonic()
+    found: dict[str, Any] = {"options": options}
+    measure_into(found, parts or PARTS, options, lambda line: _say(line, began))
+    file = results.write(output, "reader", found)
+    tables = markdown(json.loads(file.read_text()))
+    file.with_suffix(".md").write_text(tables)
+    click.echo(f"\n{tables}\nwritten to {file} and {file.with_suffix('.md')}")
+
+
+def measure_into(
+    found: dict[str, Any], parts: tuple[str, ...], options: dict[str, Any], say: Callable[[str], None]
+) -> None:
+    """Do the parts of the measurement, and put down what they find.
+
+    Args:
+        found: part -> what was found; latencies of all parts are one list.
+        parts: which of PARTS.
+        options: as on the command line.
+        say: shows a line.
+    """
+    rate, seconds, records = options["rate"], options["seconds"], options["records"]
+    latencies: list[dict[str, Any]] = []
+    with world(options["users"], say) as given:
+        if {"capacity", "latency", "updates", "replay"} & set(parts):
+            with side_by_side(given) as everyone:
+                services = [one for one in everyone if _wanted(one, options["only"])]
+                if "capacity" in parts:
+                    turns, each = options["rounds"], options["closed_seconds"]
+                    found["capacity"] = runs.capacities(services, given, turns, each)
+                if "latency" in parts:
+                    latencies += [runs.latency(one, given, rate, seconds) for one in services]
+                if "updates" in parts:
+                    updates = options["updates"]
+                    latencies.append(runs.latency_with_updates(services[0], given, rate, updates, seconds))
+        if {"replay", "starts"} & set(parts):
+            invented_population(given, REPLAYED, records)
+        if "replay" in parts:
+            latencies += [runs.latency_in_replay(given, records, rate, number) for number in range(options["replays"])]
+        if "starts" in parts:
+            found["starts"] = starts.starts(given, records)
+    if latencies:
+        found["latency"] = latencies
+
+
+def _wanted(service: Service, only: tuple[str, ...]) -> bool:
+    return service.name == READER or not only or service.name.lower().startswith(tuple(map(str.lower, only)))
+
+
+def _say(line: str, began: float) -> None:
+    click.echo(f"{time.monotonic() - began:6.1f} s  {line}")

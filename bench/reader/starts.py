@@ -1,0 +1,85 @@
+"""How soon a reader is ready: from nothing, from a snapshot, with its data; and what its users take up."""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.reader import services
+from bench.reader.services import Service
+from bench.reader.world import REPLAYED, World
+from shared.errors import MeasurementError
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a reader started.
+
+    Args:
+        seconds: from its start until it was ready.
+        resident_bytes: its memory then, mapped pages of its file included.
+        own_bytes: its memory without those.
+    """
+
+    seconds: float
+    resident_bytes: int
+    own_bytes: int
+
+
+def starts(given: World, records: int) -> Result:
+    """Measure all ways to start on a topic of so many records."""
+    folder = given.folder / "starting"
+    copy = given.folder / "snapshot"
+    bootstrap_servers = given.kafka.bootstrap_servers
+    service = services.reader(folder, bootstrap_servers, REPLAYED)
+    with ExitStack() as parts:
+        parts.callback(service.command.stop)
+        cold = _start(service, given, f"from nothing, {records:,} records")
+        service.command.stop()
+        warm = _start(service, given, "with its data")
+        snapshot_seconds = _snapshot(service, copy)
+        given.say(f"snapshot taken in {snapshot_seconds:.1f} s")
+        disk = _bytes_in(folder / "state")
+        service.command.stop()
+        other = services.reader(given.folder / "from-snapshot", bootstrap_servers, REPLAYED, READER_SNAPSHOT=str(copy))
+        parts.callback(other.command.stop)
+        copied = _start(other, given, "from a snapshot")
+    return {
+        "records": records,
+        "coldSeconds": cold.seconds,
+        "warmSeconds": warm.seconds,
+        "fromSnapshotSeconds": copied.seconds,
+        "snapshotSeconds": snapshot_seconds,
+        "residentBytes": cold.resident_bytes,
+        "ownBytes": cold.own_bytes,
+        "residentBytesWarm": warm.resident_bytes,
+        "diskBytes": disk,
+    }
+
+
+def _start(service: Service, given: World, how: str) -> Start:
+    seconds = service.start(given.cores)
+    given.say(f"{service.name}: ready {how}, after {seconds:.2f} s")
+    return Start(seconds, *service.memory())
+
+
+def _snapshot(service: Service, folder: Path) -> float:
+    """Have a running reader's data copied; return how long that took."""
+    began = time.monotonic()
+    environment = {**os.environ, **service.command.environment}
+    command = [sys.executable, "-m", "reader", "snapshot", str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise MeasurementError(f"no snapshot could be taken: {done.stderr.strip()}")
+    return time.monotonic() - began
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return what a folder's files take of the disk."""
+    return sum(512 * file.stat().st_blocks for file in folder.rglob("*") if file.is_file())

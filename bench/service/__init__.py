@@ -1,0 +1,1 @@
+"""Measurements of the whole service, from a change in PostgreSQL to an HTTP answer."""

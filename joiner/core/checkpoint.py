@@ -1,0 +1,227 @@
+"""One checkpoint's work: rows in, sums out; sums in, records out.
+
+Between two commits every row is diffed against its last known owners, and what that changes is summed per user, so that
+a user who gains a thousand followers costs one internal entry and one record. All of it lives here, in memory, and
+dies with the checkpoint: nothing is stored or sent before `close` hands it over. Knows neither Quix nor Kafka.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import orjson
+
+from joiner.core.rows import Values, parse
+from joiner.core.users import (
+    UNTIMED,
+    Changes,
+    Unchanged,
+    UserState,
+    applied,
+    asks_to_show,
+    body,
+    decoded,
+    differs,
+    encoded,
+    from_entry,
+    moves,
+    resolved,
+    shown,
+)
+from shared.records import UNAVAILABLE, Table
+from shared.topics import partition_of
+
+PACK_BYTES = 256 * 1024
+"""Internal entries are packed up to this size: large enough to make a message's cost vanish, small enough to spread."""
+
+BYTES_PER_ROW = 2_000
+"""What a row or a user takes in memory, about; profiles may be a thousand times as large and then count for more."""
+
+APPLIED_OFFSET_KEY = b"\xffapplied"
+"""Beside the users' states stands the next internal offset to apply; no user id in UTF-8 begins so."""
+
+
+class Store(Protocol):
+    """State of one partition, as the engine keeps it."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return what is stored under a key."""
+
+    def set(self, key: bytes, value: bytes | None) -> None:
+        """Store a value, or with None forget the key."""
+
+
+class SourceRecord(NamedTuple):
+    """One record of a source topic.
+
+    Args:
+        key: as received.
+        value: as received; None deletes the row.
+        time_ms: the record's own time, which stands in where the source's is not given.
+        now_ms: the wall clock; no change is taken to be newer, since brokers refuse records from the future.
+        is_news: False for what had been waiting when its topic was first read: how long says nothing of the joiner.
+    """
+
+    key: bytes | None
+    value: bytes | None
+    time_ms: int
+    now_ms: int
+    is_news: bool = True
+
+
+class Record(NamedTuple):
+    """One user-info record to write; value None says that there is no such user.
+
+    Args:
+        key: the user's id.
+        value: the record's bytes.
+        newest_ms: source time of the newest change in it.
+        oldest_ms: source time of the oldest change that it shows for the first time; None where nobody knows when what
+            it shows was made, or it shows nothing new.
+    """
+
+    key: bytes
+    value: bytes | None
+    newest_ms: int
+    oldest_ms: int | None
+
+
+class _Partition:
+    """A store as one checkpoint sees it: what was read, and what is to be written."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.owners: dict[str, Values | None] = {}
+        self.users: dict[str, tuple[UserState, UserState]] = {}
+        self.shows: dict[str, int] = {}
+        self.next_offset: int | None = None
+
+
+class Checkpoint:
+    """What came in since the last commit."""
+
+    def __init__(self) -> None:
+        self._changes = Changes()
+        self._partitions: dict[Store, _Partition] = {}
+        self._bytes = 0
+        self.unknown_values = 0
+        """How many values were left out by the source while none was known; they are null."""
+
+    @property
+    def size(self) -> int:
+        """How many rows and users are held in memory, or as many as would take what the large ones take."""
+        held = len(self._changes) + sum(len(p.owners) + len(p.users) for p in self._partitions.values())
+        return max(held, self._bytes // BYTES_PER_ROW)
+
+    def take_row(self, table: Table, store: Store | None, record: SourceRecord) -> None:
+        """Stage 1: note what a source record changes.
+
+        Args:
+            table: whose record it is.
+            store: row id -> owners, for the record's partition; None for `users`, whose rows are passed on as they are.
+            record: key, value and times.
+
+        Raises:
+            BadRow: no row can be read from the record; nothing has changed.
+        """
+        row_id, values, source_ms, is_snapshot = parse(table, record.key, record.value)
+        source_ms = min(record.time_ms if source_ms is None else source_ms, record.now_ms)
+        since_ms = source_ms if record.is_news and not is_snapshot else UNTIMED
+        if store is None:
+            self._bytes += len(record.value or b"")
+            self._changes.set_profile(row_id, values, source_ms, since_ms)
+            return
+        owners = self._partition(store).owners
+        if row_id in owners:
+            old = owners[row_id]
+        else:
+            stored = store.get(row_id.encode())
+            old = tuple(orjson.loads(stored)) if stored is not None else None
+        new = resolved(values, old) if values is not None else None
+        self._note_unknown(values, old)
+        for user_id, count, difference in moves(table, old, new):
+            self._changes.count(user_id, count, difference, source_ms, since_ms)
+        owners[row_id] = new
+
+    def take_changes(self, store: Store, offset: int, value: bytes) -> None:
+        """Stage 2: apply an internal record's changes, once, however often the record is delivered.
+
+        Args:
+            store: user id -> state, for the record's partition.
+            offset: the record's offset.
+            value: entries as `packs` writes them.
+        """
+        partition = self._partition(store)
+        if partition.next_offset is None:
+            stored = store.get(APPLIED_OFFSET_KEY)
+            partition.next_offset = int(orjson.loads(stored)) if stored is not None else 0
+        if offset < partition.next_offset:
+            return
+        self._bytes += len(value)
+        for entry in orjson.loads(value):
+            user_id, change = from_entry(entry)
+            before, after = partition.users.get(user_id) or (decoded(store.get(user_id.encode())),) * 2
+            if asks_to_show(entry):
+                partition.shows[user_id] = change.newest_ms
+            else:
+                self._note_unknown(change.profile, after.profile)
+                after = applied(after, change)
+            partition.users[user_id] = (before, after)
+        partition.next_offset = offset + 1
+
+    def packs(self, partitions: int) -> Iterator[tuple[int, bytes]]:
+        """Yield what stage 1 passes on: (internal partition, many users' changes in one JSON array).
+
+        Args:
+            partitions: how many the internal topic has.
+        """
+        waiting: defaultdict[int, list[bytes]] = defaultdict(list)
+        size: defaultdict[int, int] = defaultdict(int)
+        for user_id, change in self._changes.items():
+            if change.is_nothing:
+                continue
+            entry = orjson.dumps(change.entry(user_id))
+            target = partition_of(user_id.encode(), partitions)
+            if size[target] and size[target] + len(entry) > PACK_BYTES:
+                yield target, _pack(waiting.pop(target))
+                size[target] = 0
+            waiting[target].append(entry)
+            size[target] += len(entry)
+        for target, entries in waiting.items():
+            yield target, _pack(entries)
+
+    def records(self) -> Iterator[Record]:
+        """Yield what stage 2 shows: each user's record once, where a reader could see a difference or one asked."""
+        for partition in self._partitions.values():
+            for user_id, (before, after) in partition.users.items():
+                if differs(before, after) or user_id in partition.shows:
+                    newest_ms = after.newest_ms or partition.shows[user_id]
+                    oldest_ms = None if after.waiting_ms == UNTIMED else after.waiting_ms
+                    yield Record(user_id.encode(), body(user_id, after), newest_ms, oldest_ms)
+
+    def save(self) -> None:
+        """Hand the new states to the stores, each key once."""
+        for partition in self._partitions.values():
+            store = partition.store
+            for row_id, owners in partition.owners.items():
+                known = owners is not None and any(owners)
+                store.set(row_id.encode(), orjson.dumps(owners) if known else None)
+            for user_id, (before, after) in partition.users.items():
+                state = shown(after) if after.profile is not None or differs(before, after) else after
+                store.set(user_id.encode(), None if state.is_nothing else encoded(state))
+            if partition.next_offset is not None:
+                store.set(APPLIED_OFFSET_KEY, orjson.dumps(partition.next_offset))
+
+    def _note_unknown(self, values: Values | Unchanged | None, known: Values | None) -> None:
+        if values and known is None:
+            self.unknown_values += values.count(UNAVAILABLE)
+
+    def _partition(self, store: Store) -> _Partition:
+        partition = self._partitions.get(store)
+        if partition is None:
+            partition = self._partitions[store] = _Partition(store)
+        return partition
+
+
+def _pack(entries: list[bytes]) -> bytes:
+    return b"[" + b",".join(entries) + b"]"

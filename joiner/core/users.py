@@ -1,0 +1,221 @@
+"""The join: what a row's change does to its owners, and what a user's changes do to that user's record.
+
+Stage 1 turns rows into changes of users (`moves`, `Changes`), stage 2 applies those to a user's state (`applied`) and
+writes the record out (`body`). Sums commute, so any order of rows that Kafka allows ends in the same state; a
+profile's fields are in the order of its own row. Pure: no Kafka, no Quix, no clock, no input or output.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeAlias
+
+import orjson
+
+from joiner.core.rows import Values, fits, is_unavailable
+from shared.records import COUNT_KEYS, PROFILE_COLUMNS, Counts, Profile, Table
+
+Unchanged: TypeAlias = Literal[False]
+UNCHANGED: Final = False
+"""Stands where a change says nothing of the profile; None says that the user's row is gone."""
+
+UNTIMED: Final = 2**53 - 1
+"""Stands for the time of what nobody knows the time of: later than any, so that any other one comes before it."""
+
+NO_COUNTS: Counts = (0, 0, 0, 0)
+
+
+def resolved(values: Values, known: Values | None) -> Values:
+    """Put the last known value where Debezium left one out, and null where none is known.
+
+    Args:
+        values: owners or profile fields; any may be UNAVAILABLE.
+        known: the same row's values before, if it had any.
+
+    Each of the two fits into a record, but what is new beside what was left out may not: rather than stop the join,
+    what was left out is null then, as where it is not known.
+    """
+    whole = tuple(
+        ((known[index] if known is not None else None) if is_unavailable(value) else value)
+        for index, value in enumerate(values)
+    )
+    return whole if whole == values or fits(whole) else resolved(values, None)
+
+
+def moves(table: Table, old: Values | None, new: Values | None) -> Iterator[tuple[str, int, int]]:
+    """Yield what a row's change does to counts: new owners less old owners.
+
+    Args:
+        table: whose row it is.
+        old: the row's owners so far; None where the row is not known.
+        new: its owners now; None where the row is gone.
+
+    Yields:
+        (user id, index in COUNT_KEYS, difference), nothing where an owner stays.
+    """
+    for position, count in enumerate(table.counts):
+        before = old[position] if old is not None else None
+        after = new[position] if new is not None else None
+        if before != after:
+            if before is not None:
+                yield before, count, -1
+            if after is not None:
+                yield after, count, 1
+
+
+@dataclass(slots=True)
+class UserChange:
+    """What a checkpoint's rows change for one user.
+
+    Args:
+        counts: four differences, in the order of COUNT_KEYS.
+        profile: the new profile, None where the user's row is gone, UNCHANGED where its row is not concerned.
+        newest_ms: source time of the newest of the changes, epoch ms.
+        oldest_ms: source time of the oldest of them; UNTIMED where it is not known of any.
+    """
+
+    counts: list[int]
+    profile: Profile | Unchanged | None
+    newest_ms: int
+    oldest_ms: int
+
+    @property
+    def is_nothing(self) -> bool:
+        """True where the changes cancelled each other out."""
+        return self.profile is UNCHANGED and not any(self.counts)
+
+    def entry(self, user_id: str) -> list[Any]:
+        """Return the change as it travels in `user-info-changes`: a JSON array; `from_entry` reads it."""
+        return [user_id, self.newest_ms, self.oldest_ms, self.counts, self.profile]
+
+
+def from_entry(entry: list[Any]) -> tuple[str, UserChange]:
+    """Return the user id and the change that `UserChange.entry` wrote."""
+    user_id, newest_ms, oldest_ms, counts, profile = entry
+    return user_id, UserChange(counts, tuple(profile) if isinstance(profile, list) else profile, newest_ms, oldest_ms)
+
+
+def show_entry(user_id: str, time_ms: int) -> list[Any]:
+    """Return an entry that changes nothing and asks for the user's record as it is, or for its absence.
+
+    Args:
+        user_id: whose record.
+        time_ms: the record's time where nothing is known of the user.
+    """
+    return [user_id, time_ms, time_ms, list(NO_COUNTS), True]
+
+
+def asks_to_show(entry: list[Any]) -> bool:
+    """Tell whether an entry is one of `show_entry`."""
+    return entry[4] is True
+
+
+class Changes(dict[str, UserChange]):
+    """User id -> the sum of what a checkpoint changes for that user."""
+
+    def _of(self, user_id: str, source_ms: int, since_ms: int) -> UserChange:
+        change = self.get(user_id)
+        if change is None:
+            change = self[user_id] = UserChange([0, 0, 0, 0], UNCHANGED, source_ms, since_ms)
+            return change
+        # A call of max or min costs more than all else here.
+        if source_ms > change.newest_ms:  # noqa: PLR1730
+            change.newest_ms = source_ms
+        if since_ms < change.oldest_ms:  # noqa: PLR1730
+            change.oldest_ms = since_ms
+        return change
+
+    def count(self, user_id: str, count: int, difference: int, source_ms: int, since_ms: int | None = None) -> None:
+        """Add a difference to one count of a user.
+
+        Args:
+            user_id: whose.
+            count: index in COUNT_KEYS.
+            difference: to add.
+            source_ms: source time of the change.
+            since_ms: UNTIMED where that says nothing of how long the change has been waiting.
+        """
+        self._of(user_id, source_ms, source_ms if since_ms is None else since_ms).counts[count] += difference
+
+    def set_profile(self, user_id: str, profile: Profile | None, source_ms: int, since_ms: int | None = None) -> None:
+        """Note a user's new profile, or with None that the user's row is gone; times as for `count`."""
+        change = self._of(user_id, source_ms, source_ms if since_ms is None else since_ms)
+        if profile is not None and change.profile is not UNCHANGED:
+            profile = resolved(profile, change.profile)
+        change.profile = profile
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """What is known of one user.
+
+    Args:
+        profile: the fields in PROFILE_COLUMNS' order; None where no row of the user is present.
+        counts: the four counts; rows may arrive before their user and outlive it.
+        newest_ms: source time of the newest change so far.
+        waiting_ms: source time of the oldest change that no record has shown yet; UNTIMED where it is not known of any,
+            None where all are shown.
+    """
+
+    profile: Profile | None = None
+    counts: Counts = NO_COUNTS
+    newest_ms: int = 0
+    waiting_ms: int | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        """True where there is nothing to remember."""
+        return self.profile is None and self.counts == NO_COUNTS
+
+
+NOBODY = UserState()
+
+
+def applied(state: UserState, change: UserChange) -> UserState:
+    """Return a user's state after a change; the change waits to be shown.
+
+    Args:
+        state: NOBODY where the user is not known.
+        change: sums and profile, as `from_entry` returns them.
+    """
+    profile = state.profile if change.profile is UNCHANGED else change.profile
+    if change.profile:
+        profile = resolved(change.profile, state.profile)
+    waiting_ms = change.oldest_ms if state.waiting_ms is None else min(state.waiting_ms, change.oldest_ms)
+    a, b, c, d = change.counts
+    w, x, y, z = state.counts
+    return UserState(profile, (w + a, x + b, y + c, z + d), max(state.newest_ms, change.newest_ms), waiting_ms)
+
+
+def differs(before: UserState, after: UserState) -> bool:
+    """Tell whether a reader could see the difference between two states."""
+    if before.profile is None and after.profile is None:
+        return False
+    return before.profile != after.profile or before.counts != after.counts
+
+
+def shown(state: UserState) -> UserState:
+    """Return the state once its record has been written: nothing of it waits any more."""
+    return replace(state, waiting_ms=None)
+
+
+_KEYS = ("userId", *PROFILE_COLUMNS.values(), *COUNT_KEYS)
+
+
+def body(user_id: str, state: UserState) -> bytes | None:
+    """Return the user's record, exactly as it is served; None where there is no such user."""
+    if state.profile is None:
+        return None
+    return orjson.dumps(dict(zip(_KEYS, (user_id, *state.profile, *state.counts), strict=True)))
+
+
+def encoded(state: UserState) -> bytes:
+    """Return a state as it is stored: a JSON array, which the engine cannot take for a time stamp."""
+    return orjson.dumps([state.profile, state.counts, state.newest_ms, state.waiting_ms])
+
+
+def decoded(stored: bytes | None) -> UserState:
+    """Return the state that `encoded` wrote; NOBODY for None."""
+    if stored is None:
+        return NOBODY
+    profile, (a, b, c, d), newest_ms, waiting_ms = orjson.loads(stored)
+    return UserState(tuple(profile) if profile is not None else None, (a, b, c, d), newest_ms, waiting_ms)

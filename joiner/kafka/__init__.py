@@ -1,0 +1,1 @@
+"""Talks to Kafka outside the engine: client configuration, topics, offsets, scans, the group's ledger."""

@@ -1,0 +1,125 @@
+"""The group's ledger: one small compacted topic that says what its state was built from, and how far it has come.
+
+In Kafka, because it must be shared by every joiner of the group, outlive their disks, and go where the state goes; in a
+topic of its own, because committed offsets expire with the group and changelogs are read only as far as a partition is
+assigned. One partition, so that all that is noted has one order.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from confluent_kafka import Producer
+
+from joiner.core.compatibility import Noted, Place, decoded
+from joiner.kafka.scan import scan
+from shared.errors import Interrupted
+from shared.kafka import COMMON
+
+logger = logging.getLogger(__name__)
+
+INPUTS = b"inputs"
+REBUILD = b"rebuild"
+RESETTING = b"resetting"
+CAUGHT_UP = b"caught-up"
+
+FLUSH_SECONDS = 30
+
+
+def caught_up_key(place: Place) -> bytes:
+    """Return the key under which is noted when a source partition was last read to its end."""
+    return json.dumps([CAUGHT_UP.decode(), *place]).encode()
+
+
+class Note(NamedTuple):
+    """One record of a ledger.
+
+    Args:
+        key: what it is about.
+        value: what it says; None forgets what was said before.
+        time_ms: when it was written.
+    """
+
+    key: bytes
+    value: bytes | None
+    time_ms: int
+
+
+class Ledger:
+    """The notes of one group.
+
+    Args:
+        client: where Kafka is and how to reach it, as librdkafka's properties.
+        topic: the ledger's name; the topic exists.
+    """
+
+    def __init__(self, client: Mapping[str, str], topic: str) -> None:
+        self._client = client
+        self._topic = topic
+        settings = {**COMMON, **client, "enable.idempotence": True, "linger.ms": 0}
+        self._producer = Producer(settings, logger=logger)
+
+    def read(self) -> Noted:
+        """Return all that is noted."""
+        return noted_in({message.key() or b"": message.value() for message in scan(self._client, self._topic, [0])})
+
+    def rebuilding_since(self) -> tuple[Noted, set[Place]]:
+        """Return all that is noted, and which source partitions were read to their end since the rebuild began."""
+        notes = [
+            Note(message.key() or b"", message.value(), message.timestamp()[1])
+            for message in scan(self._client, self._topic, [0])
+        ]
+        return noted_in({note.key: note.value for note in notes}), read_since_rebuild(notes)
+
+    def write(self, notes: Mapping[bytes, bytes | None]) -> None:
+        """Write notes, and wait until they are kept; None forgets one.
+
+        Raises:
+            Interrupted: they were not taken.
+        """
+        failures: list[object] = []
+        for key, value in notes.items():
+            self._producer.produce(
+                self._topic, value, key, on_delivery=lambda error, _: failures.append(error) if error else None
+            )
+        if self._producer.flush(FLUSH_SECONDS) or failures:
+            raise Interrupted(f"cannot write to the ledger {self._topic}: {failures[0] if failures else 'no answer'}")
+
+
+def _place(key: bytes) -> Place | None:
+    if not key.startswith(b"["):
+        return None
+    _, topic, partition = json.loads(key)
+    return topic, partition
+
+
+def read_since_rebuild(notes: Iterable[Note]) -> set[Place]:
+    """Return which source partitions were read to their ends since the last rebuild began.
+
+    Args:
+        notes: all of a ledger, in its order.
+    """
+    began_ms = 0
+    read: set[Place] = set()
+    for note in notes:
+        if note.key == REBUILD:
+            began_ms = note.time_ms
+            read.clear()
+        # A joiner that was paused may write, behind the rebuild's begin, what it had read before it.
+        elif note.value is not None and (place := _place(note.key)) is not None and int(note.value) >= began_ms:
+            read.add(place)
+    return read
+
+
+def noted_in(latest: Mapping[bytes, bytes | None]) -> Noted:
+    """Return what the latest value under each key says."""
+    notes = {key: value for key, value in latest.items() if value is not None}
+    places = {place: int(value) for key, value in notes.items() if (place := _place(key)) is not None}
+    rebuild = notes.get(REBUILD)
+    return Noted(
+        inputs=decoded(notes[INPUTS]) if INPUTS in notes else None,
+        caught_up_ms=places,
+        rebuild={int(partition): end for partition, end in json.loads(rebuild).items()} if rebuild else None,
+        resetting=RESETTING in notes,
+    )

@@ -1,0 +1,149 @@
+"""What a start finds: which topics, what they hold, how far the group has come. Asks Kafka and decides nothing."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from joiner.core.compatibility import Extent, Found, Identity, Inputs, Place
+from joiner.kafka.topics import Prepared
+from joiner.settings import JoinerSettings
+from shared.errors import Interrupted
+from shared.kafka import COMMON
+
+REQUEST_SECONDS = 30.0
+
+LEADER_SECONDS = 10.0
+"""How long partitions that were only just made may be without a leader before that is taken for an answer."""
+
+
+def survey(admin: AdminClient, client: Mapping[str, str], settings: JoinerSettings, prepared: Prepared) -> Found:
+    """Return what a start finds.
+
+    Args:
+        admin: a client of the cluster.
+        client: where Kafka is and how to reach it, as librdkafka's properties.
+        settings: names of group and topics.
+        prepared: the joiner's topics, all of which exist.
+
+    Raises:
+        Interrupted: Kafka does not answer, or refuses.
+    """
+    inputs = inputs_of(admin, prepared.inputs)
+    changes = settings.user_info_changes_topic
+    places = {
+        name: [(name, partition) for partition in range(inputs.topics[name].partitions)]
+        for name in prepared.inputs
+        if name != settings.user_info_topic
+    }
+    read = [place for name in (*settings.sources, changes) for place in places[name]]
+    found = extents(
+        admin,
+        [place for several in places.values() for place in several],
+        lambda: _committed(client, settings.joiner_group, read),
+    )
+    return Found(
+        inputs=inputs,
+        sources={place: found[place] for name in settings.sources for place in places[name]},
+        changes={place: found[place] for place in places[changes]},
+        changelogs={place: found[place] for name in prepared.changelogs for place in places[name]},
+        forgets_ms=prepared.forgets_ms,
+        now_ms=time.time_ns() // 1_000_000,
+    )
+
+
+def inputs_of(admin: AdminClient, names: Iterable[str]) -> Inputs:
+    """Return which topics they are.
+
+    Raises:
+        Interrupted: Kafka does not answer, or a topic is gone.
+    """
+    described = admin.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_SECONDS)
+    topics = {name: _result(future, f"describe the topic {name}") for name, future in described.items()}
+    return Inputs({name: Identity(str(topic.topic_id), len(topic.partitions)) for name, topic in topics.items()})
+
+
+def extents(
+    admin: AdminClient, places: Iterable[Place], committed: Callable[[], Mapping[Place, int]] = dict
+) -> dict[Place, Extent]:
+    """Return what partitions hold.
+
+    Args:
+        admin: a client of the cluster.
+        places: the partitions.
+        committed: asks how far the group has come in them.
+    """
+    partitions = [TopicPartition(*place) for place in places]
+    # In this order, since others of the group read on and trim meanwhile: what they have read lies between both ends.
+    lows = _listed(admin, partitions, OffsetSpec.earliest())
+    known = committed()
+    highs = _listed(admin, partitions, OffsetSpec.latest())
+    return {place: Extent(low, highs[place], known.get(place)) for place, low in lows.items()}
+
+
+def _listed(admin: AdminClient, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[Place, int]:
+    offsets = _offsets(admin, dict.fromkeys(partitions, spec))
+    return {
+        (partition.topic, partition.partition): _result(future, f"list the offsets of {partition.topic}").offset
+        for partition, future in offsets.items()
+    }
+
+
+def _offsets(admin: AdminClient, wanted: Mapping[TopicPartition, OffsetSpec]) -> dict[TopicPartition, Future[Any]]:
+    deadline = time.monotonic() + LEADER_SECONDS
+    while True:
+        listed: dict[TopicPartition, Future[Any]] = admin.list_offsets(dict(wanted), request_timeout=REQUEST_SECONDS)
+        if time.monotonic() > deadline or not any(_lacks_leader(future) for future in listed.values()):
+            return listed
+        time.sleep(0.1)
+
+
+def _lacks_leader(future: Future[Any]) -> bool:
+    try:
+        error = future.exception(REQUEST_SECONDS * 2)
+    except TimeoutError:
+        return False
+    codes = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+    return isinstance(error, KafkaException) and error.args[0].code() in codes
+
+
+def trusted_offsets(
+    consumer: Any,  # noqa: ANN401 - the engine's consumer has no types
+    changelogs: Iterable[TopicPartition],
+    forgets_ms: Mapping[str, int],
+) -> dict[Place, int]:
+    """Return how far a local store must have come, so that all it misses is newer than what its changelog forgets.
+
+    Args:
+        consumer: asked for offsets by time.
+        changelogs: partitions of changelogs.
+        forgets_ms: changelog -> how long it remembers deletions.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    asked = [TopicPartition(tp.topic, tp.partition, now_ms - forgets_ms[tp.topic] // 2) for tp in changelogs]
+    trusted = {}
+    for tp in consumer.offsets_for_times(asked, timeout=REQUEST_SECONDS):
+        place = TopicPartition(tp.topic, tp.partition)
+        offset = tp.offset if tp.offset >= 0 else consumer.get_watermark_offsets(place, timeout=REQUEST_SECONDS)[1]
+        trusted[tp.topic, tp.partition] = offset
+    return trusted
+
+
+def _committed(client: Mapping[str, str], group: str, places: Iterable[Place]) -> dict[Place, int]:
+    # By a consumer that never joins, since an admin client does not wait for a coordinator that is only just starting.
+    consumer = Consumer({**COMMON, **client, "group.id": group, "enable.auto.commit": False})
+    try:
+        offsets = consumer.committed([TopicPartition(*place) for place in places], timeout=REQUEST_SECONDS)
+    finally:
+        consumer.close()
+    return {(tp.topic, tp.partition): tp.offset for tp in offsets if tp.offset >= 0}
+
+
+def _result(future: Future[Any], what: str) -> Any:  # noqa: ANN401 - each request has a result of its own
+    try:
+        return future.result(REQUEST_SECONDS * 2)
+    except (KafkaException, TimeoutError) as error:
+        raise Interrupted(f"cannot {what}: {error}") from error

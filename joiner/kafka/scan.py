@@ -1,0 +1,65 @@
+"""Reading a topic from its beginning to its end, once: no group, no commit, committed records only."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+
+from joiner.kafka.config import is_end
+from shared.errors import Interrupted
+from shared.kafka import COMMON
+
+BATCH = 1_000
+POLL_SECONDS = 0.05
+PATIENCE_SECONDS = 30.0
+
+
+def scan(
+    client: Mapping[str, str], topic: str, partitions: Iterable[int], start: Mapping[int, int] | None = None
+) -> Iterator[Message]:
+    """Yield a topic's committed records, in order within each partition, up to the ends that it reaches.
+
+    Args:
+        client: where Kafka is and how to reach it, as librdkafka's properties.
+        topic: the topic's name.
+        partitions: which of its partitions.
+        start: partition -> the first offset to read; the beginning where it is not named.
+
+    Raises:
+        Interrupted: Kafka does not answer for half a minute, or refuses.
+    """
+    consumer = Consumer(
+        {
+            **COMMON,
+            **client,
+            "group.id": "user-info-joiner-scan",  # asked for, and never joined
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "queued.max.messages.kbytes": 8 * 1024,
+        }
+    )
+    try:
+        unread = set(partitions)
+        first = {partition: (start or {}).get(partition, OFFSET_BEGINNING) for partition in sorted(unread)}
+        consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in first.items()])
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while unread:
+            messages = consumer.consume(BATCH, POLL_SECONDS)
+            if messages:
+                deadline = time.monotonic() + PATIENCE_SECONDS
+            elif time.monotonic() > deadline:
+                raise Interrupted(f"Kafka sends nothing of the topic {topic}, not even its end")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    if message.partition() in unread:
+                        yield message
+                elif is_end(message):
+                    unread.discard(message.partition())
+                    consumer.incremental_unassign([TopicPartition(topic, message.partition())])
+                elif not error.retriable():
+                    raise KafkaException(error)
+    finally:
+        consumer.close()

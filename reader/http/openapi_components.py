@@ -1,0 +1,209 @@
+"""What several routes share in the OpenAPI description: schemas, headers, parameters, problems. Pure."""
+
+from typing import Any
+
+from reader.http.problems import TYPE
+from reader.http.users import MAX_IDS
+from shared.records import COUNT_KEYS, MAX_ID_BYTES, PROFILE_COLUMNS
+
+Node = dict[str, Any]
+
+PROBLEMS = {
+    400: ("bad-request", "bad-http"),
+    404: ("unknown-user", "unknown-route"),
+    405: ("method-not-allowed",),
+    408: ("request-timeout",),
+    414: ("uri-too-long",),
+    431: ("headers-too-large",),
+    500: ("internal",),
+    503: ("not-ready", "behind", "too-stale", "too-many-streams", "overloaded"),
+}
+"""Status -> the last words of the types of the problems that it may come with."""
+
+MEANINGS = {
+    400: "The request is not understood.",
+    404: "There is no such user, or nothing at this path.",
+    405: "What is here can only be read.",
+    408: "The request took too long to arrive; the connection is closed.",
+    414: "The request target is too long; the connection is closed.",
+    431: "The header fields are too large; the connection is closed.",
+    500: "The reader has failed to answer; its log says more.",
+    503: "Not here and now: try again after a second, or ask another reader.",
+}
+
+COUNT = {"type": "integer", "minimum": 0}
+TEXT = {"type": "string"}
+TEXT_OR_NULL = {"type": ["string", "null"]}
+NUMBER_OR_NULL = {"type": ["number", "null"]}
+INTEGER_OR_NULL = {"type": ["integer", "null"]}
+
+
+BEHIND = "User-Info-Behind-Seconds"
+
+
+def components() -> Node:
+    """Return what is referred to by name."""
+    return {
+        "schemas": {"Record": _record(), "Problem": _problem(), "Standing": _standing()},
+        "headers": _headers(),
+        "parameters": {"userId": _user_id()},
+        "responses": {f"Problem{status}": problem_answer(status) for status in PROBLEMS},
+    }
+
+
+def _headers() -> Node:
+    place = r"[0-9]+:[0-9]+"
+
+    def header(said: str, required: bool = True, **schema: Any) -> Node:  # noqa: ANN401 - JSON
+        return {"description": said, "required": required, "schema": schema}
+
+    return {
+        "ETag": header("Names this version.", type="string", pattern='^"[!#-~]+"$'),
+        "Cache-Control": header("A cache asks before it answers, or keeps nothing.", enum=["no-cache", "no-store"]),
+        "User-Info-Offset": header("Partition and offset of the record.", type="string", pattern=f"^{place}$"),
+        "User-Info-Offsets": header(
+            "For each partition, the newest offset among the records.",
+            type="string",
+            pattern=f"^({place}(, {place})*)?$",
+        ),
+        "User-Info-Source-Time-Ms": header(
+            "When the newest change that it shows was made, in ms since 1970.", type="integer"
+        ),
+        BEHIND: header(
+            "How long ago the reader last held all that the topic had; absent where it never did.",
+            required=False,
+            type="number",
+            minimum=0,
+        ),
+        "Retry-After": header("Seconds to wait.", type="integer", minimum=0),
+        "Allow": header("What can be done here.", const="GET, HEAD"),
+    }
+
+
+def header_refs(*names: str) -> Node:
+    """Return references to headers, by name."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def parameter_ref(parameter: str) -> Node:
+    """Return a reference to a parameter."""
+    return {"$ref": f"#/components/parameters/{parameter}"}
+
+
+def _user_id() -> Node:
+    return {
+        "name": "userId",
+        "in": "path",
+        "required": True,
+        "description": f"Any text of 1 to {MAX_ID_BYTES} bytes in UTF-8, percent-encoded, slashes included.",
+        "schema": {"type": "string", "minLength": 1},
+    }
+
+
+def ids() -> Node:
+    """Return the parameter that names several users."""
+    return {
+        "name": "id",
+        "in": "query",
+        "required": True,
+        "description": "The ids of the users.",
+        "style": "form",
+        "explode": True,
+        "schema": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_IDS},
+    }
+
+
+def _header_parameter(name: str, said: str, schema: Node | None = None) -> Node:
+    return {"name": name, "in": "header", "required": False, "description": said, "schema": schema or TEXT}
+
+
+def conditions() -> list[Node]:
+    """Return the parameters that an answer about users may depend on."""
+    places = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "string", "pattern": "^[0-9]{1,18}:[0-9]{1,18}$", "examples": ["3:1042"]},
+    }
+    seconds = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,6})?$", "examples": ["5", "0.5"]}
+    return [
+        _header_parameter("If-Min-Offset", "Answer 503 unless this much has been read of the topic.", places),
+        _header_parameter(
+            "Max-Staleness-Seconds", "Answer 503 where what is here may be older, by the source's clock.", seconds
+        ),
+    ]
+
+
+def tag() -> Node:
+    """Return the parameter that names a version."""
+    return _header_parameter("If-None-Match", "Answer 304 where this is still the version.")
+
+
+def last_event_id() -> Node:
+    """Return the parameter that names the last event."""
+    return _header_parameter(
+        "Last-Event-ID", "The id of the last event that the client saw, or a User-Info-Offset; tell what is newer."
+    )
+
+
+def schema_ref(name: str) -> Node:
+    """Return a reference to a schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def json_content(schema: Node) -> Node:
+    """Return the content of a JSON answer."""
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _record() -> Node:
+    fields = {
+        "userId": {"type": "string"},
+        **dict.fromkeys(PROFILE_COLUMNS.values(), TEXT_OR_NULL),
+        **dict.fromkeys(COUNT_KEYS, COUNT),
+    }
+    return {"type": "object", "required": list(fields), "properties": fields, "additionalProperties": False}
+
+
+def _problem() -> Node:
+    return {
+        "type": "object",
+        "description": "An error, as RFC 9457 has it.",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"enum": [TYPE + kind for kinds in PROBLEMS.values() for kind in kinds]},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "state": {"type": "string"},
+            "percent": NUMBER_OR_NULL,
+            "secondsLeft": NUMBER_OR_NULL,
+        },
+    }
+
+
+def problem_content(status: int) -> Node:
+    """Return the content of an error of a status."""
+    kinds = {"properties": {"type": {"enum": [TYPE + kind for kind in PROBLEMS[status]]}, "status": {"const": status}}}
+    return {"application/problem+json": {"schema": {"allOf": [schema_ref("Problem"), kinds]}}}
+
+
+def problem_answer(status: int) -> Node:
+    """Return the answer that is an error of a status."""
+    answer: Node = {"description": MEANINGS[status], "content": problem_content(status)}
+    if status == 503:
+        answer["headers"] = header_refs("Retry-After")
+    if status == 405:
+        answer["headers"] = header_refs("Allow")
+    return answer
+
+
+def _standing() -> Node:
+    fields = {
+        "state": {"enum": ["starting", "replaying", "ready", "stale", "failed"]},
+        "applied": {**INTEGER_OR_NULL, "description": "Records, by offset, that have been read of the topic."},
+        "target": {**INTEGER_OR_NULL, "description": "Records, by offset, that it had when it was last looked at."},
+        "percent": NUMBER_OR_NULL,
+        "secondsLeft": {**NUMBER_OR_NULL, "description": "Until all is read, at the pace so far."},
+        "reason": {**TEXT_OR_NULL, "description": "For people."},
+    }
+    return {"type": "object", "required": list(fields), "properties": fields, "additionalProperties": False}

@@ -1,0 +1,159 @@
+"""A copy of the live copy, with a manifest: taken while the reader serves, installed where a reader has nothing yet.
+
+Guarantees: what is installed is, byte for byte, what was taken, or nothing is. Whether it belongs to the topic as it is
+now, and is not too old for it, is decided once Kafka answers (see reader.replication.replicator); until then it is not
+served.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from reader.storage.generations import live_name
+from reader.storage.store import DATA, FORMAT, DamagedError, Store
+from shared.errors import StateError
+
+MANIFEST = "manifest.json"
+INCOMING = "incoming"
+CHUNK_BYTES = 4 * 1024 * 1024
+
+
+class SnapshotRefused(StateError):  # noqa: N818 - a decision about the snapshot, not a failure of the reader
+    """A snapshot that is not used; the message says why."""
+
+
+def take(state: Path, target: Path) -> dict[str, Any]:
+    """Copy what a reader holds at this moment, whether it runs or not; return the manifest.
+
+    Args:
+        state: its READER_STATE_DIR.
+        target: a folder that is missing or empty.
+
+    Raises:
+        StateError: there is nothing complete to copy, or the target cannot be written to.
+    """
+    store = open_live(state)
+    try:
+        if not store.complete:
+            raise StateError(f"READER_STATE_DIR={state} is not complete yet; wait until /readyz says ready")
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            if any(target.iterdir()):
+                raise StateError(f"the folder {target} is not empty; name a new one")
+            store.copy_to(target)
+        except OSError as error:
+            raise StateError(f"the snapshot {target} cannot be written: {error.strerror}: {error.filename}") from error
+    finally:
+        store.close()
+    manifest = _manifest_of(target)
+    draft = target / f"{MANIFEST}.new"
+    draft.write_text(json.dumps(manifest, indent=2) + "\n")
+    draft.replace(target / MANIFEST)
+    return manifest
+
+
+def open_live(state: Path) -> Store:
+    """Open what a reader holds, to look at it beside the reader.
+
+    Raises:
+        StateError: there is nothing.
+    """
+    folder = state / live_name(state)
+    if not (folder / DATA).exists():
+        raise StateError(f"READER_STATE_DIR={state} holds no copy of the topic; start a reader on it first")
+    return Store(folder, read_only=True)
+
+
+def install(source: Path, state: Path) -> bool:
+    """Put a snapshot where a reader has no copy yet; return False where it has one.
+
+    Args:
+        source: a folder that `take` filled.
+        state: the reader's READER_STATE_DIR, held by this process.
+
+    Raises:
+        SnapshotRefused: it is damaged, or of another format; nothing was installed.
+    """
+    shutil.rmtree(state / INCOMING, ignore_errors=True)
+    if any(state.glob("copy-*")):
+        return False
+    manifest = _read_manifest(source)
+    incoming = state / INCOMING
+    try:
+        incoming.mkdir()
+        _copy_whole(source / DATA, incoming / DATA, manifest)
+        store = Store(incoming)
+        store.write_notes(snapshot=str(source))
+        store.close()
+        incoming.rename(state / live_name(state))
+    except OSError as error:
+        raise SnapshotRefused(f"it cannot be copied: {error.strerror}: {error.filename}") from error
+    except DamagedError as error:
+        raise SnapshotRefused(str(error)) from error
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+    return True
+
+
+def _manifest_of(target: Path) -> dict[str, Any]:
+    data = target / DATA
+    with data.open("rb") as file:
+        os.fsync(file.fileno())
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    copied = Store(target, read_only=True, shared=False)
+    try:
+        return {
+            "format": FORMAT,
+            "takenAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "completeAtMs": copied.note("complete"),
+            "identity": copied.note("identity"),
+            "offsets": {str(partition): offset for partition, offset in sorted(copied.offsets().items())},
+            "records": copied.count(),
+            "bytes": data.stat().st_size,
+            "sha256": checksum,
+        }
+    finally:
+        copied.close()
+
+
+def _read_manifest(source: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((source / MANIFEST).read_text())
+        size = (source / DATA).stat().st_size
+        if manifest["format"] != FORMAT:
+            raise SnapshotRefused(f"it is of format {manifest['format']}, and this version reads format {FORMAT}")
+        if manifest["bytes"] != size:
+            raise SnapshotRefused(f"it is damaged: {DATA} has {size} bytes, its manifest says {manifest['bytes']}")
+        str(manifest["sha256"])
+    except OSError as error:
+        raise SnapshotRefused(f"it is not whole: {error.strerror}: {error.filename}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SnapshotRefused(f"its {MANIFEST} is damaged: {error!r}") from error
+    return dict(manifest)
+
+
+def _copy_whole(source: Path, target: Path, manifest: dict[str, Any]) -> None:
+    """Copy a file while its checksum is computed on another core."""
+    found: list[str] = []
+
+    def digest() -> None:
+        with source.open("rb") as file:
+            found.append(hashlib.file_digest(file, "sha256").hexdigest())
+
+    beside = threading.Thread(target=digest)
+    beside.start()
+    try:
+        _copy(source, target)
+    finally:
+        beside.join()
+    if found != [manifest["sha256"]]:
+        raise SnapshotRefused(f"it is damaged: the checksum of {DATA} is not that of its manifest")
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)

@@ -1,0 +1,1 @@
+"""Several processes that answer for one reader: started, informed through shared memory, replaced, stopped."""

@@ -1,0 +1,39 @@
+"""A connector that is looked at while it runs: its end is told of, and does not end anything else."""
+
+import time
+from collections.abc import Callable
+
+from doctor.connect_status import failure, mending, run
+from stack.servers.connect import Connect
+
+EVERY_SECONDS = 2.0
+
+
+class ConnectorWatch:
+    """Tells once when the connector's task has failed, and once when it runs again.
+
+    Args:
+        connect: who is asked.
+        say: shows a line.
+    """
+
+    def __init__(self, connect: Connect, say: Callable[[str], None]) -> None:
+        self._connect = connect
+        self._say = say
+        self._failed = False
+        self._next = 0.0
+
+    def check(self) -> None:
+        """Look, if it is time, and say what is new."""
+        if time.monotonic() < self._next:
+            return
+        status = self._connect.status()
+        self._next = time.monotonic() + EVERY_SECONDS
+        why = failure(status)
+        if why is not None and not self._failed:
+            self._failed = True
+            self._say(f"connect | the connector's task has failed, so changes come no more: {why}")
+            self._say(f"connect | {mending(self._connect.url)}")
+        elif why is None and self._failed and run(status):
+            self._failed = False
+            self._say("connect | the connector's task runs again")

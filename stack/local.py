@@ -1,0 +1,95 @@
+"""The three servers of one STACK_DIR, in the order that they depend on each other."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from doctor.connect_status import mending
+from shared.errors import StackError
+from stack.servers import connect, java, kafka
+from stack.servers.connect import Connect
+from stack.servers.kafka import Kafka
+from stack.servers.postgres import Postgres
+from stack.settings import StackSettings
+
+
+class Condition(NamedTuple):
+    """How one server is: its name, process id, port, whether it answers, and what it complains of."""
+
+    name: str
+    pid: int | None
+    port: int
+    answers: bool
+    problem: str | None
+
+
+class Servers:
+    """Kafka, PostgreSQL and Kafka Connect.
+
+    Args:
+        settings: where their data is and on which ports they listen.
+    """
+
+    def __init__(self, settings: StackSettings) -> None:
+        folder = settings.stack_dir
+        self.kafka = Kafka(folder / "kafka", settings.stack_kafka_port)
+        self.postgres = Postgres(folder / "postgres", settings.stack_postgres_port)
+        self.connect = Connect(
+            folder / "connect", settings.bootstrap_servers, self.postgres, settings.stack_connect_port
+        )
+
+    def start(self, server: "Server", say: Callable[[str], None], *, detached: bool) -> bool:
+        """Start one server where it does not run yet; return whether this call started it.
+
+        Raises:
+            StackError: it does not come up.
+        """
+        name, began = server.command.name, time.monotonic()
+        process = server.command.process()
+        if process is not None:
+            if not server.answers():
+                raise StackError(
+                    f"{name} runs already, as process {process.pid}, but does not answer on port {server.port};"
+                    f" stop it with `python -m stack down` and start again; {server.command.last_lines()}"
+                )
+            say(f"{name} runs already on port {server.port}")
+            return False
+        say(f"{name} is starting")
+        server.start(detached=detached)
+        say(f"{name} answers on port {server.port} after {time.monotonic() - began:.1f} s")
+        return True
+
+    def fetch(self, say: Callable[[str], None]) -> None:
+        """Fetch the Java programs that this machine has not got yet, before anything runs that would wait for them.
+
+        Raises:
+            StackError: they cannot be fetched.
+        """
+        for name, coordinates in (("Kafka", kafka.COORDINATES), ("Kafka Connect with Debezium", connect.COORDINATES)):
+            if java.fetched(coordinates):
+                continue
+            began = time.monotonic()
+            say(f"fetching {name} from a Maven repository, this once")
+            jars = java.jars(coordinates)
+            say(f"{name} came in {len(jars)} files after {time.monotonic() - began:.1f} s")
+
+    @property
+    def all(self) -> tuple["Server", ...]:
+        """The servers, each after those that it needs."""
+        return self.kafka, self.postgres, self.connect
+
+    def conditions(self) -> list[Condition]:
+        """Return how each server is."""
+        found = []
+        for server in self.all:
+            process = server.command.process()
+            answers = process is not None and server.answers()
+            problem = server.problem() if isinstance(server, Connect) and process is not None else None
+            if isinstance(server, Connect) and problem is not None:
+                problem = f"{problem}\n  {mending(server.url)}"
+            pid = process.pid if process else None
+            found.append(Condition(server.command.name, pid, server.port, answers, problem))
+        return found
+
+
+Server = Kafka | Postgres | Connect

@@ -1,0 +1,1 @@
+"""The servers of the local stack, each as a child process with its data in a folder."""

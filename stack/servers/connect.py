@@ -1,0 +1,205 @@
+"""A real Kafka Connect with Debezium: rows of PostgreSQL become records of the four source topics."""
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from doctor import connect_status
+from shared.errors import StackError
+from shared.records import TABLES
+from stack.servers import java
+from stack.servers.kafka import MAX_MESSAGE_BYTES, VERSION
+from stack.servers.ports import free_port
+from stack.servers.postgres import DATABASE, HEARTBEAT, HEARTBEATS, PUBLICATION, Postgres
+from stack.servers.process import Command, check_port
+
+COORDINATES = (
+    f"org.apache.kafka:connect-runtime:{VERSION}+io.debezium:debezium-connector-postgres:3.4.0.Final+{java.LOGGING}"
+)
+CONNECTOR = "user-info"
+PREFIX = "app"
+PARTITIONS = 4
+
+TOPICS = (*(table.name for table in TABLES), HEARTBEATS)
+"""What it writes, each named as its table is."""
+
+SOURCE_TOPIC = {
+    "cleanup.policy": "compact",
+    "max.message.bytes": str(MAX_MESSAGE_BYTES),
+}
+"""How the source topics are created."""
+
+
+def connector(postgres_host: str, postgres_port: int) -> dict[str, str]:
+    """Return the connector's configuration: what a deployment of one's own would send to its Connect."""
+    return {
+        "name": CONNECTOR,
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "tasks.max": "1",
+        "plugin.name": "pgoutput",
+        "database.hostname": postgres_host,
+        "database.port": str(postgres_port),
+        "database.user": "postgres",
+        "database.password": "",
+        "database.dbname": DATABASE,
+        "topic.prefix": PREFIX,
+        "table.include.list": ",".join(f"public.{topic}" for topic in TOPICS),
+        "publication.name": PUBLICATION,
+        "publication.autocreate.mode": "disabled",
+        "slot.name": "user_info",
+        "snapshot.mode": "initial",
+        "tombstones.on.delete": "true",
+        "poll.interval.ms": "50",
+        # Tells how old the topics are, and moves the slot on when other tables change and ours do not.
+        "heartbeat.interval.ms": "1000",
+        "heartbeat.action.query": " ".join(HEARTBEAT.split()),
+        "transforms": "route",
+        "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter",
+        "transforms.route.regex": f"{PREFIX}\\.public\\.(.*)",
+        "transforms.route.replacement": "$1",
+        "topic.creation.default.replication.factor": "-1",
+        "topic.creation.default.partitions": str(PARTITIONS),
+        **{f"topic.creation.default.{name}": value for name, value in SOURCE_TOPIC.items()},
+        "producer.override.max.request.size": str(MAX_MESSAGE_BYTES),
+        "producer.override.compression.type": "lz4",
+        "errors.max.retries": "-1",
+    }
+
+
+def worker() -> dict[str, str]:
+    """Return the worker's settings that a deployment of one's own needs too."""
+    return {
+        "key.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "key.converter.schemas.enable": "false",
+        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+        "value.converter.schemas.enable": "false",
+        "offset.flush.interval.ms": "1000",
+        "connector.client.config.override.policy": "All",
+        "topic.creation.enable": "true",
+        "plugin.discovery": "service_load",
+    }
+
+
+class Connect:
+    """Kafka Connect, standalone, with the connector's place in PostgreSQL's log.
+
+    Args:
+        folder: where settings, offsets and log are kept; started there again, it goes on where it was.
+        bootstrap_servers: Kafka's address.
+        postgres: the database whose tables it reads.
+        port: of its REST interface; 0 takes a free one and keeps it.
+        options: the Java virtual machine's, such as an agent's.
+    """
+
+    def __init__(
+        self, folder: Path, bootstrap_servers: str, postgres: Postgres, port: int = 0, options: Sequence[str] = ()
+    ) -> None:
+        self.folder = folder.absolute()
+        self.port = port or free_port()
+        self._bootstrap_servers = bootstrap_servers
+        self._postgres = postgres
+        self._options = options
+
+    @cached_property
+    def command(self) -> Command:
+        """How it is started."""
+        files = (str(self.folder / "worker.properties"), str(self.folder / "connector.json"))
+        options = ("-Xmx512m", *java.scratch(self.folder), *java.QUIET, *self._options)
+        main_class = "org.apache.kafka.connect.cli.ConnectStandalone"
+        return Command("Kafka Connect", java.command(COORDINATES, main_class, *files, options=options), self.folder)
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        # One for all questions: each client reads every certificate of this machine, which takes longer than an answer.
+        # It keeps no connection, so that nothing has to close it.
+        return httpx.Client(timeout=5, limits=httpx.Limits(max_keepalive_connections=0))
+
+    def start(self, *, detached: bool = False) -> Self:
+        """Start it and wait until the connector's task runs.
+
+        Raises:
+            StackError: its port is in use, it does not come up, or its task fails.
+        """
+        check_port("Kafka Connect", self.port, "STACK_CONNECT_PORT")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.create_topics()
+        settings = {
+            **worker(),
+            "bootstrap.servers": self._bootstrap_servers,
+            "listeners": f"http://127.0.0.1:{self.port}",
+            "offset.storage.file.filename": str(self.folder / "offsets"),
+        }
+        text = "".join(f"{name}={value}\n" for name, value in settings.items())
+        (self.folder / "worker.properties").write_text(text)
+        configuration = connector("127.0.0.1", self._postgres.port)
+        (self.folder / "connector.json").write_text(json.dumps({"name": CONNECTOR, "config": configuration}))
+        self.command.start(self._started, detached=detached)
+        return self
+
+    def stop(self) -> bool:
+        """End it as an operator would; return whether it ran."""
+        return self.command.stop()
+
+    @property
+    def url(self) -> str:
+        """The connector's address."""
+        return f"http://127.0.0.1:{self.port}/connectors/{CONNECTOR}"
+
+    def answers(self) -> bool:
+        """Tell whether the connector's task runs."""
+        return connect_status.run(self.status())
+
+    def problem(self) -> str | None:
+        """Return why the connector's task has failed, in Debezium's words; None where it has not."""
+        for task in self.status().get("tasks", []):
+            if task["state"] == "FAILED":
+                reasons = [line for line in task.get("trace", "").splitlines() if not line.startswith("\tat ")]
+                return "the connector's task has failed:\n" + "\n".join(f"  {line}" for line in reasons[:5])
+        return None
+
+    def status(self) -> dict[str, Any]:
+        """Return what Connect says of the connector; nothing where it does not answer."""
+        try:
+            answer = self._client.get(f"{self.url}/status")
+        except httpx.TransportError:
+            return {}
+        found: dict[str, Any] = answer.json() if answer.is_success else {}
+        return found
+
+    def _started(self) -> bool:
+        problem = self.problem()
+        if problem is not None:
+            raise StackError(f"{problem}\n{self.command.last_lines()}")
+        return self.answers()
+
+    def create_topics(self) -> None:
+        """Create the source topics, which Connect itself would create only with a table's first row.
+
+        Raises:
+            StackError: Kafka refuses.
+        """
+        admin = AdminClient({"bootstrap.servers": self._bootstrap_servers, "log_level": 0})
+        existing = admin.list_topics(timeout=10).topics
+        missing = [NewTopic(topic, PARTITIONS, -1, config=SOURCE_TOPIC) for topic in TOPICS if topic not in existing]
+        for name, created in (admin.create_topics(missing) if missing else {}).items():
+            try:
+                created.result()
+            except KafkaException as error:
+                raise StackError(f"cannot create the topic {name}: {error.args[0].str()}") from error
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        self.stop()

@@ -1,0 +1,107 @@
+"""Joiners without Kafka: checkpoints over plain dictionaries, with crashes, redeliveries and lost offsets."""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from joiner.core.checkpoint import APPLIED_OFFSET_KEY, Checkpoint, Record, SourceRecord, Store
+from shared.errors import BadRow
+from shared.records import TABLES, USERS
+from tests.support.strategies import Event
+
+SOURCE_PARTITIONS = 2
+INTERNAL_PARTITIONS = 3
+NOW_MS = 1_000
+TABLE_OF = {table.name: table for table in TABLES}
+
+
+class DictStore(Store):
+    """One partition's state, as it was last committed."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.content: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return what is stored under a key."""
+        return self.content.get(key)
+
+    def set(self, key: bytes, value: bytes | None) -> None:
+        """Store a value, or with None forget the key."""
+        if value is None:
+            self.content.pop(key, None)
+        else:
+            self.content[key] = value
+
+
+@dataclass
+class Cluster:
+    """State, internal topic and output of a group of joiners.
+
+    Args:
+        output: the records of user-info, in the order in which they were committed.
+        dead_letters: source records that no row could be read from.
+    """
+
+    output: list[Record] = field(default_factory=list)
+    dead_letters: list[Event] = field(default_factory=list)
+    stores: defaultdict[tuple[str, int], DictStore] = field(default_factory=lambda: defaultdict(DictStore))
+    internal: list[list[bytes]] = field(default_factory=lambda: [[] for _ in range(INTERNAL_PARTITIONS)])
+    consumed: list[int] = field(default_factory=lambda: [0] * INTERNAL_PARTITIONS)
+
+    def work(self, events: Sequence[Event], internal: Sequence[int], *, crashes: bool = False) -> None:
+        """Do one checkpoint's work.
+
+        Args:
+            events: source records that it reads.
+            internal: how many waiting records it reads of each internal partition.
+            crashes: it dies before it commits: nothing of it is kept, and the same is read again.
+        """
+        checkpoint, bad = Checkpoint(), []
+        for event in events:
+            table = TABLE_OF[event.table]
+            partition = zlib.crc32(event.row_id.encode()) % SOURCE_PARTITIONS
+            store = None if table is USERS else self.stores[event.table, partition]
+            try:
+                checkpoint.take_row(table, store, SourceRecord(event.key, event.value, event.source_ms, NOW_MS))
+            except BadRow:
+                bad.append(event)
+        reached = list(self.consumed)
+        for partition, count in enumerate(internal):
+            for value in self.internal[partition][reached[partition] : reached[partition] + count]:
+                checkpoint.take_changes(self.stores["changes", partition], reached[partition], value)
+                reached[partition] += 1
+        packs, records = list(checkpoint.packs(INTERNAL_PARTITIONS)), list(checkpoint.records())
+        if crashes:
+            self.work(events, internal)
+            return
+        checkpoint.save()
+        for partition, pack in packs:
+            self.internal[partition].append(pack)
+        self.output += records
+        self.dead_letters += bad
+        self.consumed = reached
+
+    def lose_offsets(self) -> None:
+        """Forget how far the internal topic was read, as a group does that was away for a week; state lives on."""
+        self.consumed = [0] * INTERNAL_PARTITIONS
+
+    def kept(self, store: str) -> set[str]:
+        """Return the rows, or for the store ``changes`` the users, that something is remembered of."""
+        contents = [dict_store.content for (name, _), dict_store in self.stores.items() if name == store]
+        return {key.decode() for content in contents for key in content if key != APPLIED_OFFSET_KEY}
+
+    def finish(self) -> None:
+        """Read all that waits."""
+        self.work([], [len(waiting) for waiting in self.internal])
+
+    def user_info(self) -> dict[bytes, bytes]:
+        """Return what a reader holds in the end: each key's last value."""
+        latest: dict[bytes, bytes] = {}
+        for record in self.output:
+            if record.value is None:
+                latest.pop(record.key, None)
+            else:
+                latest[record.key] = record.value
+        return latest

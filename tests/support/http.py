@@ -1,0 +1,171 @@
+"""The reader's HTTP without Kafka: a server over given records in a thread, and raw bytes to it and back."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from reader.http.fast_path import ReaderProtocol
+from reader.http.routes import Application
+from reader.http.server import Server, configuration, loop_factory
+from reader.http.server_state import Limits
+from reader.http.users import Answers
+from reader.status.counters import Traffic
+from reader.status.prometheus import exposition
+from reader.status.readiness import Progress
+from reader.status.report import Standing
+from reader.storage.read_view import Found
+
+LATEST = Progress("ready", serves=True, complete_at=float("inf"))
+"""Ready, and never behind, whatever the clock says."""
+
+
+@dataclass(frozen=True)
+class DictView:
+    """A view over plain dictionaries."""
+
+    records: Mapping[bytes, Found]
+    tag: bytes = b"0badcafe"
+
+    def find(self, key: bytes) -> Found | None:
+        """Return a key's record."""
+        assert 0 < len(key) <= 511, "LMDB takes no such key"
+        return self.records.get(key)
+
+    def position(self, partition: int) -> int | None:
+        """Return where a partition goes on: after its newest record."""
+        offsets = [found.offset + 1 for found in self.records.values() if found.partition == partition]
+        return max(offsets, default=None)
+
+    def close(self) -> None:
+        """Let go of nothing."""
+
+
+class CountingApplication(Application):
+    """The reader's application, which counts how often it is asked."""
+
+    asked = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        self.asked += 1
+        await super().__call__(scope, receive, send)
+
+
+class Serving:
+    """A server in a thread of its own.
+
+    Args:
+        records: what it serves.
+        protocol: what speaks HTTP.
+        limits: of each connection.
+        progress: how far the reader is.
+        routes: further routes.
+        origins: whose scripts may read.
+    """
+
+    def __init__(
+        self,
+        records: Mapping[bytes, Found],
+        protocol: type[HttpToolsProtocol] = ReaderProtocol,
+        *,
+        limits: Limits | None = None,
+        progress: Progress = LATEST,
+        routes: Sequence[BaseRoute] = (),
+        origins: Sequence[str] = (),
+    ) -> None:
+        self._records = records
+        self._protocol = protocol
+        self._limits = limits or Limits()
+        self._progress = progress
+        self._routes = routes
+        self._origins = origins
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="serving")
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        answers = Answers(lambda: DictView(self._records), lambda: self._progress, asyncio.get_running_loop().call_soon)
+        self.traffic = Traffic()
+        self.application = CountingApplication(
+            answers,
+            progress=lambda: self._progress,
+            alive=lambda: True,
+            metrics=lambda: exposition([self.traffic], Standing(self._progress)),
+            traffic=self.traffic,
+            routes=self._routes,
+            origins=self._origins,
+        )
+        config = configuration(self.application, self._protocol)
+        ours = issubclass(self._protocol, ReaderProtocol)
+        self.server = Server(config, self._limits, self.traffic) if ours else uvicorn.Server(config)
+        self._ready.set()
+        await self.server.serve(sockets=[self._listener])
+        # Plain uvicorn leaves connections open that wait for what never comes, as after an upgrade that it ignored.
+        for connection in list(self.server.server_state.connections):
+            connection.transport.abort()
+        while self.server.server_state.connections:  # noqa: ASYNC110 - nothing tells when the last one is gone
+            await asyncio.sleep(0.01)
+
+    def __enter__(self) -> Self:
+        """Start it, and wait until it answers."""
+        self._thread.start()
+        assert self._ready.wait(30)
+        exchange(self.port, b"GET /livez HTTP/1.0\r\n\r\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self.server.should_exit = True
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+
+def exchange(port: int, sent: bytes, pieces: Iterable[int] = (), seconds: float = 30.0, end: bool = False) -> bytes:
+    """Send bytes on a connection of their own, and return all that comes back until the other side closes.
+
+    Args:
+        port: on 127.0.0.1.
+        sent: what to send; the last of it should make the other side close.
+        pieces: sizes of the first pieces, each of them sent by itself.
+        seconds: how long to wait for more.
+        end: whether to close this side's direction after the last byte.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for size in pieces:
+                connection.sendall(sent[:size])
+                sent = sent[size:]
+            connection.sendall(sent)
+            if end:
+                connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it has closed already; what it said before is read below
+        return read_all(connection)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Return what comes until the other side closes, or resets."""
+    received = b""
+    try:
+        while piece := connection.recv(1 << 16):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received

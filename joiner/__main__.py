@@ -66,7 +66,7 @@ def reset(*, yes: bool) -> None:
             f" {settings.user_info_changes_topic} at {settings.kafka_bootstrap_servers}?",
             abort=True,
         )
-    locks = service.hold(settings)
+    locks = service.take_locks(settings)
     admin = AdminClient(client)
     topics.prepare_ledger(admin, settings)
     rebuild.reset(admin, Ledger(client, settings.ledger_topic), settings)

@@ -12,7 +12,7 @@ from joiner.settings import JoinerSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Context:
     """Handed to whatever works in the process.
 
     Args:

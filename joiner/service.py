@@ -26,7 +26,7 @@ from joiner.background.heartbeats import Heartbeats
 from joiner.background.maintenance import Upkeep
 from joiner.background.pause_detector import Pulse
 from joiner.background.progress import Progress
-from joiner.context import Surroundings
+from joiner.context import Context
 from joiner.core.compatibility import RESET, Found, problems
 from joiner.health import Health, serve
 from joiner.kafka import config, topics
@@ -55,7 +55,7 @@ def run(settings: JoinerSettings) -> None:
     _take_signals()
     logs.configure(settings.log_level, settings.log_format)
     properties = config.properties(settings)
-    locks = hold(settings)
+    locks = take_locks(settings)
     health, metrics = Health(), Metrics()
     metrics.state_bytes.set_function(lambda: folder_bytes(settings.local_state))
     metrics.disk_free_bytes.set_function(lambda: shutil.disk_usage(settings.joiner_state_dir).free)
@@ -63,13 +63,13 @@ def run(settings: JoinerSettings) -> None:
     if settings.joiner_http_port:
         serve(health, metrics, settings.joiner_http_host, settings.joiner_http_port)
     admin = AdminClient(config.client(settings, properties))
-    _rounds(Surroundings(settings, properties, admin, health, metrics))
+    _run_until_stopped(Context(settings, properties, admin, health, metrics))
     logger.info("stopped")
     for held in locks:
         held.close()
 
 
-def hold(settings: JoinerSettings) -> list[IO[str]]:
+def take_locks(settings: JoinerSettings) -> list[IO[str]]:
     """Take the locks of this process's folder and id.
 
     Raises:
@@ -87,14 +87,14 @@ def _id_lock(settings: JoinerSettings) -> Path:
     return Path(tempfile.gettempdir()) / f"user-info-joiner-{identity[:16]}.lock"
 
 
-def _rounds(around: Surroundings) -> None:
+def _run_until_stopped(around: Context) -> None:
     """Run the loop, and again from the last commit where Kafka broke it off."""
     patience, fruitless = around.settings.joiner_wait_for_topics_seconds, 0
     while True:
         progress = Progress()
         around.metrics.seconds_since_commit.set_function(partial(_seconds_since_commit, progress))
         try:
-            _round(around, progress, patience)
+            _run_once(around, progress, patience)
         except (Interrupted, KafkaException) as error:
             fruitless = 0 if progress.commits else fruitless + 1
             if fruitless == FRUITLESS_ROUNDS:
@@ -125,7 +125,7 @@ def _end(*_: object) -> None:
     sys.exit(0)
 
 
-def _round(around: Surroundings, progress: Progress, patience: float) -> None:
+def _run_once(around: Context, progress: Progress, patience: float) -> None:
     settings = around.settings
     prepared = topics.prepare(around.admin, settings, lambda problem: around.health.enter("waiting", problem), patience)
     with ThreadPoolExecutor(1) as beside:
@@ -136,7 +136,7 @@ def _round(around: Surroundings, progress: Progress, patience: float) -> None:
         from joiner.engine.application import JoinerApplication  # noqa: PLC0415
 
         ended.result()
-    found, rebuilding = fit(around, prepared)
+    found, rebuilding = check_state(around, prepared)
     logger.info("joining as %s", settings.transactional_id)
     with ExitStack() as beside:
         pulse = beside.enter_context(Pulse())
@@ -149,11 +149,11 @@ def _round(around: Surroundings, progress: Progress, patience: float) -> None:
         try:
             application.join()
         except Interrupted as error:
-            _refuse_after_pause(pulse, settings, error)
+            _stop_if_paused(pulse, settings, error)
             raise
 
 
-def _refuse_after_pause(pulse: Pulse, settings: JoinerSettings, error: Interrupted) -> None:
+def _stop_if_paused(pulse: Pulse, settings: JoinerSettings, error: Interrupted) -> None:
     """End a zombie: whoever stood still for longer than its session is told what Kafka broke off, not why.
 
     Raises:
@@ -166,7 +166,7 @@ def _refuse_after_pause(pulse: Pulse, settings: JoinerSettings, error: Interrupt
         ) from error
 
 
-def fit(around: Surroundings, prepared: topics.Prepared) -> tuple[Found, bool]:
+def check_state(around: Context, prepared: topics.Prepared) -> tuple[Found, bool]:
     """Make sure that the group's state belongs to the topics; note what it belongs to where it is new.
 
     Returns:

@@ -14,7 +14,7 @@ from types import TracebackType
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Producer, TopicPartition
 
 from joiner.background.progress import Progress
-from joiner.context import Surroundings
+from joiner.context import Context
 from joiner.core.compatibility import Inputs
 from joiner.core.rows import source_time_ms
 from joiner.core.watermarks import TIMES_KEY, Heard, Passage, decoded, encoded
@@ -46,7 +46,7 @@ class Heartbeats:
         progress: what the loop has committed.
     """
 
-    def __init__(self, around: Surroundings, topic: str, inputs: Inputs, progress: Progress) -> None:
+    def __init__(self, around: Context, topic: str, inputs: Inputs, progress: Progress) -> None:
         settings = self._settings = around.settings
         self._around = around
         self._topic = topic

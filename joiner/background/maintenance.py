@@ -13,7 +13,7 @@ from functools import partial
 from confluent_kafka import KafkaException, TopicPartition
 
 from joiner.background.progress import Progress
-from joiner.context import Surroundings
+from joiner.context import Context
 from joiner.core.compatibility import RESET, Found, Noted, problems
 from joiner.kafka.ledger import Ledger, caught_up_key
 from joiner.kafka.offsets import inputs_of
@@ -38,7 +38,7 @@ class Upkeep:
         rebuilding: True while a rebuild is not finished.
     """
 
-    def __init__(self, around: Surroundings, found: Found, progress: Progress, *, rebuilding: bool) -> None:
+    def __init__(self, around: Context, found: Found, progress: Progress, *, rebuilding: bool) -> None:
         self._admin = around.admin
         self._client = around.client
         self._settings = around.settings

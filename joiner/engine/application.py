@@ -24,16 +24,16 @@ from quixstreams.state.rocksdb import RocksDBOptions
 from rocksdict import WriteBatch
 
 from joiner.background.progress import Progress
-from joiner.context import Surroundings
+from joiner.context import Context
 from joiner.core.checkpoint import SourceRecord
 from joiner.core.commit_policy import BATCH, MOST_WAIT_SECONDS, Pace, wait
 from joiner.core.compatibility import Place
 from joiner.core.watermarks import TIMES_KEY
 from joiner.dead_letters.letter import Letter, buried
-from joiner.engine.errors import explained, is_of_parts
-from joiner.engine.open_checkpoint import Closing, Work
+from joiner.engine.errors import is_engine_error, translate_error
+from joiner.engine.open_checkpoint import ClosingCheckpoint, OpenCheckpoint
 from joiner.engine.recovery import restore_in_batches, restore_to_the_end
-from joiner.engine.stores import PartitionStore, Sender, restore_exactly
+from joiner.engine.stores import PartitionStore, RecordSender, restore_exactly
 from joiner.kafka import config
 from joiner.kafka.offsets import trusted_offsets
 from joiner.kafka.topics import Prepared
@@ -78,14 +78,14 @@ class JoinerApplication(Application):
         progress: told what is committed; its failure ends the loop.
     """
 
-    def __init__(self, around: Surroundings, prepared: Prepared, progress: Progress) -> None:
+    def __init__(self, around: Context, prepared: Prepared, progress: Progress) -> None:
         settings = self._settings = around.settings
         self._prepared = prepared
         self._health = around.health
         self._metrics = around.metrics
         self._progress = progress
-        self._work: Work | None = None
-        self._closing: Closing | None = None
+        self._work: OpenCheckpoint | None = None
+        self._closing: ClosingCheckpoint | None = None
         self._opened: WeakSet[PartitionStore] = WeakSet()
         # Of this process's partitions, the next offset to be read by what is committed.
         self._committed: dict[Place, int] = {}
@@ -170,13 +170,14 @@ class JoinerApplication(Application):
         except UserInformationError:
             raise
         except Exception as error:
-            if not is_of_parts(error):
+            if not is_engine_error(error):
                 raise
             # Not kept in a variable here: it would hold this frame, which would hold it, and with it all that was open.
-            if not self._told_to_stop or not isinstance(explained(error), Interrupted):
-                raise explained(error) from error
+            if not self._told_to_stop or not isinstance(translate_error(error), Interrupted):
+                raise translate_error(error) from error
             logger.warning(
-                "stopped without committing what came last, which the next start reads again: %s", explained(error)
+                "stopped without committing what came last, which the next start reads again: %s",
+                translate_error(error),
             )
         finally:
             self._work = self._broken = None
@@ -213,7 +214,7 @@ class JoinerApplication(Application):
         """Note where partitions end, with the work that leads there; anything else that is told is an error."""
         for event in events:
             if not config.is_end(event):
-                raise explained(KafkaException(event.error()))
+                raise translate_error(KafkaException(event.error()))
             place = event.topic(), event.partition()
             if place not in self._committed:
                 continue
@@ -265,10 +266,10 @@ class JoinerApplication(Application):
         checkpoint = self._processing_context.checkpoint
         return checkpoint._created_at + checkpoint._commit_interval - time.monotonic()  # noqa: SLF001
 
-    def _current_work(self) -> Work:
+    def _current_work(self) -> OpenCheckpoint:
         engine = self._processing_context.checkpoint
         if self._work is None or self._work.engine is not engine:
-            self._work = Work(engine, self._opened)
+            self._work = OpenCheckpoint(engine, self._opened)
         return self._work
 
     def close_work(self) -> None:
@@ -276,11 +277,11 @@ class JoinerApplication(Application):
         work, self._work = self._work, None
         if work is None or not self._is_open(work):
             return
-        self._closing = Closing(time.monotonic(), work.offsets, work.ends, work.times)
+        self._closing = ClosingCheckpoint(time.monotonic(), work.offsets, work.ends, work.times)
         for partition, pack in work.checkpoint.packs(self._prepared.changes_partitions):
             self._keep_open(work)
-            Sender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
-        send = Sender(self._producer, self._settings.user_info_topic)
+            RecordSender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
+        send = RecordSender(self._producer, self._settings.user_info_topic)
         for record in work.checkpoint.records():
             self._keep_open(work)
             headers = None if record.oldest_ms is None else [(OLDEST_CHANGE_HEADER, str(record.oldest_ms))]
@@ -290,10 +291,10 @@ class JoinerApplication(Application):
         self._bury(work.letters)
         work.checkpoint.save()
 
-    def _is_open(self, work: Work) -> bool:
+    def _is_open(self, work: OpenCheckpoint) -> bool:
         return work.engine is self._processing_context.checkpoint
 
-    def _keep_open(self, work: Work) -> None:
+    def _keep_open(self, work: OpenCheckpoint) -> None:
         """Make sure that what is written belongs to the transaction that is open.
 
         In a rebalance the engine closes work in a thread, which it leaves behind where that takes too long.

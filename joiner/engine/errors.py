@@ -9,7 +9,7 @@ from joiner.core.compatibility import RESET
 from shared.errors import Interrupted, StateError, UserInformationError
 
 
-def is_of_parts(error: BaseException) -> bool:
+def is_engine_error(error: BaseException) -> bool:
     """Tell whether an error is the engine's, the Kafka client's or RocksDB's, and not a mistake of ours."""
     return isinstance(error, QuixException | KafkaException | RuntimeError) or _is_of_rocksdb(error)
 
@@ -19,7 +19,7 @@ def _is_of_rocksdb(error: BaseException) -> bool:
     return type(error) is Exception
 
 
-def explained(error: BaseException) -> UserInformationError:
+def translate_error(error: BaseException) -> UserInformationError:
     """Return an error as one of ours: the first in its chain that says more than that Kafka broke something off.
 
     Args:

@@ -14,7 +14,7 @@ from joiner.engine.stores import PartitionStore
 from shared.errors import BadRow
 
 
-class Work:
+class OpenCheckpoint:
     """What belongs to one checkpoint of the engine.
 
     Args:
@@ -47,7 +47,7 @@ class Work:
         return self.checkpoint.size + sum(1 + len(letter.value or b"") // BYTES_PER_ROW for letter, _ in self.letters)
 
 
-class Closing(NamedTuple):
+class ClosingCheckpoint(NamedTuple):
     """Work that is being committed.
 
     Args:

@@ -68,7 +68,7 @@ class PartitionStore(Store):
     def _write_changelog(self, processed_offsets: Mapping[str, int] | None) -> None:
         internal = self._changelog._producer  # noqa: SLF001
         headers = [(COLUMN_FAMILY_HEADER, COLUMN_FAMILY), (OFFSETS_HEADER, orjson.dumps(processed_offsets))]
-        send = Sender(internal, self._changelog.changelog_name, self._changelog.partition, headers)
+        send = RecordSender(internal, self._changelog.changelog_name, self._changelog.partition, headers)
         last = len(self._updated) + len(self._deleted)
         for number, (key, value) in enumerate(self._updated.items(), 1):
             send(key, value, report=number == last)
@@ -76,7 +76,7 @@ class PartitionStore(Store):
             send(key, None, report=number == last)
 
 
-class Sender:
+class RecordSender:
     """Sends records of one topic through the engine's producer, inside its open transaction.
 
     Args:

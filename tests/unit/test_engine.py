@@ -27,7 +27,7 @@ from rocksdict import WriteBatch
 
 from joiner.engine import recovery
 from joiner.engine.recovery import restore_in_batches
-from joiner.engine.stores import PartitionStore, Sender, restore_exactly
+from joiner.engine.stores import PartitionStore, RecordSender, restore_exactly
 
 PREFIX = b""
 
@@ -135,7 +135,7 @@ def test_the_changelog_is_what_the_engine_would_have_written(partition: Any, rec
 def test_a_full_queue_is_waited_for(recorder: Recorder) -> None:
     """Records are neither lost nor sent twice when librdkafka's queue is full."""
     small = Recorder(queue=2)
-    send = Sender(small, "user-info")
+    send = RecordSender(small, "user-info")
     for number in range(7):
         send(str(number).encode(), None)
     assert [str(number).encode() for number in range(7)] == [key for _, key, *_ in small.records]

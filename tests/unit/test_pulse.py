@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from joiner.service import _refuse_after_pause
+from joiner.service import _stop_if_paused
 from joiner.settings import JoinerSettings
 from shared.errors import Interrupted, StateError
 from shared.settings import load
@@ -51,7 +51,7 @@ def test_what_broke_off_in_a_pause_ends_the_process() -> None:
     """A zombie says why it ends; what Kafka broke off meanwhile is begun again by those who did not stand still."""
     settings, broken = load(JoinerSettings), Interrupted("Kafka broke off what was under way")
     pulse: Any = SimpleNamespace(stood_still_seconds=5.9)
-    _refuse_after_pause(pulse, settings, broken)
+    _stop_if_paused(pulse, settings, broken)
     pulse.stood_still_seconds = 9.0
     with pytest.raises(StateError, match=r"was paused for 9 s, longer than its session.*start it again"):
-        _refuse_after_pause(pulse, settings, broken)
+        _stop_if_paused(pulse, settings, broken)

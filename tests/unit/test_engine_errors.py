@@ -6,7 +6,7 @@ from quixstreams.exceptions import QuixException
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
-from joiner.engine.errors import explained, is_of_parts
+from joiner.engine.errors import is_engine_error, translate_error
 from shared.errors import Interrupted, StateError
 
 
@@ -28,7 +28,7 @@ def kafka(code: int, *, fatal: bool = False) -> KafkaException:
 )
 def test_what_kafka_broke_off_is_begun_again(error: Exception) -> None:
     """Whatever was under way is lost, what was committed is not."""
-    told = explained(error)
+    told = translate_error(error)
     assert isinstance(told, Interrupted)
     assert str(told).startswith("Kafka broke off what was under way: ")
 
@@ -44,7 +44,7 @@ def test_what_kafka_broke_off_is_begun_again(error: Exception) -> None:
 )
 def test_what_no_retry_mends_ends_it_and_says_what_to_do(error: Exception, said: str) -> None:
     """Going on would not be exact, or would fail in the same way."""
-    told = explained(error)
+    told = translate_error(error)
     assert isinstance(told, StateError)
     assert said in str(told)
 
@@ -54,7 +54,7 @@ def test_what_was_said_first_counts() -> None:
     reason = StateError("partitions were lost")
     on_the_way_out = kafka(KafkaError._STATE)  # noqa: SLF001
     on_the_way_out.__context__ = reason
-    assert explained(on_the_way_out) is reason
+    assert translate_error(on_the_way_out) is reason
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_what_was_said_first_counts() -> None:
 )
 def test_our_own_mistakes_are_not_taken_for_a_fault_of_the_parts(error: Exception, *, expected: bool) -> None:
     """They end the process with their traceback; RocksDB's binding raises nothing but the root of all exceptions."""
-    assert is_of_parts(error) is expected
+    assert is_engine_error(error) is expected

@@ -13,7 +13,7 @@ from joiner.kafka.ledger import Ledger
 from joiner.settings import JoinerSettings
 from shared import logs
 from shared.errors import UserInformationError
-from shared.settings import help_text, load
+from shared.settings import describe_settings, read_settings
 
 
 class _Commands(click.Group):
@@ -33,7 +33,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands,
     invoke_without_command=True,
-    epilog=f"\b\nSettings, all environment variables:\n{help_text(JoinerSettings)}\n"
+    epilog=f"\b\nSettings, all environment variables:\n{describe_settings(JoinerSettings)}\n"
     "  KAFKA_<PROPERTY>\n      Any property of librdkafka, such as KAFKA_SECURITY_PROTOCOL=ssl.",
     context_settings={"max_content_width": 100},
 )
@@ -45,7 +45,7 @@ def main(context: click.Context) -> None:
     same JOINER_GROUP, each with a JOINER_INSTANCE_ID, a JOINER_STATE_DIR and a JOINER_HTTP_PORT of its own.
     """
     if context.invoked_subcommand is None:
-        service.run(load(JoinerSettings))
+        service.run(read_settings(JoinerSettings))
 
 
 @main.command()
@@ -57,7 +57,7 @@ def reset(*, yes: bool) -> None:
     joiners drop theirs by themselves). user-info stays and is served all the while; users that the sources no longer
     have are taken out of it once the sources have been read. Refused while a joiner of the group is running.
     """
-    settings = load(JoinerSettings)
+    settings = read_settings(JoinerSettings)
     logs.configure(settings.log_level, settings.log_format)
     client = config.client(settings, config.properties(settings))
     if not yes:

@@ -42,6 +42,9 @@ logger = logging.getLogger(__name__)
 SETTLE_SECONDS = 10.0
 """How long a broker that has just started may take to know the ends of its partitions again."""
 
+QUIET_LOGGERS = {"quixstreams": "WARNING", "quixstreams.state.recovery": "DEBUG"}
+"""The engine reports each of its steps; of those, only what it restores concerns an operator."""
+
 FRUITLESS_ROUNDS = 5
 """Times in a row that the loop is begun again without having committed anything, before that is given up."""
 
@@ -53,7 +56,7 @@ def run(settings: JoinerSettings) -> None:
         UserInformationError: something stands in the way; its message says what to do.
     """
     _take_signals()
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, QUIET_LOGGERS)
     properties = config.properties(settings)
     locks = take_locks(settings)
     health, metrics = Health(), Metrics()

@@ -24,14 +24,14 @@ from reader.workers.supervisor import Supervisor
 from shared import lock, logs
 from shared.errors import UserInformationError
 from shared.kafka import admitted
-from shared.settings import help_text, load
+from shared.settings import describe_settings, read_settings
 
 logger = logging.getLogger("reader")
 
 
 @click.group(
     invoke_without_command=True,
-    epilog=f"\b\nSettings, all environment variables:\n{help_text(ReaderSettings)}\n"
+    epilog=f"\b\nSettings, all environment variables:\n{describe_settings(ReaderSettings)}\n"
     "  KAFKA_<PROPERTY>\n      Any property of librdkafka, such as KAFKA_SECURITY_PROTOCOL=ssl.",
     context_settings={"max_content_width": 100},
 )
@@ -46,7 +46,7 @@ def main(context: click.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     try:
-        run(load(ReaderSettings))
+        run(read_settings(ReaderSettings))
     except UserInformationError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)

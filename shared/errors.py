@@ -1,20 +1,32 @@
-"""Every error that this service raises on purpose.
+"""Every error that this service raises on purpose: what happened, and what to do about it.
 
-UserInformationError            anything below; its message says what to do next
+UserInformationError            anything below
 ├── SettingError                an environment variable is wrong; names the variable
-├── KafkaError                  Kafka is out of reach, or refuses us
-│   └── Interrupted             what was under way is lost, what was committed is not: begin again from there
-├── TopicError                  a topic is missing, or not what it must be; names the topic
-├── BadRow                      a source record that no row can be read from: it goes to the dead letters
-├── StateError                  local state and its inputs do not fit together
-│   └── AlreadyRunning          another process uses this id, folder or port
-├── StackError                  the local stack could not do what was asked
-└── MeasurementError            a measurement did not come to its end, or its outcome is wrong
+├── KafkaError                  Kafka cannot be reached, or refuses a request
+│   └── Interrupted             work in progress is lost, committed work is not: continue from the last commit
+├── TopicError                  a topic is missing, or is not what it must be; names the topic
+├── BadRow                      a source record that no row can be read from: it becomes a dead letter
+└── StateError                  local state and its inputs do not fit together
+    └── AlreadyRunning          another process uses this id, folder or port
 """
 
 
 class UserInformationError(Exception):
-    """The root: a program's edge shows its message to a person and ends with status 1."""
+    """The root: a program's edge shows both parts to a person and ends with status 1.
+
+    Args:
+        what: what happened, naming the setting, topic or file concerned.
+        hint: what to do about it.
+    """
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return both parts in one line, as a log shows them."""
+        return f"{self.what}; {self.hint}" if self.hint else self.what
 
 
 class SettingError(UserInformationError):
@@ -26,7 +38,7 @@ class KafkaError(UserInformationError):
 
 
 class Interrupted(KafkaError):  # noqa: N818 - reads as what it reports
-    """Kafka broke off what was under way; beginning again from the last commit loses and doubles nothing."""
+    """Kafka broke off work in progress; continuing from the last commit loses and doubles nothing."""
 
 
 class TopicError(UserInformationError):
@@ -38,7 +50,7 @@ class BadRow(UserInformationError):  # noqa: N818 - it names the record's fate, 
 
     Args:
         reason: one word for metrics and headers, such as ``bad-json``.
-        detail: what a person needs to mend it.
+        detail: what a person needs to know to correct it.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -53,11 +65,3 @@ class StateError(UserInformationError):
 
 class AlreadyRunning(StateError):  # noqa: N818 - reads as what it reports
     """Another process already uses this id, folder or port."""
-
-
-class StackError(UserInformationError):
-    """The local stack could not do what was asked; carries the last lines of the log concerned."""
-
-
-class MeasurementError(UserInformationError):
-    """A measurement that did not come to its end, or whose outcome is not the truth: its figures mean nothing."""

@@ -1,42 +1,44 @@
-"""Logging: one line an event, for people or as JSON for programs; set up once, at a program's edge."""
+"""Logging: one line per event, for people or as JSON for programs; set up once, when a program starts."""
 
 import json
 import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
-PLACE = ("topic", "partition", "offset")
-"""What an event that concerns one record names in its `extra`; people read the same in the message."""
+RECORD_FIELDS = ("topic", "partition", "offset")
+"""What an event about one Kafka record carries in its `extra`; the message says the same to people."""
 
 
-def place(topic: str, partition: int, offset: int) -> Mapping[str, object]:
-    """Return the `extra` of an event that concerns one record."""
-    return dict(zip(PLACE, (topic, partition, offset), strict=True))
+def record_fields(topic: str, partition: int, offset: int) -> Mapping[str, object]:
+    """Return the `extra` of an event about one Kafka record."""
+    return dict(zip(RECORD_FIELDS, (topic, partition, offset), strict=True))
 
 
-def configure(level: str, log_format: str = "text") -> None:
+def configure(level: str, log_format: str = "text", quiet: Mapping[str, str] = MappingProxyType({})) -> None:
     """Send log records to standard error.
 
     Args:
         level: least severity that is shown, such as INFO.
-        log_format: text, for people, or json, one object a line.
+        log_format: text, for people, or json, one object per line.
+        quiet: logger -> least severity shown of it, for libraries that say too much at `level`.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Json() if log_format == "json" else logging.Formatter(FORMAT))
-    handler.addFilter(_is_news)
+    handler.addFilter(_is_worth_showing)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    logging.getLogger("py.warnings").setLevel(logging.ERROR)  # they speak to developers, who see them in the tests
-    # The engine reports each of its steps; of those, only what it restores is news to an operator.
-    logging.getLogger("quixstreams").setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))
-    logging.getLogger("quixstreams.state.recovery").setLevel(level)
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)  # meant for developers, who see them in the tests
+    levels = logging.getLevelNamesMapping()
+    for name, least in quiet.items():
+        logging.getLogger(name).setLevel(max(levels[level], levels[least]))
 
 
 class Json(logging.Formatter):
-    """Each event as one line of JSON: time, level, logger, message, and the record's place where it concerns one."""
+    """Each event as one line of JSON: time, level, logger, message, and topic, partition and offset if it has them."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -46,13 +48,13 @@ class Json(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        event |= {name: getattr(record, name) for name in PLACE if hasattr(record, name)}
+        event |= {name: getattr(record, name) for name in RECORD_FIELDS if hasattr(record, name)}
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
         return json.dumps(event, ensure_ascii=False)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out what the Kafka client says of a property meant for its other half, and of a broker still starting."""
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """Drop the Kafka client's warnings about properties meant for its other half, and about a broker still starting."""
     message = record.getMessage()
     return "CONFWARN" not in message and not ("GETPID" in message and message.endswith("retrying"))

@@ -48,7 +48,7 @@ class KafkaSettings(BaseSettings):
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)
 
 
-def load(settings: type[SettingsType]) -> SettingsType:
+def read_settings(settings: type[SettingsType]) -> SettingsType:
     """Read settings from the environment.
 
     Args:
@@ -60,10 +60,10 @@ def load(settings: type[SettingsType]) -> SettingsType:
     try:
         return settings()
     except ValidationError as error:
-        raise SettingError("; ".join(_complaint(problem) for problem in error.errors())) from None
+        raise SettingError("; ".join(_describe_problem(problem) for problem in error.errors())) from None
 
 
-def _complaint(problem: object) -> str:
+def _describe_problem(problem: object) -> str:
     assert isinstance(problem, dict)  # noqa: S101 - narrows pydantic's typed dictionary
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
@@ -71,7 +71,7 @@ def _complaint(problem: object) -> str:
     return f"{str(problem['loc'][0]).upper()}: {message} (it is {problem['input']!r})"
 
 
-def help_text(settings: type[BaseSettings]) -> str:
+def describe_settings(settings: type[BaseSettings]) -> str:
     """Return one paragraph per variable, for `--help`: name, what it is, default."""
     lines = []
     for name, field in settings.model_fields.items():

@@ -12,7 +12,7 @@ import psycopg
 from doctor.checks import DoctorSettings, Verdict
 from doctor.probes import examine
 from shared.errors import UserInformationError
-from shared.settings import help_text, load
+from shared.settings import describe_settings, read_settings
 from stack.local import Servers
 from stack.run import RunSettings
 from stack.run import run as run_everything
@@ -42,7 +42,7 @@ def _say(line: str) -> None:
     click.echo(line)
 
 
-@click.group(epilog=f"\b\nSettings, all environment variables:\n{help_text(RunSettings)}")
+@click.group(epilog=f"\b\nSettings, all environment variables:\n{describe_settings(RunSettings)}")
 def main() -> None:
     """Real Kafka, PostgreSQL and Kafka Connect with Debezium on this machine, for trying and testing the service."""
 
@@ -51,7 +51,7 @@ def main() -> None:
 def up() -> None:
     """Start Kafka, PostgreSQL and Kafka Connect, which go on running; what runs already is left alone."""
     with _clear_errors():
-        servers = Servers(load(StackSettings))
+        servers = Servers(read_settings(StackSettings))
         servers.fetch(_say)
         for server in servers.all:
             servers.start(server, _say, detached=True)
@@ -61,7 +61,7 @@ def up() -> None:
 def down() -> None:
     """Stop what `up` started; the data stays."""
     with _clear_errors():
-        for server in reversed(Servers(load(StackSettings)).all):
+        for server in reversed(Servers(read_settings(StackSettings)).all):
             _say(f"{server.command.name} {'stopped' if server.stop() else 'did not run'}")
 
 
@@ -69,7 +69,7 @@ def down() -> None:
 def status() -> None:
     """Show which servers run and answer; exit status 1 where one does not."""
     with _clear_errors():
-        conditions = Servers(load(StackSettings)).conditions()
+        conditions = Servers(read_settings(StackSettings)).conditions()
         for name, pid, port, answers, problem in conditions:
             state = "answers" if answers else "does not answer" if pid else "is not running"
             _say(f"{name:14} {state:16} port {port:<6} process {pid or '-'}")
@@ -91,7 +91,7 @@ def seed(count: int, **files: Path | None) -> None:
     key is there already is replaced. The population is only written into empty tables.
     """
     with _clear_errors():
-        dsn = Servers(load(StackSettings)).postgres.dsn
+        dsn = Servers(read_settings(StackSettings)).postgres.dsn
         given = {table: file for table, file in files.items() if file is not None}
         if given:
             for table, rows in load_files(dsn, given).items():
@@ -107,7 +107,7 @@ def seed(count: int, **files: Path | None) -> None:
 def load_command(rate: float, seconds: float | None) -> None:
     """Keep changing rows: inserts, edits, unfollows, deletions."""
     with _clear_errors():
-        done = keep_changing(Servers(load(StackSettings)).postgres.dsn, rate, seconds, _say)
+        done = keep_changing(Servers(read_settings(StackSettings)).postgres.dsn, rate, seconds, _say)
         _say(f"{done} changes made")
 
 
@@ -124,7 +124,7 @@ def doctor(connector: tuple[str, ...], joiner: tuple[str, ...], reader: tuple[st
     """
     with _clear_errors():
         verdicts = set()
-        for finding in examine(load(DoctorSettings), connector, joiner, reader):
+        for finding in examine(read_settings(DoctorSettings), connector, joiner, reader):
             _say(f"{finding.verdict:9} {finding.what}")
             if finding.mend:
                 _say(f"{'':9} mend: {finding.mend}")
@@ -137,7 +137,7 @@ def doctor(connector: tuple[str, ...], joiner: tuple[str, ...], reader: tuple[st
 def psql(arguments: tuple[str, ...]) -> None:
     """Run psql on the database; all arguments are psql's own, such as -c "SELECT …"."""
     with _clear_errors():
-        sys.exit(Servers(load(StackSettings)).postgres.psql(arguments))
+        sys.exit(Servers(read_settings(StackSettings)).postgres.psql(arguments))
 
 
 @main.command()

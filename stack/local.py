@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from doctor.connect_status import mending
-from shared.errors import StackError
+from stack.errors import StackError
 from stack.servers import connect, java, kafka
 from stack.servers.connect import Connect
 from stack.servers.kafka import Kafka

@@ -9,9 +9,9 @@ import httpx
 import psycopg
 from pydantic import Field
 
-from shared.errors import StackError
-from shared.settings import load
+from shared.settings import read_settings
 from stack.connector_watch import ConnectorWatch
+from stack.errors import StackError
 from stack.local import Servers
 from stack.seed import populate
 from stack.servers.postgres import HEARTBEATS
@@ -52,7 +52,7 @@ def run(users: int, rate: float, say: Callable[[str], None]) -> None:
     Raises:
         StackError: a part does not come up, or ends by itself; everything else has been stopped then.
     """
-    settings = load(RunSettings)
+    settings = read_settings(RunSettings)
     servers = Servers(settings)
     with ExitStack() as parts:
         tiers = _start(settings, servers, users, say, parts)

@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from shared.errors import StackError
 from shared.records import TABLES
+from stack.errors import StackError
 
 COLUMNS = {
     "users": (

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from shared.errors import StackError
+from stack.errors import StackError
 from stack.servers.process import die_with_parent
 
 STOP_SECONDS = 20.0

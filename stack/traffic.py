@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from shared.errors import StackError
+from stack.errors import StackError
 
 REPORT_SECONDS = 10.0
 

@@ -21,10 +21,10 @@ from bench import results
 from bench.chaos.faults import Ground, draw
 from bench.chaos.fleet import Fleet
 from bench.chaos.tables import Load, Record, Tables
+from bench.errors import MeasurementError
 from bench.joiner.topics import Topics
 from bench.joiner.watcher import Watcher
 from bench.results import Progress, percentile
-from shared.errors import MeasurementError
 from stack.servers.kafka import Kafka
 
 PARTITIONS = 4

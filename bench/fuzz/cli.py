@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from bench.errors import MeasurementError
 from bench.fuzz import openapi, sockets
 from bench.reader import services, topic
-from shared.errors import MeasurementError
 from stack.servers.kafka import Kafka
 from stack.servers.process import Command
 

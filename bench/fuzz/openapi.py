@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shared.errors import MeasurementError
+from bench.errors import MeasurementError
 
 SETTINGS = """
 [checks]

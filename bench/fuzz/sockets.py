@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
+from bench.errors import MeasurementError
 from bench.fuzz.requests import SOUND, Input, invented
 from bench.fuzz.responses import Malformed, statuses_of
-from shared.errors import MeasurementError
 
 SILENCE_SECONDS = 10.0
 """How long a server may say nothing to a client that has said its last."""

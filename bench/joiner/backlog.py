@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.errors import MeasurementError
 from bench.joiner import processes
 from bench.joiner.processes import Usage
 from bench.joiner.topics import Topics, check_equal
 from bench.joiner.workload import Workload, write
 from bench.results import Progress
-from shared.errors import MeasurementError
 from stack.servers import java
 from stack.servers.kafka import Kafka
 from stack.servers.process import Command

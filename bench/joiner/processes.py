@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from shared.errors import MeasurementError
+from bench.errors import MeasurementError
 from stack.servers.ports import free_port
 from stack.servers.process import Command
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 import orjson
 
+from bench.errors import MeasurementError
 from bench.joiner import processes
 from bench.joiner.freshness import Change
 from bench.joiner.topics import Topics
 from bench.joiner.watcher import Watcher
 from bench.joiner.workload import producer
-from shared.errors import MeasurementError
 from stack.servers.process import Command
 
 CHANGES = 400

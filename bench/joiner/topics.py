@@ -9,8 +9,8 @@ import orjson
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
+from bench.errors import MeasurementError
 from bench.joiner.workload import COUNT_KEYS, TABLES
-from shared.errors import MeasurementError
 
 SOURCE = {"cleanup.policy": "compact"}
 USER_INFO_PARTITIONS = 8

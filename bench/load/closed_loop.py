@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.errors import MeasurementError
 from bench.load.connection import Connection, request_for
 from bench.load.cores import on
 from bench.load.keys import draw
 from bench.load.statistics import Durations, distribution
-from shared.errors import MeasurementError
 
 DRAWN = 200_000
 SCRIPT = Path(__file__).with_suffix(".lua")

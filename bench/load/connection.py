@@ -8,8 +8,8 @@ import re
 import socket
 from typing import NamedTuple
 
+from bench.errors import MeasurementError
 from bench.load.keys import FIRST_UNKNOWN
-from shared.errors import MeasurementError
 
 RECEIVE_BYTES = 256 * 1024
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import psutil
 
-from shared.errors import MeasurementError
+from bench.errors import MeasurementError
 
 
 class Cores(NamedTuple):

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.errors import MeasurementError
 from bench.load.connection import Connection, is_right, request_for
 from bench.load.cores import go_first
 from bench.load.keys import draw
 from bench.load.statistics import distribution
-from shared.errors import MeasurementError
 
 DRAWN = 200_000
 MOST_CONNECTIONS = 256

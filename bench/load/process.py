@@ -6,8 +6,8 @@ import sys
 from types import TracebackType
 from typing import Any, Self
 
+from bench.errors import MeasurementError
 from bench.load.cores import on
-from shared.errors import MeasurementError
 from stack.servers.process import die_with_parent
 
 END_SECONDS = 60.0

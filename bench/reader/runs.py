@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
+from bench.errors import MeasurementError
 from bench.load.closed_loop import Capacity, ClosedLoad, measure
 from bench.load.cores import busy_seconds
 from bench.load.open_loop import OpenLoad
@@ -17,7 +18,6 @@ from bench.reader.services import Service, ask, readiness
 from bench.reader.updates import Updates
 from bench.reader.watch import watched
 from bench.reader.world import REPLAYED, TOPIC, World
-from shared.errors import MeasurementError
 
 CONNECTIONS = 16
 WARM_SECONDS = 2.0

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.errors import MeasurementError
 from bench.load.cores import Cores, on
-from shared.errors import MeasurementError
 from stack.servers.ports import free_port
 from stack.servers.process import Command
 

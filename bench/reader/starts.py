@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.errors import MeasurementError
 from bench.reader import services
 from bench.reader.services import Service
 from bench.reader.world import REPLAYED, World
-from shared.errors import MeasurementError
 
 Result = dict[str, Any]
 

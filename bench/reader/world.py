@@ -8,12 +8,12 @@ from pathlib import Path
 
 import psycopg
 
+from bench.errors import MeasurementError
 from bench.load.cores import Cores, choose, pin
 from bench.load.keys import FIRST_UNKNOWN
 from bench.reader import services
 from bench.reader import topic as topics
 from bench.reader.services import Service, ask
-from shared.errors import MeasurementError
 from stack.seed import populate
 from stack.servers.kafka import Kafka
 from stack.servers.ports import free_port

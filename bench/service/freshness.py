@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 import httpx
 
+from bench.errors import MeasurementError
 from bench.joiner import processes
 from bench.results import Progress, machine, percentile, table, write
 from bench.service.freshness_watch import Heartbeats, Probe, Tweets, seconds_above
-from shared.errors import MeasurementError
 from stack.seed import populate
 from stack.servers.connect import Connect
 from stack.servers.kafka import Kafka

@@ -13,9 +13,9 @@ from statistics import median
 
 import click
 
+from bench.errors import MeasurementError
 from bench.results import machine, percentile, table
-from shared.errors import MeasurementError
-from shared.settings import load
+from shared.settings import read_settings
 from stack.run import RunSettings
 
 # Negative ids are out of the way of `make run`'s own load, which draws positive ones and moves the newest like.
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 30.0
 @click.option("--tries", type=click.IntRange(min=1), default=20, show_default=True, help="How many likes.")
 def visibility(tries: int) -> None:
     """How soon a like made by psql is answered to curl, and its deletion; needs `make run` in another terminal."""
-    url = f"http://127.0.0.1:{load(RunSettings).reader_port}/users/{USER}"
+    url = f"http://127.0.0.1:{read_settings(RunSettings).reader_port}/users/{USER}"
     try:
         psql(UNLIKE)
         psql(NEW_USER)

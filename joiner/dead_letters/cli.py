@@ -19,7 +19,7 @@ from joiner.settings import JoinerSettings
 from shared import logs
 from shared.errors import SettingError, TopicError
 from shared.records import Table
-from shared.settings import load
+from shared.settings import read_settings
 
 SHOWN_BYTES = 60
 
@@ -28,7 +28,7 @@ class Letterbox:
     """The dead letters of a cluster, and the topics that they came from."""
 
     def __init__(self) -> None:
-        self.settings = load(JoinerSettings)
+        self.settings = read_settings(JoinerSettings)
         logs.configure(self.settings.log_level, self.settings.log_format)
         self._client = config.client(self.settings, config.properties(self.settings))
         self._admin = AdminClient(self._client)

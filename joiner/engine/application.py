@@ -311,7 +311,7 @@ class JoinerApplication(Application):
             self._metrics.dead_letters.labels(bad.reason).inc()
         if letters:
             (first, bad), more = letters[0], len(letters) - 1
-            where = logs.place(first.topic, first.partition, first.offset)
+            where = logs.record_fields(first.topic, first.partition, first.offset)
             logger.warning("dead letter: %s: %s%s", first.place, bad, f", and {more} more" if more else "", extra=where)
 
     def _note_commit(self) -> None:

@@ -15,7 +15,7 @@ from reader.settings import ReaderSettings
 from reader.storage.snapshot import take
 from shared.errors import UserInformationError
 from shared.kafka import admitted
-from shared.settings import load
+from shared.settings import read_settings
 
 SHOWN = 20
 
@@ -37,7 +37,7 @@ def snapshot(target: Path) -> None:
     A reader that has nothing yet starts from it where READER_SNAPSHOT names it, and catches up.
     """
     with _clear_errors():
-        manifest = take(load(ReaderSettings).reader_state_dir, target)
+        manifest = take(read_settings(ReaderSettings).reader_state_dir, target)
         click.echo(f"{target}: {manifest['records']:,} records, {manifest['bytes']:,} bytes, {manifest['sha256']}")
 
 
@@ -46,7 +46,7 @@ def snapshot(target: Path) -> None:
 def inspect(user: str | None) -> None:
     """Show what READER_STATE_DIR holds, as JSON; with USER, that user's place in the topic and stored bytes."""
     with _clear_errors():
-        state = load(ReaderSettings).reader_state_dir
+        state = read_settings(ReaderSettings).reader_state_dir
         if user is None:
             click.echo(json.dumps(inspection.summary(state), indent=2))
             return
@@ -63,7 +63,7 @@ def inspect(user: str | None) -> None:
 def verify() -> None:
     """Compare READER_STATE_DIR with the topic, record by record, up to its offsets; exit status 1 where they differ."""
     with _clear_errors():
-        settings = load(ReaderSettings)
+        settings = read_settings(ReaderSettings)
         properties = understood_properties(settings.kafka_properties)
         admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
         topic = Topic(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)

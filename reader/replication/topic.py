@@ -245,7 +245,9 @@ class Reading:
                 else:
                     batch = batch._replace(skipped=batch.skipped + 1)
                     where = message.topic(), partition, offset
-                    logger.warning("skipping a record whose key is no id: %s[%d]@%d", *where, extra=logs.place(*where))
+                    logger.warning(
+                        "skipping a record whose key is no id: %s[%d]@%d", *where, extra=logs.record_fields(*where)
+                    )
                 if batch.ended:
                     batch.ended.discard(partition)
             elif error.code() == ClientError._PARTITION_EOF:  # noqa: SLF001 - the library names its own codes so

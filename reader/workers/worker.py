@@ -26,7 +26,7 @@ from reader.storage.store import FIRST_MAP_BYTES, Store
 from reader.workers.shared_memory import Board
 from shared import logs
 from shared.errors import StateError
-from shared.settings import load
+from shared.settings import read_settings
 
 logger = logging.getLogger("reader.workers.worker")
 
@@ -112,7 +112,7 @@ class Follower:
 def main() -> None:
     """Answer until told to stop, or until the reader's other process ends."""
     inherited = Inherited(*(int(argument) for argument in sys.argv[1:]))
-    settings = load(ReaderSettings)
+    settings = read_settings(ReaderSettings)
     logs.configure(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_answer(settings, inherited))

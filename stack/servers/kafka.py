@@ -13,7 +13,7 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from shared.errors import StackError
+from stack.errors import StackError
 from stack.servers import java
 from stack.servers.ports import free_port
 from stack.servers.process import Command, check_port

@@ -14,7 +14,7 @@ from typing import Self
 
 import psycopg
 
-from shared.errors import StackError
+from stack.errors import StackError
 from stack.servers.ports import free_port
 from stack.servers.process import Command, as_user, check_port
 

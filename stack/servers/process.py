@@ -19,7 +19,7 @@ from typing import TypedDict
 
 import psutil
 
-from shared.errors import StackError
+from stack.errors import StackError
 
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0

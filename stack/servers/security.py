@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.errors import StackError
+from stack.errors import StackError
 
 LISTENER = "SASL_SSL"
 INSIDE = "INSIDE"

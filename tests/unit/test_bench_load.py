@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from bench.errors import MeasurementError
 from bench.load.connection import Answer, Connection, is_right
 from bench.load.keys import FIRST_UNKNOWN, draw
 from bench.load.open_loop import Loop, OpenLoad
 from bench.load.statistics import Durations, distribution
 from bench.load.threads import Sample, between
 from bench.reader.stalls import stalls
-from shared.errors import MeasurementError
 from tests.support.waiting import wait_for
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"userId":"7",}'

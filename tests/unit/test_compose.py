@@ -12,7 +12,7 @@ import yaml
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.kafka import properties_from
-from shared.settings import KafkaSettings, load
+from shared.settings import KafkaSettings, read_settings
 from stack.servers import connect, kafka, postgres
 from stack.settings import StackSettings
 from tests.alerts.conftest import AGENT
@@ -86,7 +86,7 @@ def test_the_tiers_understand_their_settings(
     assert set(environment) - own == {variable for variable in environment if properties_from({variable: "x"})}
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    settings = load(tier)
+    settings = read_settings(tier)
     assert {name: str(getattr(settings, name.lower())) for name in own} == {name: environment[name] for name in own}
     defaults = {topic.upper(): field.default for topic, field in tier.model_fields.items() if topic.endswith("_topic")}
     if "HEARTBEATS_TOPIC" in defaults:

@@ -3,9 +3,9 @@
 import pytest
 
 from doctor.checks import DoctorSettings, TopicFacts, Verdict, of_connector, of_tier, of_topics
-from shared.settings import load
+from shared.settings import read_settings
 
-SETTINGS = load(DoctorSettings)
+SETTINGS = read_settings(DoctorSettings)
 COMPACTED = {"cleanup.policy": "compact", "max.message.bytes": "5242880", "retention.ms": "604800000"}
 KEPT = {"cleanup.policy": "delete", "max.message.bytes": "5242880", "retention.ms": "-1"}
 HEALTHY = {

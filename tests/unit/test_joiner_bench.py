@@ -5,12 +5,12 @@ from itertools import islice
 
 import pytest
 
+from bench.errors import MeasurementError
 from bench.joiner.freshness import changes
 from bench.joiner.throughput import Run, medians, ratios
 from bench.joiner.topics import check_equal
 from bench.joiner.workload import COUNT_KEYS, Workload
 from bench.results import percentile, table
-from shared.errors import MeasurementError
 from tests.support.truth import answers
 
 

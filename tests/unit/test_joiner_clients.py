@@ -7,7 +7,7 @@ from joiner.kafka import config
 from joiner.settings import JoinerSettings
 from shared.errors import SettingError
 from shared.kafka import REFUSED
-from shared.settings import load
+from shared.settings import read_settings
 from shared.topics import PARTITIONER
 
 
@@ -17,7 +17,7 @@ from shared.topics import PARTITIONER
 )
 def test_what_the_environment_sets_for_the_consumer_holds(name: str, value: str) -> None:
     """Nobody sets a property to see it silently replaced."""
-    settings = load(JoinerSettings)
+    settings = read_settings(JoinerSettings)
     assert config.consumer(settings, {})[name] != value
     assert config.consumer(settings, {name: value})[name] == value
 
@@ -25,14 +25,14 @@ def test_what_the_environment_sets_for_the_consumer_holds(name: str, value: str)
 @pytest.mark.parametrize(("name", "value"), [("linger.ms", "50"), ("compression.type", "zstd")])
 def test_what_the_environment_sets_for_the_producer_holds(name: str, value: str) -> None:
     """As for the consumer."""
-    settings = load(JoinerSettings)
+    settings = read_settings(JoinerSettings)
     assert config.producer(settings, {})[name] != value
     assert config.producer(settings, {name: value})[name] == value
 
 
 def test_what_exactness_rests_on_cannot_be_set() -> None:
     """The environment's properties come last, so these must never be among them."""
-    settings = load(JoinerSettings)
+    settings = read_settings(JoinerSettings)
     ours = {
         "isolation.level": "read_committed",
         "group.instance.id": settings.transactional_id,
@@ -65,7 +65,7 @@ def test_values_that_do_not_go_together_are_refused_at_the_start(
     monkeypatch.setenv(variable, value)
     monkeypatch.setenv("KAFKA_CLIENT_ID", "me")
     with pytest.raises(SettingError) as refused:
-        config.properties(load(JoinerSettings))
+        config.properties(read_settings(JoinerSettings))
     assert str(refused.value).startswith(f"{variable}: ")
     assert said in str(refused.value)
 
@@ -81,18 +81,18 @@ def test_values_that_do_not_go_together_are_refused_at_the_start(
 def test_values_that_go_together_reach_the_clients(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the service prefers makes room for them."""
     monkeypatch.setenv(variable, value)
-    assert [value] == [*config.properties(load(JoinerSettings)).values()]
+    assert [value] == [*config.properties(read_settings(JoinerSettings)).values()]
 
 
 def test_the_engine_is_given_the_poll_interval_as_a_number() -> None:
     """It reckons with it; the client library takes either."""
-    configuration = config.consumer(load(JoinerSettings), {"max.poll.interval.ms": "600000"})
+    configuration = config.consumer(read_settings(JoinerSettings), {"max.poll.interval.ms": "600000"})
     assert 600_000 == configuration["max.poll.interval.ms"]
     Consumer({**configuration, "group.id": "nobody"}).close()
 
 
 def test_a_reset_waits_for_the_sessions_that_the_settings_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed joiner is a member for as long as its session lasts."""
-    assert 10.0 == config.membership_seconds(load(JoinerSettings))
+    assert 10.0 == config.membership_seconds(read_settings(JoinerSettings))
     monkeypatch.setenv("KAFKA_SESSION_TIMEOUT_MS", "45000")
-    assert 49.0 == config.membership_seconds(load(JoinerSettings))
+    assert 49.0 == config.membership_seconds(read_settings(JoinerSettings))

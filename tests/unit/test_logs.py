@@ -23,7 +23,7 @@ def test_json_lines_hold_what_programs_look_for(capsys: pytest.CaptureFixture[st
     """Each event is one line of JSON, and names the record's place where it concerns one."""
     logs.configure("INFO", "json")
     logging.getLogger("joiner").info("assigned %d partitions", 3)
-    logging.getLogger("joiner").warning("dead letter: bad\nvalue", extra=logs.place("likes", 2, 41))
+    logging.getLogger("joiner").warning("dead letter: bad\nvalue", extra=logs.record_fields("likes", 2, 41))
     first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
     assert {"level": "INFO", "logger": "joiner", "message": "assigned 3 partitions"}.items() <= first.items()
     assert "topic" not in first
@@ -46,5 +46,5 @@ def test_json_lines_hold_an_error_s_trace(capsys: pytest.CaptureFixture[str]) ->
 def test_lines_for_people_stay_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     """Time, level, logger and message, in a line."""
     logs.configure("INFO")
-    logging.getLogger("joiner").warning("waiting", extra=logs.place("likes", 2, 41))
+    logging.getLogger("joiner").warning("waiting", extra=logs.record_fields("likes", 2, 41))
     assert capsys.readouterr().err.rstrip().endswith("WARNING joiner: waiting")

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.errors import StackError
+from stack.errors import StackError
 from stack.servers.ports import free_port
 from stack.servers.process import Command, check_port
 from tests.support.waiting import wait_for

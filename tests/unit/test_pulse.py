@@ -12,7 +12,7 @@ import pytest
 from joiner.service import _stop_if_paused
 from joiner.settings import JoinerSettings
 from shared.errors import Interrupted, StateError
-from shared.settings import load
+from shared.settings import read_settings
 
 SCRIPT = """
 import sys
@@ -49,7 +49,7 @@ def test_a_pause_is_known_at_once_and_the_rest_is_none() -> None:
 
 def test_what_broke_off_in_a_pause_ends_the_process() -> None:
     """A zombie says why it ends; what Kafka broke off meanwhile is begun again by those who did not stand still."""
-    settings, broken = load(JoinerSettings), Interrupted("Kafka broke off what was under way")
+    settings, broken = read_settings(JoinerSettings), Interrupted("Kafka broke off what was under way")
     pulse: Any = SimpleNamespace(stood_still_seconds=5.9)
     _stop_if_paused(pulse, settings, broken)
     pulse.stood_still_seconds = 9.0

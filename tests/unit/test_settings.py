@@ -9,7 +9,7 @@ from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.errors import SettingError
 from shared.records import FOLLOWS, LIKES, TWEETS, USERS
-from shared.settings import help_text, load
+from shared.settings import describe_settings, read_settings
 from stack.settings import StackSettings
 
 BOTH = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092", "USER_INFO_TOPIC": "user-info"}
@@ -61,7 +61,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("settings", "variable"), NAMED)
 def test_the_documented_defaults_hold(settings: type[BaseSettings], variable: str) -> None:
     """Other programs are run against these names and values."""
-    assert CONTRACT[settings][variable] == getattr(load(settings), variable.lower())
+    assert CONTRACT[settings][variable] == getattr(read_settings(settings), variable.lower())
 
 
 @pytest.mark.parametrize(("settings", "variable"), NAMED)
@@ -70,7 +70,7 @@ def test_an_empty_variable_is_an_unset_one(
 ) -> None:
     """Compose files and shells set variables to nothing."""
     monkeypatch.setenv(variable, "")
-    assert CONTRACT[settings][variable] == getattr(load(settings), variable.lower())
+    assert CONTRACT[settings][variable] == getattr(read_settings(settings), variable.lower())
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_variable_sets_its_setting(
 ) -> None:
     """Each is read from the environment under its name."""
     monkeypatch.setenv(variable, value)
-    assert parsed == getattr(load(settings), variable.lower())
+    assert parsed == getattr(read_settings(settings), variable.lower())
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_value_that_does_not_parse_names_its_variable(
     """The message begins with the variable, says what it should be and what it is."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingError) as refused:
-        load(settings)
+        read_settings(settings)
     assert str(refused.value).startswith(f"{variable}: ")
     assert f"(it is {value!r})" in str(refused.value)
 
@@ -136,7 +136,7 @@ def test_every_wrong_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("READER_PORT", "x")
     monkeypatch.setenv("LOG_LEVEL", "y")
     with pytest.raises(SettingError, match=r"LOG_LEVEL: .*; READER_PORT: "):
-        load(ReaderSettings)
+        read_settings(ReaderSettings)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_two_topics_of_one_name_are_refused_by_name(first: str, second: str, mon
     monkeypatch.setenv(first, "same")
     monkeypatch.setenv(second, "same")
     with pytest.raises(SettingError, match=r"both name the topic 'same'; each needs its own") as refused:
-        load(JoinerSettings)
+        read_settings(JoinerSettings)
     assert {first, second} == {word for word in str(refused.value).split() if word.endswith("_TOPIC")}
 
 
@@ -161,27 +161,27 @@ def test_heartbeats_are_written_into_a_topic_that_is_named(monkeypatch: pytest.M
     """A joiner that is to write them says where it wants to be told to."""
     monkeypatch.setenv("JOINER_WRITES_HEARTBEATS", "true")
     with pytest.raises(SettingError, match="JOINER_WRITES_HEARTBEATS needs HEARTBEATS_TOPIC"):
-        load(JoinerSettings)
+        read_settings(JoinerSettings)
     monkeypatch.setenv("HEARTBEATS_TOPIC", "heartbeats")
-    assert load(JoinerSettings).topic_names()["HEARTBEATS_TOPIC"] == "heartbeats"
+    assert read_settings(JoinerSettings).topic_names()["HEARTBEATS_TOPIC"] == "heartbeats"
 
 
 def test_kafka_properties_come_with_the_settings_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A password among them stays out of logs; one that must not be set stops the start."""
     monkeypatch.setenv("KAFKA_SASL_PASSWORD", "s3cret")
-    settings = load(ReaderSettings)
+    settings = read_settings(ReaderSettings)
     assert "s3cret" == settings.kafka_properties["sasl.password"]
     assert "s3cret" not in repr(settings) + str(settings.model_dump())
     monkeypatch.setenv("KAFKA_ISOLATION_LEVEL", "read_uncommitted")
     with pytest.raises(SettingError, match=r"^KAFKA_ISOLATION_LEVEL: "):
-        load(ReaderSettings)
+        read_settings(ReaderSettings)
 
 
 def test_each_source_topic_has_its_table_and_each_process_a_stable_id(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the joiner derives from its settings."""
     monkeypatch.setenv("LIKES_TOPIC", "db.likes")
     monkeypatch.setenv("JOINER_INSTANCE_ID", "7")
-    settings = load(JoinerSettings)
+    settings = read_settings(JoinerSettings)
     assert {"users": USERS, "tweets": TWEETS, "follows": FOLLOWS, "db.likes": LIKES} == settings.sources
     assert "user-info-joiner-7" == settings.transactional_id
 
@@ -189,7 +189,7 @@ def test_each_source_topic_has_its_table_and_each_process_a_stable_id(monkeypatc
 @pytest.mark.parametrize("settings", CONTRACT)
 def test_help_says_what_each_variable_is(settings: type[BaseSettings]) -> None:
     """Name, description, default; only what people can set."""
-    text = help_text(settings)
+    text = describe_settings(settings)
     for variable in CONTRACT[settings]:
         assert f"  {variable}\n      " in text
     undescribed = [name for name, field in settings.model_fields.items() if not field.description]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import StackError
+from stack.errors import StackError
 from stack.servers.kafka import VERSION, Kafka
 
 

@@ -17,7 +17,7 @@ from reader.status.report import Held, Standing
 from reader.storage.store import Record, Store
 from reader.workers.shared_memory import HALF_BYTES, PLACE_BYTES, Board
 from reader.workers.worker import STANDING, Follower
-from shared.settings import load
+from shared.settings import read_settings
 
 READY = Progress("ready", serves=True)
 
@@ -88,7 +88,7 @@ def test_readers_never_see_half_a_text(board: Board) -> None:
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReaderSettings:
     """Give settings with a folder of this test's own."""
     monkeypatch.setenv("READER_STATE_DIR", str(tmp_path))
-    return load(ReaderSettings)
+    return read_settings(ReaderSettings)
 
 
 def tell(board: Board, copy: str) -> None:

@@ -79,8 +79,10 @@ def take_locks(settings: JoinerSettings) -> list[IO[str]]:
         AlreadyRunning: another process has one of them.
     """
     return [
-        lock.hold(settings.joiner_state_dir / "lock", f"JOINER_STATE_DIR={settings.joiner_state_dir}"),
-        lock.hold(_id_lock(settings), f"JOINER_INSTANCE_ID={settings.joiner_instance_id} of {settings.joiner_group}"),
+        lock.acquire(settings.joiner_state_dir / "lock", f"JOINER_STATE_DIR={settings.joiner_state_dir}"),
+        lock.acquire(
+            _id_lock(settings), f"JOINER_INSTANCE_ID={settings.joiner_instance_id} of {settings.joiner_group}"
+        ),
     ]
 
 

@@ -61,7 +61,7 @@ def run(settings: ReaderSettings) -> None:
     logs.configure(settings.log_level, settings.log_format)
     properties = understood_properties(settings.kafka_properties)
     refuse_foreign(settings.reader_state_dir)
-    held = lock.hold(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
+    held = lock.acquire(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
     listeners = [listen(settings)] if settings.reader_workers == 1 else listen_together(settings)
     if settings.reader_snapshot is not None:
         _start_from(settings.reader_snapshot, settings.reader_state_dir)

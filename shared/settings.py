@@ -14,7 +14,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class KafkaSettings(BaseSettings):
-    """What both tiers are told: where Kafka is, and how the served topic is called."""
+    """The settings of both tiers: where Kafka is, and the name of the served topic."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
@@ -23,15 +23,15 @@ class KafkaSettings(BaseSettings):
     )
     user_info_topic: TopicName = Field("user-info", description="The compacted topic of served records.")
     log_level: Annotated[str, StringConstraints(to_upper=True, pattern="^(?i:DEBUG|INFO|WARNING|ERROR)$")] = Field(
-        "INFO", description="Least severity that is logged: DEBUG, INFO, WARNING or ERROR."
+        "INFO", description="Least severity to log: DEBUG, INFO, WARNING or ERROR."
     )
-    log_format: Literal["text", "json"] = Field("text", description="Log lines for people (text) or programs (json).")
+    log_format: Literal["text", "json"] = Field("text", description="Log format: text for people, json for programs.")
     kafka_properties: dict[str, str] = Field(
         default_factory=lambda: properties_from(os.environ), exclude=True, repr=False, validation_alias="-"
     )
 
     def topic_names(self) -> dict[str, str]:
-        """Return variable name -> topic name for every topic setting that names one."""
+        """Return variable name -> topic name for every topic that is set."""
         named = {name.upper(): getattr(self, name) for name in type(self).model_fields if name.endswith("_topic")}
         return {variable: topic for variable, topic in named.items() if topic is not None}
 
@@ -40,7 +40,7 @@ class KafkaSettings(BaseSettings):
         seen: dict[str, str] = {}
         for variable, topic in self.topic_names().items():
             if topic in seen:
-                raise ValueError(f"{seen[topic]} and {variable} both name the topic {topic!r}; each needs its own")
+                raise ValueError(f"{seen[topic]} and {variable} both name the topic {topic!r}; give each its own")
             seen[topic] = variable
         return self
 
@@ -52,10 +52,10 @@ def read_settings(settings: type[SettingsType]) -> SettingsType:
     """Read settings from the environment.
 
     Args:
-        settings: the class that says which variables there are.
+        settings: the class that declares the variables.
 
     Raises:
-        SettingError: a value does not parse or is out of range; names the variable and what it should be.
+        SettingError: a value does not parse or is out of range; names the variable and what it must be.
     """
     try:
         return settings()
@@ -72,7 +72,7 @@ def _describe_problem(problem: object) -> str:
 
 
 def describe_settings(settings: type[BaseSettings]) -> str:
-    """Return one paragraph per variable, for `--help`: name, what it is, default."""
+    """Return one paragraph per variable for `--help`: name, meaning, default."""
     lines = []
     for name, field in settings.model_fields.items():
         if field.description:

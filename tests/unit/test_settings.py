@@ -152,7 +152,7 @@ def test_two_topics_of_one_name_are_refused_by_name(first: str, second: str, mon
     """A topic that is read and written at once would feed on itself."""
     monkeypatch.setenv(first, "same")
     monkeypatch.setenv(second, "same")
-    with pytest.raises(SettingError, match=r"both name the topic 'same'; each needs its own") as refused:
+    with pytest.raises(SettingError, match=r"both name the topic 'same'; give each its own") as refused:
         read_settings(JoinerSettings)
     assert {first, second} == {word for word in str(refused.value).split() if word.endswith("_TOPIC")}
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from bench.chaos.cli import chaos
+from bench.charts import charts
 from bench.fuzz.cli import fuzz
 from bench.joiner.cli import joiner
 from bench.reader.cli import reader
@@ -34,6 +35,7 @@ def commands() -> None:
 
 
 commands.add_command(chaos)
+commands.add_command(charts)
 commands.add_command(freshness)
 commands.add_command(fuzz)
 commands.add_command(joiner)

@@ -58,20 +58,18 @@ class Report:
     poison_written: int = 0
     ended_by_themselves: list[str] = field(default_factory=list)
 
-    def table(self) -> str:
-        """Return one line per step: how often, and seconds until fresh."""
-        return results.table(
-            [
-                {
-                    "fault": step,
-                    "count": len(seconds),
-                    "to fresh p50 s": round(percentile(seconds, 50), 2),
-                    "p95 s": round(percentile(seconds, 95), 2),
-                    "max s": round(max(seconds), 2),
-                }
-                for step, seconds in sorted(self.fresh_seconds.items())
-            ]
-        )
+    def steps(self) -> list[dict[str, object]]:
+        """Return one row of a table for each step: how often, and seconds until fresh."""
+        return [
+            {
+                "fault": step,
+                "count": len(seconds),
+                "to fresh p50 s": round(percentile(seconds, 50), 2),
+                "p95 s": round(percentile(seconds, 95), 2),
+                "max s": round(max(seconds), 2),
+            }
+            for step, seconds in sorted(self.fresh_seconds.items())
+        ]
 
 
 class Chaos:
@@ -226,8 +224,8 @@ def chaos(faults: int, minutes: float, seed: int | None, rate: float) -> None:
             report = run.run(faults, minutes * 60)
         finally:
             found = run.report
-            click.echo(f"{results.machine()}; seed {seed}, {found.faults} faults\n\n{found.table()}")
-            click.echo(f"\n{results.write(Path('.local/bench'), 'chaos', vars(found))}")
+            click.echo(f"{results.machine()}; seed {seed}, {found.faults} faults\n\n{results.table(found.steps())}")
+            click.echo(f"\n{results.write(Path('.local/bench'), 'chaos', {**vars(found), 'steps': found.steps()})}")
         click.echo(
             f"{report.compared:,} comparisons of a user with the truth, {report.differing} differed;"
             f" {report.dead_letters} dead letters of {report.poison_written} bad records"

@@ -57,12 +57,15 @@ def throughput(rows: int, partitions: int, counts: tuple[int, ...], rounds: int,
                     if peer is not None:
                         runs.append(race.peer(peer, count, progress))
                         _say_run(progress, runs[-1], rows)
-    table = results.table(medians(runs, rows))
-    click.echo(f"{rows:,} rows, {partitions} partitions, default settings; {results.machine()}\n\n{table}")
+    middle = medians(runs, rows)
+    click.echo(
+        f"{rows:,} rows, {partitions} partitions, default settings; {results.machine()}\n\n{results.table(middle)}"
+    )
     for count, ratio in ratios(runs).items():
         click.echo(f"\njoiner x {count} is {ratio:.2f} times as fast as the peer x {count}")
     found = {"rows": rows, "partitions": partitions, "peer": peer, "runs": [dataclasses.asdict(run) for run in runs]}
-    click.echo(f"\n{results.write(RESULTS, 'joiner-throughput', {**found, 'ratios': ratios(runs)})}")
+    facts = {**found, "medians": middle, "ratios": ratios(runs)}
+    click.echo(f"\n{results.write(RESULTS, 'joiner-throughput', facts)}")
 
 
 @joiner.command()

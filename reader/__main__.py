@@ -10,8 +10,16 @@ import click
 from confluent_kafka.admin import AdminClient
 
 from reader.admin import cli
-from reader.app import assemble
-from reader.http.server import Stopping, limits_of, listen, listen_together, loop_factory, runner, serve
+from reader.app import build_application
+from reader.http.server import (
+    StopSignal,
+    choose_loop_factory,
+    listen,
+    listen_per_worker,
+    make_run_between_reads,
+    prepare_limits,
+    serve,
+)
 from reader.replication.replicator import Replicator
 from reader.replication.topic import understood_properties
 from reader.settings import ReaderSettings
@@ -62,7 +70,7 @@ def run(settings: ReaderSettings) -> None:
     properties = understood_properties(settings.kafka_properties)
     refuse_foreign(settings.reader_state_dir)
     held = lock.acquire(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
-    listeners = [listen(settings)] if settings.reader_workers == 1 else listen_together(settings)
+    listeners = [listen(settings)] if settings.reader_workers == 1 else listen_per_worker(settings)
     if settings.reader_snapshot is not None:
         _start_from(settings.reader_snapshot, settings.reader_state_dir)
     generations = Generations(settings.reader_state_dir)
@@ -70,9 +78,9 @@ def run(settings: ReaderSettings) -> None:
         # Who has everything serves it, whatever Kafka says.
         if not generations.live.complete:
             admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=choose_loop_factory()) as make_run_between_reads:
             answer = _answer_here if len(listeners) == 1 else _have_workers_answer
-            runner.run(answer(settings, properties, generations, listeners))
+            make_run_between_reads.run(answer(settings, properties, generations, listeners))
     finally:
         generations.close()
         held.close()
@@ -95,10 +103,12 @@ async def _answer_here(
     def let_go() -> None:
         application.answers.release()
 
-    replicator = Replicator(settings, properties, generations, runner(asyncio.get_running_loop(), let_go))
-    stopping = Stopping(replicator.stopping.set)
+    replicator = Replicator(
+        settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), let_go)
+    )
+    stopping = StopSignal(replicator.stopping.set)
     traffic = Traffic()
-    application = assemble(
+    application = build_application(
         settings,
         stopping,
         view=generations.view,
@@ -108,7 +118,7 @@ async def _answer_here(
         traffic=traffic,
     )
     replicator.start()
-    await serve(application, listeners[0], limits_of(settings), stopping)
+    await serve(application, listeners[0], prepare_limits(settings), stopping)
     await asyncio.to_thread(replicator.stop)
 
 
@@ -116,7 +126,9 @@ async def _have_workers_answer(
     settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[socket.socket]
 ) -> None:
     """Follow the topic in a thread, and answer in other processes, out of the same copy."""
-    replicator = Replicator(settings, properties, generations, runner(asyncio.get_running_loop(), lambda: None))
+    replicator = Replicator(
+        settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), lambda: None)
+    )
     replicator.start()
     board = Board.create(settings.reader_state_dir, len(listeners) + 1)
     try:

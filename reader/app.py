@@ -4,19 +4,19 @@ import asyncio
 from collections.abc import Callable
 
 from reader.http import events_route, static_routes
-from reader.http.events import Events
+from reader.http.events import EventStreams
 from reader.http.routes import Application
-from reader.http.server import Stopping
-from reader.http.users import Answers
+from reader.http.server import StopSignal
+from reader.http.users import UserResponses
 from reader.settings import ReaderSettings
 from reader.status.counters import Traffic
 from reader.status.readiness import Progress
 from reader.storage.read_view import View
 
 
-def assemble(  # noqa: PLR0913 - what a process knows of the reader
+def build_application(  # noqa: PLR0913 - what a process knows of the reader
     settings: ReaderSettings,
-    stopping: Stopping,
+    stopping: StopSignal,
     *,
     view: Callable[[], View],
     progress: Callable[[], Progress],
@@ -35,10 +35,10 @@ def assemble(  # noqa: PLR0913 - what a process knows of the reader
         metrics: what `/metrics` says.
         traffic: where this process's answers are counted.
     """
-    events = Events(view, progress, settings.reader_max_streams)
+    events = EventStreams(view, progress, settings.reader_max_streams)
     stopping.add(events.close)
     return Application(
-        Answers(view, progress, asyncio.get_running_loop().call_soon),
+        UserResponses(view, progress, asyncio.get_running_loop().call_soon),
         progress=progress,
         alive=alive,
         metrics=metrics,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import click
 
-from reader.http.server import loop_factory
+from reader.http.server import choose_loop_factory
 from reader.storage.store import Record, Store
 
 TICK_SECONDS = 0.001
@@ -54,7 +54,7 @@ def store(records: int, batches: tuple[int, ...], syncs: tuple[str, ...], core: 
     )
     for batch in batches:
         for sync in syncs:
-            found = asyncio.Runner(loop_factory=loop_factory()).run(_run(records, batch, sync))
+            found = asyncio.Runner(loop_factory=choose_loop_factory()).run(_run(records, batch, sync))
             late = found.late_ms
             shares = [late[int(share * len(late))] for share in (0.5, 0.95, 0.99, 0.999)]
             figures = " | ".join(f"{ms:.2f}" for ms in (*shares, late[-1]))

@@ -14,11 +14,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from reader.http import problems
-from reader.http.response import Answer
+from reader.http.response import Response
 from reader.http.routes import ENDLESS
-from reader.http.server_state import Connections
+from reader.http.server_state import ReaderServerState
 
-ALWAYS_ANSWERED = frozenset({b"/livez", b"/readyz", b"/metrics"})
+ALWAYS_SERVED = frozenset({b"/livez", b"/readyz", b"/metrics"})
 """What is answered however many connections there are."""
 
 END = b"\r\n"
@@ -28,7 +28,7 @@ class RefusedError(Exception):
     """The request is refused before it is whole; raised through the parser, which then stops."""
 
 
-class _Ending:
+class _TransportWithOwnClose:
     """A transport that is closed the reader's way.
 
     Args:
@@ -55,7 +55,7 @@ class Connection(HttpToolsProtocol):
     def __init__(
         self,
         config: Config,
-        server_state: Connections,
+        server_state: ReaderServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
@@ -67,7 +67,7 @@ class Connection(HttpToolsProtocol):
         self._unsent = 0
         self._chunk = self._first = self._after_first = 0
         self._arriving = self._in_head = False
-        self._refusal: Answer | None = None
+        self._refusal: Response | None = None
         self._deaf = self._heard_all = self._ended = False
         self._last_words = b""
         self._answering: RequestResponseCycle | None = None
@@ -143,7 +143,7 @@ class Connection(HttpToolsProtocol):
         if hosts != 1 and (hosts or self.parser.get_http_version() == "1.1"):
             self._refusal = problems.NO_HOST  # RFC 9112, section 3.2; two of them are a way to smuggle
             raise RefusedError
-        if self._late and self.url.partition(b"?")[0] not in ALWAYS_ANSWERED:
+        if self._late and self.url.partition(b"?")[0] not in ALWAYS_SERVED:
             self._refusal = problems.OVERLOADED
             raise RefusedError
         self._take()
@@ -162,7 +162,9 @@ class Connection(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expect
         self.headers += headers
         super().on_headers_complete()
-        self.cycle.transport = cast("asyncio.Transport", _Ending(self.transport, self._end_after_an_answer))
+        self.cycle.transport = cast(
+            "asyncio.Transport", _TransportWithOwnClose(self.transport, self._end_after_an_answer)
+        )
 
     def on_message_complete(self) -> None:
         """End a request."""
@@ -201,10 +203,10 @@ class Connection(HttpToolsProtocol):
             if self._idle:
                 self._end()
 
-    def _refuse(self, answer: Answer) -> None:
+    def _refuse(self, answer: Response) -> None:
         """Say why the client is not heard any further."""
         self._state.traffic.answered(answer.status, 0.0)
-        self._stop_hearing(self._state.start_of(answer.status) + answer.head + END + answer.body)
+        self._stop_hearing(self._state.response_start(answer.status) + answer.head + END + answer.body)
 
     def _end_after_an_answer(self) -> None:
         """Close after an answer that said so: whatever else there is to say is said to nobody."""

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from reader.http import problems
-from reader.http.response import Answer
+from reader.http.response import Response
 from reader.http.users import not_ready
 from reader.status.readiness import Progress
 from reader.storage.read_view import Found, View
@@ -21,18 +21,18 @@ from reader.storage.read_view import Found, View
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
-TRY_AGAIN_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 5.0
 """How long a stream is silent at most: a comment shows the client that it goes on, and us that the client does."""
 
-RETRY = b"retry: 1000\n\n"
+RETRY_LINE = b"retry: 1000\n\n"
 """When a client is to come back, in ms."""
 
-AT_ONCE = 16
+LOOKUPS_PER_TURN = 16
 """Users that are looked up without letting the event loop go on; a record may be large."""
 
 
-class Place(NamedTuple):
+class EventId(NamedTuple):
     """A place in a topic, which is also the `id` of an event.
 
     Args:
@@ -46,7 +46,7 @@ class Place(NamedTuple):
     tag: bytes | None = None
 
 
-class Told(NamedTuple):
+class KnownVersion(NamedTuple):
     """What a client knows.
 
     Args:
@@ -54,14 +54,14 @@ class Told(NamedTuple):
         absent: whether it knows that there is no such user.
     """
 
-    place: Place | None = None
+    place: EventId | None = None
     absent: bool = False
 
 
-NOTHING = Told()
+NOTHING_KNOWN = KnownVersion()
 
 
-class News(NamedTuple):
+class Update(NamedTuple):
     """What a client is to be told.
 
     Args:
@@ -69,7 +69,7 @@ class News(NamedTuple):
         found: the record; None where there is no such user.
     """
 
-    told: Told
+    told: KnownVersion
     found: Found | None
 
     def event(self) -> bytes:
@@ -81,7 +81,7 @@ class News(NamedTuple):
         return where + b"event: %b\n" % name + data + b"\n"
 
 
-def told_before(last_event_id: bytes | None) -> Told:
+def parse_last_event_id(last_event_id: bytes | None) -> KnownVersion:
     """Return what a client knows that comes back.
 
     Args:
@@ -91,11 +91,11 @@ def told_before(last_event_id: bytes | None) -> Told:
     partition, _, rest = (last_event_id or b"").partition(b":")
     offset, colon, tag = rest.partition(b":")
     if not all(number.isdigit() and len(number) <= 19 for number in (partition, offset)):
-        return NOTHING
-    return Told(Place(int(partition), int(offset), tag if colon else None))
+        return NOTHING_KNOWN
+    return KnownVersion(EventId(int(partition), int(offset), tag if colon else None))
 
 
-def news(view: View, key: bytes, told: Told) -> News | None:
+def find_update(view: View, key: bytes, told: KnownVersion) -> Update | None:
     """Return what is new to a client; None where nothing is.
 
     An absent user has no record, and so no offset: its place is that of the last record that was taken in of the
@@ -113,15 +113,15 @@ def news(view: View, key: bytes, told: Told) -> News | None:
     if found is not None:
         if place is not None and place.partition == found.partition and place.offset >= found.offset:
             return None
-        return News(Told(Place(found.partition, found.offset, view.tag)), found)
+        return Update(KnownVersion(EventId(found.partition, found.offset, view.tag)), found)
     if told.absent:
         return None
     if place is None:
-        return News(Told(None, absent=True), None)
+        return Update(KnownVersion(None, absent=True), None)
     newest = (view.position(place.partition) or 0) - 1
     if newest <= place.offset:
         return None
-    return News(Told(Place(place.partition, newest, view.tag), absent=True), None)
+    return Update(KnownVersion(EventId(place.partition, newest, view.tag), absent=True), None)
 
 
 class Stream:
@@ -132,13 +132,13 @@ class Stream:
         told: what it knows already.
     """
 
-    def __init__(self, key: bytes, told: Told) -> None:
+    def __init__(self, key: bytes, told: KnownVersion) -> None:
         self.key = key
         self.told = told
         self.due = asyncio.Event()
 
 
-class Events:
+class EventStreams:
     """The streams of one process; to be used in the event loop only.
 
     Args:
@@ -155,12 +155,12 @@ class Events:
         self._polling: asyncio.Task[None] | None = None
         self._closed = False
 
-    def refusal(self) -> Answer | None:
+    def refusal(self) -> Response | None:
         """Return what whoever asks is answered before the reader is ready; None where it is."""
         progress = self._progress()
         return None if progress.serves else not_ready(progress)
 
-    def open(self, key: bytes, told: Told) -> Stream | None:
+    def open(self, key: bytes, told: KnownVersion) -> Stream | None:
         """Begin a stream, to be ended by `leave`; None where there are as many as there may be.
 
         Args:
@@ -185,14 +185,14 @@ class Events:
         for stream in self._streams:
             stream.due.set()
 
-    def now(self, key: bytes, told: Told) -> bytes:
+    def now(self, key: bytes, told: KnownVersion) -> bytes:
         """Return what there is to tell a client now, which may be nothing."""
         found = self._news([Stream(key, told)])
-        return b"".join([RETRY, *(new.event() for _, new in found)])
+        return b"".join([RETRY_LINE, *(new.event() for _, new in found)])
 
     async def of(self, stream: Stream) -> AsyncIterator[bytes]:
         """Return the pieces of a stream, as they are sent."""
-        yield RETRY
+        yield RETRY_LINE
         while not self._closed:
             stream.due.clear()
             for _, new in self._news([stream]):
@@ -211,23 +211,23 @@ class Events:
                 await self._wake()
             except Exception:
                 logger.exception("looking for changes failed unexpectedly; trying again")
-                await asyncio.sleep(TRY_AGAIN_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
         self._polling = None
 
     async def _wake(self) -> None:
         waiting = iter([stream for stream in self._streams if not stream.due.is_set()])
-        while some := list(islice(waiting, AT_ONCE)):
+        while some := list(islice(waiting, LOOKUPS_PER_TURN)):
             for stream, _ in self._news(some):
                 stream.due.set()
             await asyncio.sleep(0)
 
-    def _news(self, streams: Iterable[Stream]) -> list[tuple[Stream, News]]:
+    def _news(self, streams: Iterable[Stream]) -> list[tuple[Stream, Update]]:
         """Return what is new to each of some streams, leaving out those that nothing is new to."""
         if not self._progress().serves:
             return []
         view = self._view()
         try:
-            found = [(stream, news(view, stream.key, stream.told)) for stream in streams]
+            found = [(stream, find_update(view, stream.key, stream.told)) for stream in streams]
         finally:
             view.close()
         return [(stream, new) for stream, new in found if new is not None]

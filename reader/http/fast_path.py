@@ -1,7 +1,7 @@
 """The short cut: `GET /users/{userId}` is answered where it arrives, without a task, a scope or a route.
 
 Everything that is not plain is handed to uvicorn's own path. Both send what reader.http.users decided, in uvicorn's
-framing, so that no client can tell them apart; tests/properties/test_web_paths.py compares them byte for byte.
+framing, so that no client can tell them apart; tests/properties/test_fast_path.py compares them byte for byte.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ from uvicorn.config import Config
 
 from reader.http import problems
 from reader.http.connection import END, Connection
-from reader.http.response import Answer
+from reader.http.response import Response
 from reader.http.routes import Application
-from reader.http.server_state import Connections
-from reader.http.users import CONDITIONS, NO_CONDITIONS, conditions_of
+from reader.http.server_state import ReaderServerState
+from reader.http.users import CONDITION_FIELDS, NO_CONDITIONS, parse_conditions
 
 USER = re.compile(rb"/users/([A-Za-z0-9\-._~%!$&'()*+,;=:@]+)")
 """The path of a user, in the characters that a path segment is made of."""
@@ -23,15 +23,15 @@ USER = re.compile(rb"/users/([A-Za-z0-9\-._~%!$&'()*+,;=:@]+)")
 NOT_PLAIN = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"origin"})
 """Header fields of requests that take the ordinary path."""
 
-READING = frozenset({b"GET", b"HEAD"})
+METHODS = frozenset({b"GET", b"HEAD"})
 
-IN_A_ROW = 32
+MAX_IN_A_ROW = 32
 """Pipelined requests that are answered in one go; then others get their turn."""
 
 LAST_END = problems.CLOSE + END
 
 
-class ReaderProtocol(Connection):
+class FastPathConnection(Connection):
     """One connection of a server whose application is the reader's.
 
     Args:
@@ -44,7 +44,7 @@ class ReaderProtocol(Connection):
     def __init__(
         self,
         config: Config,
-        server_state: Connections,
+        server_state: ReaderServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
@@ -72,7 +72,7 @@ class ReaderProtocol(Connection):
             self._plain = False
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
-        elif name in CONDITIONS:
+        elif name in CONDITION_FIELDS:
             self._noted = True
         self.headers.append((name, value))
 
@@ -86,10 +86,10 @@ class ReaderProtocol(Connection):
 
     def _short_cut(self) -> bytes | None:
         """Return the path segment that names the user, where the request is one that is answered at once."""
-        if not self._plain or self._in_a_row >= IN_A_ROW or not self._idle or self.flow.write_paused:
+        if not self._plain or self._in_a_row >= MAX_IN_A_ROW or not self._idle or self.flow.write_paused:
             return None
         user = USER.fullmatch(self.url)
-        if user is None or self.parser.get_method() not in READING or self.parser.should_upgrade():
+        if user is None or self.parser.get_method() not in METHODS or self.parser.should_upgrade():
             return None
         return user[1]
 
@@ -102,9 +102,9 @@ class ReaderProtocol(Connection):
         state = self._state
         if not state.turn:
             state.begin_turn(self.loop)
-        conditions = conditions_of(self.headers) if self._noted else NO_CONDITIONS
+        conditions = parse_conditions(self.headers) if self._noted else NO_CONDITIONS
         try:
-            answer = self._answers.user(self._segment, conditions)
+            answer = self._answers.get_user(self._segment, conditions)
         except Exception:  # noqa: BLE001 - the ordinary path meets it again, and says so
             super()._take()
             super().on_message_complete()
@@ -113,12 +113,12 @@ class ReaderProtocol(Connection):
         state.turn.append(answer.status)
         self._send(answer)
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Response) -> None:
         """Send an answer as uvicorn would."""
         state = self._state
         end = END if self._keep_alive else LAST_END
         body = answer.body if self.parser.get_method() == b"GET" else b""
-        self.transport.write(b"".join((state.start_of(answer.status), answer.head, end, body)))
+        self.transport.write(b"".join((state.response_start(answer.status), answer.head, end, body)))
         state.total_requests += 1
         if self._keep_alive:
             self._since = state.now

@@ -9,16 +9,16 @@ from importlib.metadata import PackageNotFoundError, version
 from reader.http.openapi_components import (
     BEHIND,
     Node,
-    components,
-    conditions,
+    build_components,
+    condition_parameters,
     header_refs,
-    ids,
+    ids_parameter,
+    if_none_match_parameter,
     json_content,
-    last_event_id,
+    last_event_id_parameter,
     parameter_ref,
-    problem_answer,
+    problem_response,
     schema_ref,
-    tag,
 )
 from reader.http.users import MAX_IDS
 
@@ -26,7 +26,7 @@ ANYWHERE = (400, 405, 408, 414, 431, 500, 503)
 """Statuses that a request for anything may be answered."""
 
 
-def document() -> Node:
+def build_document() -> Node:
     """Return the description of all routes."""
     return {
         "openapi": "3.1.0",
@@ -39,19 +39,26 @@ def document() -> Node:
         "servers": [{"url": "/"}],
         "paths": {
             "/users/{userId}": _readable(
-                "user", "Read a user", _user(), [parameter_ref("userId"), *conditions(), tag()]
+                "user",
+                "Read a user",
+                _user(),
+                [parameter_ref("userId"), *condition_parameters(), if_none_match_parameter()],
             ),
-            "/users": _readable("users", "Read several users at once", _users(), [ids(), *conditions()]),
+            "/users": _readable(
+                "users", "Read several users at once", _users(), [ids_parameter(), *condition_parameters()]
+            ),
             "/users/{userId}/events": _readable(
-                "events", "Follow a user's changes", _events(), [parameter_ref("userId"), last_event_id()]
+                "events", "Follow a user's changes", _events(), [parameter_ref("userId"), last_event_id_parameter()]
             ),
             "/readyz": _readable("readyz", "Ask whether traffic should come here", _readyz()),
             "/livez": _readable("livez", "Ask whether the process works", _livez()),
             "/metrics": _readable("metrics", "Read what the reader has counted", _text("text/plain", "Prometheus")),
-            "/openapi.json": _readable("openapi", "Read this description", _constant("application/json"), [tag()]),
-            "/": _readable("page", "Look users up by hand", _constant("text/html"), [tag()]),
+            "/openapi.json": _readable(
+                "openapi", "Read this description", _constant("application/json"), [if_none_match_parameter()]
+            ),
+            "/": _readable("page", "Look users up by hand", _constant("text/html"), [if_none_match_parameter()]),
         },
-        "components": components(),
+        "components": build_components(),
     }
 
 
@@ -77,7 +84,7 @@ def _readable(name: str, summary: str, answers: Node, parameters: list[Node] | N
 def _without_body(answer: Node) -> Node:
     if "$ref" in answer:
         status = int(answer["$ref"][-3:])
-        return {name: part for name, part in problem_answer(status).items() if name != "content"}
+        return {name: part for name, part in problem_response(status).items() if name != "content"}
     return {name: part for name, part in answer.items() if name != "content"}
 
 

@@ -41,13 +41,13 @@ INTEGER_OR_NULL = {"type": ["integer", "null"]}
 BEHIND = "User-Info-Behind-Seconds"
 
 
-def components() -> Node:
+def build_components() -> Node:
     """Return what is referred to by name."""
     return {
         "schemas": {"Record": _record(), "Problem": _problem(), "Standing": _standing()},
         "headers": _headers(),
         "parameters": {"userId": _user_id()},
-        "responses": {f"Problem{status}": problem_answer(status) for status in PROBLEMS},
+        "responses": {f"Problem{status}": problem_response(status) for status in PROBLEMS},
     }
 
 
@@ -100,7 +100,7 @@ def _user_id() -> Node:
     }
 
 
-def ids() -> Node:
+def ids_parameter() -> Node:
     """Return the parameter that names several users."""
     return {
         "name": "id",
@@ -117,7 +117,7 @@ def _header_parameter(name: str, said: str, schema: Node | None = None) -> Node:
     return {"name": name, "in": "header", "required": False, "description": said, "schema": schema or TEXT}
 
 
-def conditions() -> list[Node]:
+def condition_parameters() -> list[Node]:
     """Return the parameters that an answer about users may depend on."""
     places = {
         "type": "array",
@@ -133,12 +133,12 @@ def conditions() -> list[Node]:
     ]
 
 
-def tag() -> Node:
+def if_none_match_parameter() -> Node:
     """Return the parameter that names a version."""
     return _header_parameter("If-None-Match", "Answer 304 where this is still the version.")
 
 
-def last_event_id() -> Node:
+def last_event_id_parameter() -> Node:
     """Return the parameter that names the last event."""
     return _header_parameter(
         "Last-Event-ID", "The id of the last event that the client saw, or a User-Info-Offset; tell what is newer."
@@ -187,7 +187,7 @@ def problem_content(status: int) -> Node:
     return {"application/problem+json": {"schema": {"allOf": [schema_ref("Problem"), kinds]}}}
 
 
-def problem_answer(status: int) -> Node:
+def problem_response(status: int) -> Node:
     """Return the answer that is an error of a status."""
     answer: Node = {"description": MEANINGS[status], "content": problem_content(status)}
     if status == 503:

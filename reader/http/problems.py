@@ -5,7 +5,7 @@
 
 import json
 
-from reader.http.response import Answer
+from reader.http.response import Response
 
 TYPE = "urn:user-info:problem:"
 ALLOW = b"allow: GET, HEAD\r\n"
@@ -13,7 +13,7 @@ RETRY_AFTER = b"retry-after: 1\r\n"
 CLOSE = b"connection: close\r\n"
 
 
-def problem(status: int, kind: str, title: str, detail: str, head: bytes = b"", **more: object) -> Answer:
+def problem(status: int, kind: str, title: str, detail: str, head: bytes = b"", **more: object) -> Response:
     """Return an error.
 
     Args:
@@ -26,7 +26,9 @@ def problem(status: int, kind: str, title: str, detail: str, head: bytes = b"", 
     """
     document = {"type": TYPE + kind, "title": title, "status": status, "detail": detail, **more}
     body = json.dumps(document, ensure_ascii=False).encode()
-    return Answer(status, b"content-type: application/problem+json\r\ncontent-length: %d\r\n" % len(body) + head, body)
+    return Response(
+        status, b"content-type: application/problem+json\r\ncontent-length: %d\r\n" % len(body) + head, body
+    )
 
 
 UNKNOWN_USER = problem(404, "unknown-user", "no such user", "no user has this id")
@@ -45,11 +47,11 @@ TOO_MANY_STREAMS = problem(
 )
 
 
-def unknown_route(path: str) -> Answer:
+def unknown_route(path: str) -> Response:
     """Return the answer to a path at which there is nothing."""
     return problem(404, "unknown-route", "no such route", f"there is nothing at {path}; try /users/{{userId}}")
 
 
-def bad_request(detail: str) -> Answer:
+def bad_request(detail: str) -> Response:
     """Return the answer to a request that says something that cannot be understood."""
     return problem(400, "bad-request", "bad request", detail)

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from reader.http.fast_path import ReaderProtocol
+from reader.http.fast_path import FastPathConnection
 from reader.http.routes import Application
-from reader.http.server_state import Connections, Limits
+from reader.http.server_state import Limits, ReaderServerState
 from reader.settings import ReaderSettings
 from reader.status.counters import Traffic
 from shared.errors import AlreadyRunning
@@ -46,7 +46,7 @@ def listen(settings: ReaderSettings) -> socket.socket:
         ) from error
 
 
-def listen_together(settings: ReaderSettings) -> list[socket.socket]:
+def listen_per_worker(settings: ReaderSettings) -> list[socket.socket]:
     """Take the port once for each worker; the system spreads connections over them.
 
     Raises:
@@ -58,7 +58,7 @@ def listen_together(settings: ReaderSettings) -> list[socket.socket]:
     return [socket.create_server(address, backlog=BACKLOG, reuse_port=True) for _ in range(settings.reader_workers)]
 
 
-def limits_of(settings: ReaderSettings) -> Limits:
+def prepare_limits(settings: ReaderSettings) -> Limits:
     """Return what a client may take up, having seen to it that the system allows as many connections.
 
     Args:
@@ -83,7 +83,7 @@ def limits_of(settings: ReaderSettings) -> Limits:
     )
 
 
-class Stopping:
+class StopSignal:
     """Something to stop by: a signal, or whoever has this.
 
     Args:
@@ -108,7 +108,7 @@ class Stopping:
                 call()
 
 
-async def serve(application: Application, listener: socket.socket, limits: Limits, stopping: Stopping) -> None:
+async def serve(application: Application, listener: socket.socket, limits: Limits, stopping: StopSignal) -> None:
     """Answer until SIGTERM or SIGINT, or until stopped, then let the requests at hand end.
 
     Args:
@@ -118,7 +118,7 @@ async def serve(application: Application, listener: socket.socket, limits: Limit
         stopping: stopped by the signals.
     """
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what it warns of is what strangers send
-    server = Server(configuration(application), limits, application.traffic)
+    server = Server(build_config(application), limits, application.traffic)
     stopping.add(server.stop)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.stop)
@@ -131,7 +131,7 @@ async def serve(application: Application, listener: socket.socket, limits: Limit
     await server.serve(sockets=[listener])
 
 
-def configuration(application: Application, protocol: type[asyncio.Protocol] = ReaderProtocol) -> uvicorn.Config:
+def build_config(application: Application, protocol: type[asyncio.Protocol] = FastPathConnection) -> uvicorn.Config:
     """Return how uvicorn is to serve the reader's application.
 
     Args:
@@ -163,7 +163,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, limits: Limits, traffic: Traffic) -> None:
         super().__init__(config)
-        self._connections = self.server_state = Connections(limits, traffic)
+        self._connections = self.server_state = ReaderServerState(limits, traffic)
 
     def stop(self) -> None:
         """End after the requests at hand."""
@@ -188,7 +188,9 @@ class Server(uvicorn.Server):
         yield
 
 
-def runner(loop: asyncio.AbstractEventLoop, before: Callable[[], None]) -> Callable[[Callable[[], None]], None]:
+def make_run_between_reads(
+    loop: asyncio.AbstractEventLoop, before: Callable[[], None]
+) -> Callable[[Callable[[], None]], None]:
     """Return what runs a function in the event loop, where all reads happen, and waits for it.
 
     Args:
@@ -212,7 +214,7 @@ def runner(loop: asyncio.AbstractEventLoop, before: Callable[[], None]) -> Calla
     return run_there
 
 
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def choose_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return what makes the fastest event loop that there is here; None for Python's own."""
     try:
         import uvloop  # noqa: PLC0415 - not to be had on every platform

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 from reader.status.counters import Traffic
 
 SWEEP_SECONDS = 0.25
-LOOK_SECONDS = 0.02
+DELAY_CHECK_SECONDS = 0.02
 """How often it is looked at how late the event loop is; a whole number of ms, which is how finely its timers go."""
 
 
@@ -42,14 +42,14 @@ class Limits:
     linger_seconds: float = 2.0
 
 
-class Swept(Protocol):
+class SweptConnection(Protocol):
     """A connection, as far as the sweep sees it."""
 
     def sweep(self, now: float) -> None:
         """End it if it is past a limit."""
 
 
-class Connections(ServerState):
+class ReaderServerState(ServerState):
     """The state that uvicorn hands to each connection, and more.
 
     Args:
@@ -67,7 +67,7 @@ class Connections(ServerState):
         self._starts: dict[int, bytes] = {}
         self._starts_are_of: list[tuple[bytes, bytes]] | None = None
 
-    def start_of(self, status: int) -> bytes:
+    def response_start(self, status: int) -> bytes:
         """Return the lines that every answer of a status begins with: the status, and the server's own headers."""
         if self._starts_are_of is not self.default_headers:
             self._starts_are_of = self.default_headers
@@ -97,8 +97,8 @@ class Connections(ServerState):
         """Look again and again at how late the event loop is."""
         while True:
             began = time.perf_counter()
-            await asyncio.sleep(LOOK_SECONDS)
-            self.traffic.was_late(time.perf_counter() - began - LOOK_SECONDS)
+            await asyncio.sleep(DELAY_CHECK_SECONDS)
+            self.traffic.was_late(time.perf_counter() - began - DELAY_CHECK_SECONDS)
 
     async def sweep_until_cancelled(self) -> None:
         """Go through all connections again and again."""

@@ -13,25 +13,25 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from reader.http import problems
-from reader.http.response import Answer
+from reader.http.response import Response
 from reader.status.readiness import Progress
 from reader.storage.read_view import View
 from shared.records import MAX_ID_BYTES
 
 MAX_IDS = 100
-MAX_BYTES_AT_ONCE = 16 * 1024 * 1024
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 """What one answer about several users may weigh; it is built in memory."""
 
 SECONDS = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,6})?")
 REVALIDATE = b"cache-control: no-cache\r\n"
-RECORD = (
+USER_HEAD = (
     b'content-type: application/json\r\ncontent-length: %d\r\netag: "%b-%d-%d"\r\n'
     b"user-info-offset: %d:%d\r\nuser-info-source-time-ms: %d\r\n"
 )
-NOT_MODIFIED = b'etag: "%b-%d-%d"\r\nuser-info-offset: %d:%d\r\nuser-info-source-time-ms: %d\r\n'
-SEVERAL = b"content-type: application/json\r\ncontent-length: %d\r\nuser-info-offset: %b\r\n"
+NOT_MODIFIED_HEAD = b'etag: "%b-%d-%d"\r\nuser-info-offset: %d:%d\r\nuser-info-source-time-ms: %d\r\n'
+USERS_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nuser-info-offset: %b\r\n"
 
-CONDITIONS = {b"if-none-match": 0, b"if-min-offset": 1, b"max-staleness-seconds": 2}
+CONDITION_FIELDS = {b"if-none-match": 0, b"if-min-offset": 1, b"max-staleness-seconds": 2}
 """Header fields that an answer depends on, and their places in `Conditions`."""
 
 
@@ -46,22 +46,22 @@ class Conditions(NamedTuple):
 NO_CONDITIONS = Conditions()
 
 
-def conditions_of(headers: Iterable[tuple[bytes, bytes]]) -> Conditions:
+def parse_conditions(headers: Iterable[tuple[bytes, bytes]]) -> Conditions:
     """Return the conditions among header fields; a field that is there twice is one list.
 
     Args:
         headers: name in lower case, value.
     """
-    values: list[bytes | None] = [None] * len(CONDITIONS)
+    values: list[bytes | None] = [None] * len(CONDITION_FIELDS)
     for name, value in headers:
-        place = CONDITIONS.get(name)
+        place = CONDITION_FIELDS.get(name)
         if place is not None:
             earlier = values[place]
             values[place] = value if earlier is None else earlier + b", " + value
     return Conditions(*values)
 
 
-class _Moment:
+class _TurnContext:
     """One look at the store, and what is true of all answers that are given out of it."""
 
     def __init__(self, view: View, progress: Progress) -> None:
@@ -71,11 +71,11 @@ class _Moment:
         complete_at = progress.complete_at
         behind = None if complete_at is None else max(0.0, time.monotonic() - complete_at)
         self.common = REVALIDATE if behind is None else REVALIDATE + b"user-info-behind-seconds: %.3f\r\n" % behind
-        self.unknown = Answer(404, problems.UNKNOWN_USER.head + self.common, problems.UNKNOWN_USER.body)
+        self.unknown = Response(404, problems.UNKNOWN_USER.head + self.common, problems.UNKNOWN_USER.body)
         self.refusal = None if progress.serves else not_ready(progress)
 
 
-class Answers:
+class UserResponses:
     """Answers to questions about users.
 
     Args:
@@ -93,7 +93,7 @@ class Answers:
         self._view = view
         self._progress = progress
         self._soon = soon
-        self._moment: _Moment | None = None
+        self._moment: _TurnContext | None = None
 
     def release(self) -> None:
         """Let go of the store; the next answer looks at it anew."""
@@ -101,7 +101,7 @@ class Answers:
             self._moment.view.close()
             self._moment = None
 
-    def user(self, encoded: bytes, conditions: Conditions = NO_CONDITIONS) -> Answer:
+    def get_user(self, encoded: bytes, conditions: Conditions = NO_CONDITIONS) -> Response:
         """Answer `GET /users/{userId}`.
 
         Args:
@@ -111,23 +111,23 @@ class Answers:
         now = self._moment or self._look()
         if now.refusal is not None:
             return now.refusal
-        refusal = None if conditions is NO_CONDITIONS else _unmet(conditions, now)
+        refusal = None if conditions is NO_CONDITIONS else _check_conditions(conditions, now)
         if refusal is not None:
             return refusal
-        user_id = id_of(encoded)
+        user_id = decode_user_id(encoded)
         found = None if user_id is None else now.view.find(user_id)
         if found is None:
             return now.unknown
         partition, offset, timestamp_ms, body = found
         if conditions.if_none_match is not None:
             etag = b'"%b-%d-%d"' % (now.tag, partition, offset)
-            if _matches(conditions.if_none_match, etag):
+            if _matches_etag(conditions.if_none_match, etag):
                 place = (now.tag, partition, offset, partition, offset, timestamp_ms)
-                return Answer(304, NOT_MODIFIED % place + now.common, b"")
+                return Response(304, NOT_MODIFIED_HEAD % place + now.common, b"")
         place = (len(body), now.tag, partition, offset, partition, offset, timestamp_ms)  # type: ignore[assignment]
-        return Answer(200, RECORD % place + now.common, body)
+        return Response(200, USER_HEAD % place + now.common, body)
 
-    def users(self, query: bytes, conditions: Conditions = NO_CONDITIONS) -> Answer:
+    def get_users(self, query: bytes, conditions: Conditions = NO_CONDITIONS) -> Response:
         """Answer `GET /users?id=…&id=…`: the records that there are, in the order asked for, and the ids of the others.
 
         Args:
@@ -137,11 +137,11 @@ class Answers:
         now = self._moment or self._look()
         if now.refusal is not None:
             return now.refusal
-        refusal = None if conditions is NO_CONDITIONS else _unmet(conditions, now)
+        refusal = None if conditions is NO_CONDITIONS else _check_conditions(conditions, now)
         if refusal is not None:
             return refusal
-        asked = _ids_of(query)
-        if isinstance(asked, Answer):
+        asked = _parse_ids(query)
+        if isinstance(asked, Response):
             return asked
         bodies: list[bytes] = []
         missing: list[str] = []
@@ -153,22 +153,22 @@ class Answers:
                 missing.append(user_id)
                 continue
             weight += len(found.body)
-            if weight > MAX_BYTES_AT_ONCE:
+            if weight > MAX_RESPONSE_BYTES:
                 return problems.bad_request("these users' records are too large to be sent together; ask for fewer")
             bodies.append(found.body)
             offsets[found.partition] = max(found.offset, offsets.get(found.partition, 0))
         absent = json.dumps(missing, ensure_ascii=False).encode()
         body = b'{"users":[' + b",".join(bodies) + b'],"missing":' + absent + b"}"
         places = b", ".join(b"%d:%d" % place for place in sorted(offsets.items()))
-        return Answer(200, SEVERAL % (len(body), places) + now.common, body)
+        return Response(200, USERS_HEAD % (len(body), places) + now.common, body)
 
-    def _look(self) -> _Moment:
-        self._moment = _Moment(self._view(), self._progress())
+    def _look(self) -> _TurnContext:
+        self._moment = _TurnContext(self._view(), self._progress())
         self._soon(self.release)
         return self._moment
 
 
-def id_of(encoded: bytes) -> bytes | None:
+def decode_user_id(encoded: bytes) -> bytes | None:
     """Return the id that a path segment names, in UTF-8; None where no record can have it.
 
     Args:
@@ -185,7 +185,7 @@ def id_of(encoded: bytes) -> bytes | None:
     return user_id
 
 
-def _ids_of(query: bytes) -> list[str] | Answer:
+def _parse_ids(query: bytes) -> list[str] | Response:
     """Return the ids that a query asks for, or the answer to a query that does not ask."""
     values = [value for name, _, value in (pair.partition(b"=") for pair in query.split(b"&")) if name == b"id"]
     if not values:
@@ -198,7 +198,7 @@ def _ids_of(query: bytes) -> list[str] | Answer:
         return problems.bad_request("an id is no UTF-8 text")
 
 
-def _matches(if_none_match: bytes, etag: bytes) -> bool:
+def _matches_etag(if_none_match: bytes, etag: bytes) -> bool:
     """Compare as RFC 9110, section 13.1.2, has it: weakly, any of a list, or anything."""
     if if_none_match == etag:
         return True
@@ -206,7 +206,7 @@ def _matches(if_none_match: bytes, etag: bytes) -> bool:
     return etag in tags or tags == [b"*"]
 
 
-def _behind(if_min_offset: bytes, view: View) -> Answer | None:
+def _check_min_offset(if_min_offset: bytes, view: View) -> Response | None:
     """Return the answer to a client that has seen more than there is here; None where there is as much."""
     for place in if_min_offset.split(b","):
         partition, colon, offset = place.strip(b" \t").partition(b":")
@@ -225,18 +225,18 @@ def _behind(if_min_offset: bytes, view: View) -> Answer | None:
     return None
 
 
-def _unmet(conditions: Conditions, now: _Moment) -> Answer | None:
+def _check_conditions(conditions: Conditions, now: _TurnContext) -> Response | None:
     """Return the answer to a client that asks for more than there is here; None where there is as much."""
     if conditions.if_min_offset is not None:
-        refusal = _behind(conditions.if_min_offset, now.view)
+        refusal = _check_min_offset(conditions.if_min_offset, now.view)
         if refusal is not None:
             return refusal
     if conditions.max_staleness is not None:
-        return _staler(conditions.max_staleness, now.progress)
+        return _check_staleness(conditions.max_staleness, now.progress)
     return None
 
 
-def _staler(limit: bytes, progress: Progress) -> Answer | None:
+def _check_staleness(limit: bytes, progress: Progress) -> Response | None:
     """Return the answer to a client to whom what is here is too old; None where it is not."""
     if SECONDS.fullmatch(limit) is None:
         return problems.bad_request("Max-Staleness-Seconds is a number of seconds, such as 5 or 0.5")
@@ -253,7 +253,7 @@ def _is_number(text: bytes) -> bool:
     return text.isdigit() and len(text) <= 19
 
 
-def not_ready(progress: Progress) -> Answer:
+def not_ready(progress: Progress) -> Response:
     """Return what whoever asks is answered before the reader is ready."""
     return problems.problem(
         503,

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from reader.app import assemble
-from reader.http.server import Stopping, limits_of, loop_factory, serve
+from reader.app import build_application
+from reader.http.server import StopSignal, choose_loop_factory, prepare_limits, serve
 from reader.settings import ReaderSettings
 from reader.status.counters import Traffic
 from reader.status.prometheus import exposition
@@ -114,7 +114,7 @@ def main() -> None:
     inherited = Inherited(*(int(argument) for argument in sys.argv[1:]))
     settings = read_settings(ReaderSettings)
     logs.configure(settings.log_level, settings.log_format)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=choose_loop_factory()) as runner:
         runner.run(_answer(settings, inherited))
 
 
@@ -128,8 +128,8 @@ async def _answer(settings: ReaderSettings, inherited: Inherited) -> None:
         _publish(board, inherited.number, traffic)
         return exposition(_traffic_of_all(board, inherited.of), follower.standing())
 
-    stopping = Stopping()
-    application = assemble(
+    stopping = StopSignal()
+    application = build_application(
         settings,
         stopping,
         view=follower.view,
@@ -141,12 +141,12 @@ async def _answer(settings: ReaderSettings, inherited: Inherited) -> None:
     follower.before_looking = application.answers.release
     loop.add_reader(inherited.lifeline, _end, loop, inherited.lifeline, stopping)
     publishing = asyncio.create_task(_publish_until_cancelled(board, inherited.number, traffic))
-    await serve(application, socket.socket(fileno=inherited.listener), limits_of(settings), stopping)
+    await serve(application, socket.socket(fileno=inherited.listener), prepare_limits(settings), stopping)
     publishing.cancel()
     _publish(board, inherited.number, traffic)
 
 
-def _end(loop: asyncio.AbstractEventLoop, lifeline: int, stopping: Stopping) -> None:
+def _end(loop: asyncio.AbstractEventLoop, lifeline: int, stopping: StopSignal) -> None:
     """Stop: the process that writes the copy is gone."""
     loop.remove_reader(lifeline)
     stopping.stop()

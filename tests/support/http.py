@@ -13,11 +13,11 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from reader.http.fast_path import ReaderProtocol
+from reader.http.fast_path import FastPathConnection
 from reader.http.routes import Application
-from reader.http.server import Server, configuration, loop_factory
+from reader.http.server import Server, build_config, choose_loop_factory
 from reader.http.server_state import Limits
-from reader.http.users import Answers
+from reader.http.users import UserResponses
 from reader.status.counters import Traffic
 from reader.status.prometheus import exposition
 from reader.status.readiness import Progress
@@ -75,7 +75,7 @@ class Serving:
     def __init__(
         self,
         records: Mapping[bytes, Found],
-        protocol: type[HttpToolsProtocol] = ReaderProtocol,
+        protocol: type[HttpToolsProtocol] = FastPathConnection,
         *,
         limits: Limits | None = None,
         progress: Progress = LATEST,
@@ -94,11 +94,13 @@ class Serving:
         self._thread = threading.Thread(target=self._run, name="serving")
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=choose_loop_factory()) as runner:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        answers = Answers(lambda: DictView(self._records), lambda: self._progress, asyncio.get_running_loop().call_soon)
+        answers = UserResponses(
+            lambda: DictView(self._records), lambda: self._progress, asyncio.get_running_loop().call_soon
+        )
         self.traffic = Traffic()
         self.application = CountingApplication(
             answers,
@@ -109,8 +111,8 @@ class Serving:
             routes=self._routes,
             origins=self._origins,
         )
-        config = configuration(self.application, self._protocol)
-        ours = issubclass(self._protocol, ReaderProtocol)
+        config = build_config(self.application, self._protocol)
+        ours = issubclass(self._protocol, FastPathConnection)
         self.server = Server(config, self._limits, self.traffic) if ours else uvicorn.Server(config)
         self._ready.set()
         await self.server.serve(sockets=[self._listener])

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reader.http.events import NOTHING, Events, News, Place, Told, news, told_before
+from reader.http.events import (
+    NOTHING_KNOWN,
+    EventId,
+    EventStreams,
+    KnownVersion,
+    Update,
+    find_update,
+    parse_last_event_id,
+)
 from reader.status.readiness import Progress
 from reader.storage.read_view import Found
 
@@ -36,42 +44,42 @@ class DictView:
         """Let go of nothing."""
 
 
-def event(view: DictView, told: Told) -> bytes | None:
+def event(view: DictView, told: KnownVersion) -> bytes | None:
     """Return what a client of alice is sent."""
-    found = news(view, b"alice", told)
+    found = find_update(view, b"alice", told)
     return None if found is None else found.event()
 
 
 def test_whoever_knows_nothing_is_told_the_record_and_its_place() -> None:
     """The event is what a read would be answered; its id is the record's place in the topic."""
-    assert event(DictView(), NOTHING) == b'id: 3:1042:0badcafe\nevent: record\ndata: {"userId":"alice"}\n\n'
+    assert event(DictView(), NOTHING_KNOWN) == b'id: 3:1042:0badcafe\nevent: record\ndata: {"userId":"alice"}\n\n'
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 def test_a_record_of_several_lines_arrives_as_one(line_end: bytes) -> None:
     """No line of a record can end an event, or begin another field of it."""
     view = DictView({b"alice": Found(3, 1042, 0, b"{" + line_end + b"id: 9}")})
-    assert event(view, NOTHING) == b"id: 3:1042:0badcafe\nevent: record\ndata: {\ndata: id: 9}\n\n"
+    assert event(view, NOTHING_KNOWN) == b"id: 3:1042:0badcafe\nevent: record\ndata: {\ndata: id: 9}\n\n"
 
 
 def test_an_unknown_user_is_said_to_be_absent() -> None:
     """It has no place in the topic, so the event has no id; it is said once."""
     view = DictView({})
-    first = news(view, b"alice", NOTHING)
+    first = find_update(view, b"alice", NOTHING_KNOWN)
     assert first is not None
     assert first.event().startswith(b"event: absent\ndata: {")
     assert b"unknown-user" in first.event()
-    assert news(view, b"alice", first.told) is None
+    assert find_update(view, b"alice", first.told) is None
 
 
 def test_a_deletion_is_said_after_the_record_as_of_what_has_been_read() -> None:
     """Its id lies after the record's, and is not said again when other users' records move on."""
     view = DictView({})
-    deletion = news(view, b"alice", Told(Place(3, 1042, TAG)))
+    deletion = find_update(view, b"alice", KnownVersion(EventId(3, 1042, TAG)))
     assert deletion is not None
     assert deletion.event().startswith(b"id: 3:1049:0badcafe\nevent: absent\n")
-    assert news(DictView({}, {3: 2000}), b"alice", deletion.told) is None
-    assert news(DictView({b"alice": Found(3, 1050, 0, b"{}")}), b"alice", deletion.told) is not None
+    assert find_update(DictView({}, {3: 2000}), b"alice", deletion.told) is None
+    assert find_update(DictView({b"alice": Found(3, 1050, 0, b"{}")}), b"alice", deletion.told) is not None
 
 
 @pytest.mark.parametrize(
@@ -94,26 +102,26 @@ def test_a_deletion_is_said_after_the_record_as_of_what_has_been_read() -> None:
 )
 def test_whoever_comes_back_is_told_what_is_newer(last_event_id: bytes | None, is_told: bool) -> None:
     """Nothing as old as what it saw; all that there is where it saw another topic, or says what makes no sense."""
-    assert (event(DictView(), told_before(last_event_id)) is not None) == is_told
+    assert (event(DictView(), parse_last_event_id(last_event_id)) is not None) == is_told
 
 
 def test_whoever_comes_back_learns_of_a_deletion_that_it_missed() -> None:
     """Unless this reader has not even got as far as the client has."""
     ahead, behind = DictView({}, {3: 1044}), DictView({}, {3: 1042})
-    assert event(ahead, told_before(b"3:1042:0badcafe")) is not None
-    assert event(behind, told_before(b"3:1042:0badcafe")) is None
-    assert event(DictView({}, {}), told_before(b"3:1042:0badcafe")) is None
+    assert event(ahead, parse_last_event_id(b"3:1042:0badcafe")) is not None
+    assert event(behind, parse_last_event_id(b"3:1042:0badcafe")) is None
+    assert event(DictView({}, {}), parse_last_event_id(b"3:1042:0badcafe")) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30), st.integers(0, 40))
 def test_what_is_told_never_goes_back_and_ends_with_the_truth(steps: list[tuple[int, bool]], told_offset: int) -> None:
     """Whatever moments a client is told of, places ascend, and the last thing told is how things stand."""
-    told = told_before(b"3:%d" % told_offset)
-    position, record, said = 0, None, list[News]()
+    told = parse_last_event_id(b"3:%d" % told_offset)
+    position, record, said = 0, None, list[Update]()
     for others, exists in [*steps, (50, True)]:
         position += others + 1
         record = Found(3, position - 1, 0, b"{}") if exists else None
-        new = news(DictView({} if record is None else {b"alice": record}, {3: position}), b"alice", told)
+        new = find_update(DictView({} if record is None else {b"alice": record}, {3: position}), b"alice", told)
         if new is not None:
             told = new.told
             said.append(new)
@@ -134,8 +142,8 @@ def test_streams_outlive_a_look_that_fails() -> None:
         return found
 
     async def told() -> list[bytes]:
-        events = Events(view, lambda: Progress("ready", serves=True))
-        stream = events.open(b"alice", NOTHING)
+        events = EventStreams(view, lambda: Progress("ready", serves=True))
+        stream = events.open(b"alice", NOTHING_KNOWN)
         assert stream is not None
         pieces = events.of(stream)
         said = [await anext(pieces) for _ in range(3)]

@@ -8,10 +8,10 @@ import httpx
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from reader.http import events_route, static_routes
-from reader.http.events import Events
-from reader.http.openapi import document
+from reader.http.events import EventStreams
+from reader.http.openapi import build_document
 from reader.http.openapi_components import PROBLEMS
-from reader.http.static_routes import TYPES
+from reader.http.static_routes import MEDIA_TYPES
 from reader.storage.read_view import Found
 from tests.support.http import LATEST, DictView, Serving
 from tests.support.programs import ROOT
@@ -21,18 +21,18 @@ RECORDS = {b"alice": Found(0, 7, 0, b"{}")}
 
 def test_the_description_is_openapi() -> None:
     """It is what the standard's own schema asks for, references included."""
-    OpenAPIV31SpecValidator(document()).validate()
+    OpenAPIV31SpecValidator(build_document()).validate()
 
 
 def test_every_route_is_described_and_every_described_route_is_there() -> None:
     """But for the page's own files; and what is served is the same description."""
-    events = Events(lambda: DictView(RECORDS), lambda: LATEST)
+    events = EventStreams(lambda: DictView(RECORDS), lambda: LATEST)
     with Serving(RECORDS, routes=[*events_route.routes(events), *static_routes.routes()]) as serving:
         routes = serving.application._starlette.routes  # noqa: SLF001 - nothing else needs to know them
         described = httpx.get(f"http://127.0.0.1:{serving.port}/openapi.json").json()
     found = {re.sub(r"\{user_id\}", "{userId}", getattr(route, "path", "")) for route in routes}
-    assert document() == json.loads(json.dumps(described))
-    assert set(described["paths"]) == found - {f"/{name}" for name in TYPES}
+    assert build_document() == json.loads(json.dumps(described))
+    assert set(described["paths"]) == found - {f"/{name}" for name in MEDIA_TYPES}
     for path in described["paths"].values():
         assert {"get", "head"} <= set(path)
 

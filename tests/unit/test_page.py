@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from reader.http import static_routes
-from reader.http.static_routes import TYPES
+from reader.http.static_routes import MEDIA_TYPES
 from tests.support.http import Serving
 from tests.support.programs import ROOT
 
@@ -22,7 +22,7 @@ READABLE = 4.5
 def test_the_page_is_served_with_a_policy_that_lets_nothing_else_in() -> None:
     """Every file has its type, a validator, and a policy without exceptions for what is inline or elsewhere."""
     with Serving({}, routes=static_routes.routes()) as serving:
-        for name, media_type in TYPES.items():
+        for name, media_type in MEDIA_TYPES.items():
             path = "/" if name == "index.html" else f"/{name}"
             answer = httpx.get(f"http://127.0.0.1:{serving.port}{path}")
             assert (200, media_type) == (answer.status_code, answer.headers["content-type"])
@@ -48,7 +48,7 @@ def test_the_page_travels_with_the_package(tmp_path: Path) -> None:
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        assert {f"reader/http/static/{name}" for name in TYPES} <= set(archive.namelist())
+        assert {f"reader/http/static/{name}" for name in MEDIA_TYPES} <= set(archive.namelist())
 
 
 def luminance(colour: str) -> float:

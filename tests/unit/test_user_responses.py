@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reader.http.users import MAX_IDS, NO_CONDITIONS, Answers, Conditions, conditions_of, id_of
+from reader.http.users import MAX_IDS, NO_CONDITIONS, Conditions, UserResponses, decode_user_id, parse_conditions
 from reader.status.readiness import Progress
 from reader.storage.read_view import Found
 
@@ -52,9 +52,9 @@ class Turn:
     views: list[DictView] = field(default_factory=list)
     at_its_end: list[Callable[[], None]] = field(default_factory=list)
 
-    def answers(self) -> Answers:
+    def answers(self) -> UserResponses:
         """Return answers out of this turn's records."""
-        return Answers(self._view, lambda: self.progress, self.at_its_end.append)
+        return UserResponses(self._view, lambda: self.progress, self.at_its_end.append)
 
     def _view(self) -> DictView:
         self.views.append(DictView(self.records))
@@ -63,7 +63,7 @@ class Turn:
 
 def test_a_user_is_answered_with_the_stored_bytes_and_where_they_stand() -> None:
     """Partition, offset and source time of the record, and a validator, stand in the headers."""
-    answer = Turn().answers().user(b"alice")
+    answer = Turn().answers().get_user(b"alice")
     assert (answer.status, answer.body) == (200, ALICE.body)
     assert answer.headers() == [
         (b"content-type", b"application/json"),
@@ -78,7 +78,7 @@ def test_a_user_is_answered_with_the_stored_bytes_and_where_they_stand() -> None
 @pytest.mark.parametrize("encoded", [b"bob", b"%FF", b"x" * 512, b"%78" * 512, b"", b"%00"])
 def test_any_other_id_is_an_unknown_user(encoded: bytes) -> None:
     """Unknown, not UTF-8, too long or empty: 404, as a problem document of its own type."""
-    answer = Turn().answers().user(encoded)
+    answer = Turn().answers().get_user(encoded)
     document = json.loads(answer.body)
     assert (404, "urn:user-info:problem:unknown-user") == (answer.status, document["type"])
     assert dict(answer.headers())[b"content-type"] == b"application/problem+json"
@@ -91,7 +91,7 @@ def test_every_id_is_found_under_its_percent_encoding(user_id: str) -> None:
     """Any UTF-8 text may be an id, slashes and line ends included, however much of it is encoded."""
     everything = "".join(f"%{byte:02x}" for byte in user_id.encode())
     for encoded in (quote(user_id, safe=""), everything):
-        assert id_of(encoded.encode()) == user_id.encode()
+        assert decode_user_id(encoded.encode()) == user_id.encode()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_every_id_is_found_under_its_percent_encoding(user_id: str) -> None:
 )
 def test_a_client_that_has_the_record_is_told_so(if_none_match: bytes, status: int) -> None:
     """304 without a body where one of the client's tags is the record's, with the same tag again."""
-    answer = Turn().answers().user(b"alice", Conditions(if_none_match=if_none_match))
+    answer = Turn().answers().get_user(b"alice", Conditions(if_none_match=if_none_match))
     assert status == answer.status
     assert dict(answer.headers())[b"etag"] == b'"0badcafe-3-1042"'
     if status == 304:
@@ -117,7 +117,7 @@ def test_a_client_that_has_the_record_is_told_so(if_none_match: bytes, status: i
 
 def test_an_unknown_user_is_404_whatever_the_client_has() -> None:
     """If-None-Match: * asks about a record that there is."""
-    assert Turn().answers().user(b"bob", Conditions(if_none_match=b"*")).status == 404
+    assert Turn().answers().get_user(b"bob", Conditions(if_none_match=b"*")).status == 404
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_an_unknown_user_is_404_whatever_the_client_has() -> None:
 def test_a_client_never_goes_back_in_time(if_min_offset: bytes, status: int) -> None:
     """If-Min-Offset is met, refused at once with when to try again, or not understood."""
     for answer in (
-        Turn().answers().user(b"alice", Conditions(if_min_offset=if_min_offset)),
-        Turn().answers().users(b"id=alice", Conditions(if_min_offset=if_min_offset)),
+        Turn().answers().get_user(b"alice", Conditions(if_min_offset=if_min_offset)),
+        Turn().answers().get_users(b"id=alice", Conditions(if_min_offset=if_min_offset)),
     ):
         assert status == answer.status
         assert (status == 503) == (b"retry-after" in dict(answer.headers()))
@@ -169,8 +169,8 @@ def test_a_client_gets_nothing_that_is_too_old_for_it(limit: bytes, fresh: bool 
     fresh_ms = None if fresh is None else time.time_ns() // 1_000_000 if fresh else 0
     turn = Turn(progress=Progress("ready", serves=True, fresh_ms=fresh_ms))
     for answer in (
-        turn.answers().user(b"alice", Conditions(max_staleness=limit)),
-        turn.answers().users(b"id=alice", Conditions(max_staleness=limit)),
+        turn.answers().get_user(b"alice", Conditions(max_staleness=limit)),
+        turn.answers().get_users(b"id=alice", Conditions(max_staleness=limit)),
     ):
         assert status == answer.status
         assert (status == 503) == (b"retry-after" in dict(answer.headers()))
@@ -179,16 +179,16 @@ def test_a_client_gets_nothing_that_is_too_old_for_it(limit: bytes, fresh: bool 
 def test_a_field_that_is_there_twice_is_one_list() -> None:
     """Header fields of one name are joined, as HTTP has it; others are no conditions."""
     headers = [(b"host", b"here"), (b"if-min-offset", b"0:7"), (b"if-min-offset", b"3:1042")]
-    assert conditions_of(headers) == Conditions(None, b"0:7, 3:1042")
-    assert conditions_of([(b"max-staleness-seconds", b"5")]) == Conditions(None, None, b"5")
-    assert conditions_of([(b"accept", b"*/*")]) == NO_CONDITIONS
+    assert parse_conditions(headers) == Conditions(None, b"0:7, 3:1042")
+    assert parse_conditions([(b"max-staleness-seconds", b"5")]) == Conditions(None, None, b"5")
+    assert parse_conditions([(b"accept", b"*/*")]) == NO_CONDITIONS
 
 
 def test_before_it_is_ready_nobody_is_unknown() -> None:
     """A reader that has not caught up answers 503 with how far it is, for known and unknown users alike."""
     progress = Progress("replaying", applied=50, target=200, seconds_left=1.5, reason="reading")
     answers = Turn(progress=progress).answers()
-    for answer in (answers.user(b"alice"), answers.user(b"bob"), answers.users(b"id=alice")):
+    for answer in (answers.get_user(b"alice"), answers.get_user(b"bob"), answers.get_users(b"id=alice")):
         said = json.loads(answer.body)
         assert (503, b"1") == (answer.status, dict(answer.headers())[b"retry-after"])
         assert ("replaying", 25.0, 1.5) == (said["state"], said["percent"], said["secondsLeft"])
@@ -197,7 +197,7 @@ def test_before_it_is_ready_nobody_is_unknown() -> None:
 def test_several_users_are_answered_at_once() -> None:
     """Records in the order asked for, the ids of the others, and for each partition the newest offset."""
     query = b"id=zo%C3%AB&id=bo+b&id=alice&other=1&id=&id=alice&id=" + b"x" * 512
-    answer = Turn().answers().users(query)
+    answer = Turn().answers().get_users(query)
     document = json.loads(answer.body)
     assert ["zoë", "alice", "alice"] == [user["userId"] for user in document["users"]]
     assert ["bo b", "", "x" * 512] == document["missing"]
@@ -209,33 +209,33 @@ def test_several_users_are_answered_at_once() -> None:
 @pytest.mark.parametrize("query", [b"", b"name=alice", b"&".join([b"id=1"] * (MAX_IDS + 1)), b"id=%FF"])
 def test_a_query_that_asks_for_nobody_or_too_many_is_refused(query: bytes) -> None:
     """No id, more than a hundred, or no UTF-8 text: 400, and why."""
-    answer = Turn().answers().users(query)
+    answer = Turn().answers().get_users(query)
     assert (400, "urn:user-info:problem:bad-request") == (answer.status, json.loads(answer.body)["type"])
 
 
 def test_a_hundred_users_are_not_too_many() -> None:
     """The limit itself is allowed."""
-    assert Turn().answers().users(b"&".join([b"id=alice"] * MAX_IDS)).status == 200
+    assert Turn().answers().get_users(b"&".join([b"id=alice"] * MAX_IDS)).status == 200
 
 
 def test_records_too_large_to_be_sent_together_are_refused() -> None:
     """What is built in memory for one request has a limit."""
     answers = Turn(records={b"big": Found(0, 0, 0, b" " * (1 << 20))}).answers()
-    assert answers.users(b"&".join([b"id=big"] * 16)).status == 200
-    assert answers.users(b"&".join([b"id=big"] * 17)).status == 400
+    assert answers.get_users(b"&".join([b"id=big"] * 16)).status == 200
+    assert answers.get_users(b"&".join([b"id=big"] * 17)).status == 400
 
 
 def test_all_answers_of_one_turn_are_of_one_moment() -> None:
     """One view serves a turn of the event loop, and is let go of at its end, exactly once."""
     turn = Turn()
     answers = turn.answers()
-    answers.user(b"alice")
-    answers.users(b"id=alice&id=bob")
+    answers.get_user(b"alice")
+    answers.get_users(b"id=alice&id=bob")
     assert (1, False) == (len(turn.views), turn.views[0].closed)
     for function in turn.at_its_end:
         function()
     assert turn.views[0].closed
-    answers.user(b"alice")
+    answers.get_user(b"alice")
     assert len(turn.views) == 2
 
 
@@ -243,9 +243,9 @@ def test_how_far_behind_the_reader_is_stands_in_every_answer_that_rests_on_it() 
     """Found, unchanged and unknown alike say how long ago the store was last known to be complete."""
     answers = Turn(progress=Progress("stale", serves=True, complete_at=0.0)).answers()
     for answer in (
-        answers.user(b"alice"),
-        answers.user(b"bob"),
-        answers.user(b"alice", Conditions(if_none_match=b"*")),
-        answers.users(b"id=alice"),
+        answers.get_user(b"alice"),
+        answers.get_user(b"bob"),
+        answers.get_user(b"alice", Conditions(if_none_match=b"*")),
+        answers.get_users(b"id=alice"),
     ):
         assert float(dict(answer.headers())[b"user-info-behind-seconds"]) > 0

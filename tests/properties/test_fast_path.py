@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from reader.http.fast_path import ReaderProtocol
+from reader.http.fast_path import FastPathConnection
 from reader.http.server_state import Limits
 from reader.storage.read_view import Found
 from tests.support.http import Serving, exchange
@@ -24,7 +24,7 @@ LASTS = st.sampled_from([LAST, LAST.replace(b"livez", b"users/alice"), b"GET /us
 """Requests after which a connection closes."""
 
 
-class Ordinary(ReaderProtocol):
+class Ordinary(FastPathConnection):
     """The reader's protocol without its short cut."""
 
     def _short_cut(self) -> bytes | None:
@@ -34,7 +34,7 @@ class Ordinary(ReaderProtocol):
 @pytest.fixture(scope="module")
 def short() -> Iterator[Serving]:
     """Give a server that takes the short cut."""
-    with Serving(RECORDS, ReaderProtocol, limits=LIMITS) as serving:
+    with Serving(RECORDS, FastPathConnection, limits=LIMITS) as serving:
         yield serving
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from reader.http import events_route
-from reader.http.events import Events
+from reader.http.events import EventStreams
 from reader.http.server_state import Limits
 from reader.storage.read_view import Found
 from tests.support.http import LATEST, DictView, Serving, exchange
@@ -18,7 +18,7 @@ BIG = b"x" * 200_000
 @contextmanager
 def serving(records: dict[bytes, Found], limits: Limits, most: int = 1) -> Iterator[Serving]:
     """Give a server with streams over given records, which may change."""
-    events = Events(lambda: DictView(records), lambda: LATEST, most=most)
+    events = EventStreams(lambda: DictView(records), lambda: LATEST, most=most)
     with Serving(records, limits=limits, routes=events_route.routes(events)) as started:
         yield started
 

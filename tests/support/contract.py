@@ -31,7 +31,7 @@ from joiner.metrics import Metrics
 from joiner.settings import JoinerSettings
 from reader.__main__ import main as reader
 from reader.http import openapi, problems
-from reader.http.events import NOTHING, news
+from reader.http.events import NOTHING_KNOWN, find_update
 from reader.replication.compatibility import Identity
 from reader.settings import ReaderSettings
 from reader.status.counters import Intake, Traffic
@@ -165,7 +165,7 @@ def _alerts() -> Iterator[str]:
 
 
 def _routes() -> Iterator[str]:
-    document = openapi.document()
+    document = openapi.build_document()
     for path, item in document["paths"].items():
         for parameter in item["parameters"]:
             whole = _resolved(document, parameter)
@@ -240,7 +240,7 @@ def _problems() -> Iterator[str]:
 
 def _events() -> Iterator[str]:
     for records_here in ({b"alice": ALICE}, {}):
-        found = news(DictView(records_here), b"alice", NOTHING)
+        found = find_update(DictView(records_here), b"alice", NOTHING_KNOWN)
         assert found is not None
         yield " ".join(line for line in found.event().decode().split("\n") if line.partition(":")[0] != "data")
 

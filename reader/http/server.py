@@ -18,6 +18,7 @@ from reader.http.routes import Application
 from reader.http.server_state import Limits, ReaderServerState
 from reader.settings import ReaderSettings
 from reader.status.counters import Traffic
+from reader.storage.read_view import RunBetweenReads
 from shared.errors import AlreadyRunning
 
 logger = logging.getLogger("reader")
@@ -188,9 +189,7 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_run_between_reads(
-    loop: asyncio.AbstractEventLoop, before: Callable[[], None]
-) -> Callable[[Callable[[], None]], None]:
+def make_run_between_reads(loop: asyncio.AbstractEventLoop, before: Callable[[], None]) -> RunBetweenReads:
     """Return what runs a function in the event loop, where all reads happen, and waits for it.
 
     Args:

@@ -7,7 +7,7 @@ goes on being served, whatever happens to Kafka. Knows neither Kafka's client (s
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from reader.replication.compatibility import Identity, cut, verdict
@@ -18,6 +18,7 @@ from reader.status.counters import Intake
 from reader.status.readiness import Progress, complete_at, seconds_left
 from reader.status.report import Held, Standing, lags
 from reader.storage.generations import Generations
+from reader.storage.read_view import RunBetweenReads
 from reader.storage.store import DamagedError, Store
 from shared.errors import KafkaError
 
@@ -53,7 +54,7 @@ class Replicator:
         settings: ReaderSettings,
         properties: Mapping[str, str],
         generations: Generations,
-        where_reads_happen: Callable[[Callable[[], None]], None],
+        where_reads_happen: RunBetweenReads,
     ) -> None:
         self.progress = Progress(reason="connecting to Kafka")
         self.following: Following | None = None

@@ -6,13 +6,13 @@ by a copy that is served; a copy that is not served yet takes batches in unasked
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reader.replication.compatibility import Identity
 from reader.replication.freshness import Freshness
 from reader.replication.topic import Asked, Batch, Bounds, Reading, Topic
 from reader.status.counters import Intake
+from reader.storage.read_view import RunBetweenReads
 from reader.storage.store import MapFullError, Store, StoreFullError
 from shared.errors import KafkaError
 from shared.heartbeats import heartbeat_in
@@ -61,7 +61,7 @@ class Following:
     identity: Identity
     bounds: Bounds
     positions: dict[int, int]
-    between_reads: Callable[[Callable[[], None]], None]
+    between_reads: RunBetweenReads
     trusted: bool
     retention_seconds: float
     contact: float

@@ -1,6 +1,10 @@
 """What the store shows of itself at one moment, whoever looks. Pure."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
+
+RunBetweenReads = Callable[[Callable[[], None]], None]
+"""Runs a function in the thread that reads the store, while no read is under way, and returns when it has run."""
 
 
 class Found(NamedTuple):

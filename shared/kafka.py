@@ -207,3 +207,8 @@ def _refusal(message: str, properties: Mapping[str, str], tried: Mapping[str, ob
     ours = [name for name in re.findall(r"`([a-z.]+)`", reason) if name in tried and name not in properties]
     beside = f" (the service sets {', '.join(f'{name}={tried[name]}' for name in ours)})" if ours else ""
     return f"{', '.join(variable_of(name) for name in named)}: the Kafka client refuses it: {reason}{beside}"
+
+
+def to_kafka_error(error: Any) -> KafkaError:  # noqa: ANN401 - the client's class is the caller's
+    """Return a KafkaException of the client library as an error with a hint."""
+    return KafkaError(f"Kafka: {error.args[0].str()}", f"check that Kafka works and that {BOOTSTRAP} leads to it")

@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -13,20 +11,10 @@ from reader.admin import inspection
 from reader.replication.topic import Topic, understood_properties
 from reader.settings import ReaderSettings
 from reader.storage.snapshot import take
-from shared.errors import UserInformationError
 from shared.kafka import admitted
 from shared.settings import read_settings
 
 SHOWN = 20
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    try:
-        yield
-    except UserInformationError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
 
 
 @click.command()
@@ -36,40 +24,35 @@ def snapshot(target: Path) -> None:
 
     A reader that has nothing yet starts from it where READER_SNAPSHOT names it, and catches up.
     """
-    with _clear_errors():
-        manifest = take(read_settings(ReaderSettings).reader_state_dir, target)
-        click.echo(f"{target}: {manifest['records']:,} records, {manifest['bytes']:,} bytes, {manifest['sha256']}")
+    manifest = take(read_settings(ReaderSettings).reader_state_dir, target)
+    click.echo(f"{target}: {manifest['records']:,} records, {manifest['bytes']:,} bytes, {manifest['sha256']}")
 
 
 @click.command()
 @click.argument("user", required=False)
 def inspect(user: str | None) -> None:
     """Show what READER_STATE_DIR holds, as JSON; with USER, that user's place in the topic and stored bytes."""
-    with _clear_errors():
-        state = read_settings(ReaderSettings).reader_state_dir
-        if user is None:
-            click.echo(json.dumps(inspection.summary(state), indent=2))
-            return
-        record = inspection.stored(state, user.encode(errors="surrogateescape"))
-        if record is None or record.value is None:
-            click.echo(f"no user {user!r}", err=True)
-            sys.exit(1)
-        place = {"partition": record.partition, "offset": record.offset, "timestampMs": record.timestamp_ms}
-        click.echo(json.dumps({**place, "bytes": len(record.value)}))
-        click.echo(record.value)
+    state = read_settings(ReaderSettings).reader_state_dir
+    if user is None:
+        click.echo(json.dumps(inspection.summary(state), indent=2))
+        return
+    record = inspection.stored(state, user.encode(errors="surrogateescape"))
+    if record is None or record.value is None:
+        click.echo(f"no user {user!r}", err=True)
+        sys.exit(1)
+    place = {"partition": record.partition, "offset": record.offset, "timestampMs": record.timestamp_ms}
+    click.echo(json.dumps({**place, "bytes": len(record.value)}))
+    click.echo(record.value)
 
 
 @click.command()
 def verify() -> None:
     """Compare READER_STATE_DIR with the topic, record by record, up to its offsets; exit status 1 where they differ."""
-    with _clear_errors():
-        settings = read_settings(ReaderSettings)
-        properties = understood_properties(settings.kafka_properties)
-        admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
-        topic = Topic(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
-        records, differences = inspection.verify(
-            settings.reader_state_dir, topic, lambda line: click.echo(line, err=True)
-        )
+    settings = read_settings(ReaderSettings)
+    properties = understood_properties(settings.kafka_properties)
+    admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
+    topic = Topic(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
+    records, differences = inspection.verify(settings.reader_state_dir, topic, lambda line: click.echo(line, err=True))
     for key, difference in sorted(differences.items())[:SHOWN]:
         click.echo(f"user {key.decode(errors='backslashreplace')!r}: {difference}")
     click.echo(f"{records:,} records compared, {len(differences):,} differences")

@@ -174,7 +174,7 @@ def test_servers_that_are_down_are_one_clear_line(stack: Stack) -> None:
         status, said = stack.call(*arguments)
         assert status == 1, said
         assert said.startswith("Error: PostgreSQL: ")
-        assert said.rstrip().endswith("is it up? See: python -m stack status")
+        assert said.endswith("\n  Try: see whether it runs: python -m stack status\n")
 
 
 def test_run_as_a_person_would(stack: Stack) -> None:

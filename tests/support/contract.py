@@ -19,9 +19,9 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic_settings import BaseSettings
 
-from bench.__main__ import commands as bench
+from bench.cli import commands as bench
 from doctor.checks import DoctorSettings
-from joiner.__main__ import main as joiner
+from joiner.cli import main as joiner
 from joiner.core import compatibility
 from joiner.core.checkpoint import APPLIED_OFFSET_KEY
 from joiner.core.users import UserChange, UserState, encoded, show_entry
@@ -29,7 +29,7 @@ from joiner.dead_letters.letter import Filed, Letter, buried
 from joiner.kafka import ledger
 from joiner.metrics import Metrics
 from joiner.settings import JoinerSettings
-from reader.__main__ import main as reader
+from reader.cli import main as reader
 from reader.http import openapi, problems
 from reader.http.events import NOTHING_KNOWN, find_update
 from reader.replication.compatibility import Identity
@@ -44,7 +44,7 @@ from reader.storage.read_view import Found
 from reader.storage.store import FORMAT, Record
 from shared import heartbeats, records, topics
 from shared.errors import BadRow
-from stack.__main__ import main as stack
+from stack.cli import main as stack
 from stack.run import RunSettings
 from stack.settings import StackSettings
 from tests.support.http import DictView, Serving, exchange

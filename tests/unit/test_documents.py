@@ -11,10 +11,10 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from pydantic_settings import BaseSettings
 
-import bench.__main__
-import joiner.__main__
-import reader.__main__
-import stack.__main__
+import bench.cli
+import joiner.cli
+import reader.cli
+import stack.cli
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
@@ -24,10 +24,10 @@ from tests.support.programs import ROOT
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SETTINGS: tuple[type[BaseSettings], ...] = (JoinerSettings, ReaderSettings, RunSettings)
 PROGRAMS: dict[str, click.Command] = {
-    "joiner": joiner.__main__.main,
-    "reader": reader.__main__.main,
-    "stack": stack.__main__.main,
-    "bench": bench.__main__.commands,
+    "joiner": joiner.cli.main,
+    "reader": reader.cli.main,
+    "stack": stack.cli.main,
+    "bench": bench.cli.commands,
 }
 FILE = re.compile(
     r"(?<![\w./-])((?:[\w.-]+/)+(?:[\w-]+\.\w+)?|(?:[\w-]+/)*[\w-]+\.(?:py|md|toml|yaml|lock))(?![\w/*-])"

@@ -87,10 +87,10 @@ def test_what_decides_is_pure(module: str) -> None:
     assert names <= {*sys.stdlib_module_names, "orjson", "joiner", "reader", "shared"}
 
 
-def test_shared_needs_the_standard_library_and_the_settings_library_alone() -> None:
+def test_shared_needs_the_standard_library_and_what_every_installation_has() -> None:
     """Whatever both tiers agree on must not bring either tier's libraries along."""
     names = {name for module in modules("shared") for name in imported(module)}
-    assert names <= {*sys.stdlib_module_names, "shared", "pydantic", "pydantic_settings"}
+    assert names <= {*sys.stdlib_module_names, "shared", "click", "pydantic", "pydantic_settings"}
 
 
 @pytest.mark.parametrize("tier", ["joiner", "reader"])

@@ -1,0 +1,34 @@
+"""`python -m bench`: measurements from the command line; each subcommand is a module of its own."""
+
+import click
+import psycopg
+from confluent_kafka import KafkaException
+
+from bench.chaos.cli import chaos
+from bench.charts import charts
+from bench.fuzz.cli import fuzz
+from bench.joiner.cli import joiner
+from bench.reader.cli import reader
+from bench.reader.store import store
+from bench.service.freshness import freshness
+from bench.service.visibility import visibility
+from shared.cli import Program
+from shared.kafka import to_kafka_error
+from stack.errors import to_stack_error
+
+
+@click.group()
+def commands() -> None:
+    """Measure the service on this machine, on servers of the measurement's own, beside what else could do the job."""
+
+
+commands.add_command(chaos)
+commands.add_command(charts)
+commands.add_command(freshness)
+commands.add_command(fuzz)
+commands.add_command(joiner)
+commands.add_command(reader)
+commands.add_command(store)
+commands.add_command(visibility)
+
+PROGRAM = Program(commands, {KafkaException: to_kafka_error, psycopg.OperationalError: to_stack_error})

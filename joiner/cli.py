@@ -1,0 +1,64 @@
+"""`python -m joiner` and its commands: `reset`, `dead-letters`."""
+
+import click
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from joiner import rebuild, service
+from joiner.dead_letters.cli import dead_letters
+from joiner.kafka import config, topics
+from joiner.kafka.ledger import Ledger
+from joiner.settings import JoinerSettings
+from shared import logs
+from shared.cli import Program
+from shared.kafka import to_kafka_error
+from shared.settings import describe_settings, read_settings
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=f"\b\nSettings, all environment variables:\n{describe_settings(JoinerSettings)}\n"
+    "  KAFKA_<PROPERTY>\n      Any property of librdkafka, such as KAFKA_SECURITY_PROTOCOL=ssl.",
+    context_settings={"max_content_width": 100},
+)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Join the changelog topics of users, tweets, follows and likes into the topic user-info.
+
+    Runs until SIGTERM or SIGINT, which commit what is done and end it. To share the work, start more processes with the
+    same JOINER_GROUP, each with a JOINER_INSTANCE_ID, a JOINER_STATE_DIR and a JOINER_HTTP_PORT of its own.
+    """
+    if context.invoked_subcommand is None:
+        service.run(read_settings(JoinerSettings))
+
+
+@main.command()
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+def reset(*, yes: bool) -> None:
+    """Forget the joined state; the next start joins the source topics anew.
+
+    Deletes the group's offsets, its changelogs, the internal topic and the local state of this JOINER_STATE_DIR (other
+    joiners drop theirs by themselves). user-info stays and is served all the while; users that the sources no longer
+    have are taken out of it once the sources have been read. Refused while a joiner of the group is running.
+    """
+    settings = read_settings(JoinerSettings)
+    logs.configure(settings.log_level, settings.log_format)
+    client = config.client(settings, config.properties(settings))
+    if not yes:
+        click.confirm(
+            f"Delete the state of the group {settings.joiner_group} and the topic"
+            f" {settings.user_info_changes_topic} at {settings.kafka_bootstrap_servers}?",
+            abort=True,
+        )
+    locks = service.take_locks(settings)
+    admin = AdminClient(client)
+    topics.prepare_ledger(admin, settings)
+    rebuild.reset(admin, Ledger(client, settings.ledger_topic), settings)
+    for held in locks:
+        held.close()
+    click.echo(f"The group {settings.joiner_group} has no state any more; start its joiners to join anew.")
+
+
+main.add_command(dead_letters)
+
+PROGRAM = Program(main, {KafkaException: to_kafka_error})

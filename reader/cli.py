@@ -1,0 +1,36 @@
+"""`python -m reader` and its commands: `snapshot`, `inspect`, `verify`."""
+
+import click
+from confluent_kafka import KafkaException
+
+from reader import service
+from reader.admin import cli
+from reader.settings import ReaderSettings
+from shared.cli import Program
+from shared.kafka import to_kafka_error
+from shared.settings import describe_settings, read_settings
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=f"\b\nSettings, all environment variables:\n{describe_settings(ReaderSettings)}\n"
+    "  KAFKA_<PROPERTY>\n      Any property of librdkafka, such as KAFKA_SECURITY_PROTOCOL=ssl.",
+    context_settings={"max_content_width": 100},
+)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Keep the whole topic user-info in a local store and answer GET /users/{userId} out of it.
+
+    Answers 503 until it has caught up with the topic, and from then on whatever happens to Kafka. Runs until SIGTERM
+    or SIGINT. For more load set READER_WORKERS, or start more readers, each with a READER_STATE_DIR and a READER_PORT
+    of its own.
+    """
+    if context.invoked_subcommand is None:
+        service.run(read_settings(ReaderSettings))
+
+
+main.add_command(cli.snapshot)
+main.add_command(cli.inspect)
+main.add_command(cli.verify)
+
+PROGRAM = Program(main, {KafkaException: to_kafka_error})

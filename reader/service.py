@@ -1,0 +1,111 @@
+"""`python -m reader`: read the settings, take the locks, follow the topic, answer until told to stop."""
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient
+
+from reader.app import build_application
+from reader.http.server import (
+    StopSignal,
+    choose_loop_factory,
+    listen,
+    listen_per_worker,
+    make_run_between_reads,
+    prepare_limits,
+    serve,
+)
+from reader.replication.replicator import Replicator
+from reader.replication.topic import understood_properties
+from reader.settings import ReaderSettings
+from reader.status.counters import Traffic
+from reader.status.prometheus import exposition
+from reader.storage.generations import Generations, refuse_foreign
+from reader.storage.snapshot import SnapshotRefused, install
+from reader.workers.shared_memory import Board
+from reader.workers.supervisor import Supervisor
+from shared import lock, logs
+from shared.kafka import admitted
+
+logger = logging.getLogger("reader")
+
+
+def run(settings: ReaderSettings) -> None:
+    """Answer until told to stop.
+
+    Raises:
+        UserInformationError: something stands in the way; its message says what to do.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    properties = understood_properties(settings.kafka_properties)
+    refuse_foreign(settings.reader_state_dir)
+    held = lock.acquire(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
+    listeners = [listen(settings)] if settings.reader_workers == 1 else listen_per_worker(settings)
+    if settings.reader_snapshot is not None:
+        _start_from(settings.reader_snapshot, settings.reader_state_dir)
+    generations = Generations(settings.reader_state_dir)
+    try:
+        # Who has everything serves it, whatever Kafka says.
+        if not generations.live.complete:
+            admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
+        with asyncio.Runner(loop_factory=choose_loop_factory()) as loop:
+            answer = _answer_here if len(listeners) == 1 else _have_workers_answer
+            loop.run(answer(settings, properties, generations, listeners))
+    finally:
+        generations.close()
+        held.close()
+    logger.info("stopped")
+
+
+def _start_from(snapshot: Path, state: Path) -> None:
+    try:
+        if install(snapshot, state):
+            logger.info("starting from the snapshot %s", snapshot)
+    except SnapshotRefused as refusal:
+        logger.warning("the snapshot %s is refused: %s; the topic is replayed instead", snapshot, refusal)
+
+
+async def _answer_here(
+    settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[socket.socket]
+) -> None:
+    """Follow the topic in a thread, and answer in this process."""
+
+    def let_go() -> None:
+        application.answers.release()
+
+    replicator = Replicator(
+        settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), let_go)
+    )
+    stopping = StopSignal(replicator.stopping.set)
+    traffic = Traffic()
+    application = build_application(
+        settings,
+        stopping,
+        view=generations.view,
+        progress=lambda: replicator.progress,
+        alive=lambda: replicator.alive,
+        metrics=lambda: exposition([traffic], replicator.standing()),
+        traffic=traffic,
+    )
+    replicator.start()
+    await serve(application, listeners[0], prepare_limits(settings), stopping)
+    await asyncio.to_thread(replicator.stop)
+
+
+async def _have_workers_answer(
+    settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[socket.socket]
+) -> None:
+    """Follow the topic in a thread, and answer in other processes, out of the same copy."""
+    replicator = Replicator(
+        settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), lambda: None)
+    )
+    replicator.start()
+    board = Board.create(settings.reader_state_dir, len(listeners) + 1)
+    try:
+        supervisor = Supervisor(listeners, board, replicator.standing, generations.forget_dead_readers)
+        await supervisor.run(replicator.stopping.set)
+    finally:
+        board.close()
+    await asyncio.to_thread(replicator.stop)

@@ -1,0 +1,143 @@
+"""`python -m stack`: the local stack from the command line."""
+
+import signal
+import sys
+from pathlib import Path
+
+import click
+import psycopg
+from confluent_kafka import KafkaException
+
+from doctor.checks import DoctorSettings, Verdict
+from doctor.probes import examine
+from shared.cli import Program
+from shared.kafka import to_kafka_error
+from shared.settings import describe_settings, read_settings
+from stack.errors import to_stack_error
+from stack.local import Servers
+from stack.run import RunSettings
+from stack.run import run as run_everything
+from stack.seed import load_files, populate
+from stack.servers.connect import CONNECTOR
+from stack.settings import StackSettings
+from stack.traffic import keep_changing
+
+CONNECTOR_URL = f"http://127.0.0.1:8083/connectors/{CONNECTOR}"
+
+
+def _say(line: str) -> None:
+    click.echo(line)
+
+
+@click.group(epilog=f"\b\nSettings, all environment variables:\n{describe_settings(RunSettings)}")
+def main() -> None:
+    """Real Kafka, PostgreSQL and Kafka Connect with Debezium on this machine, for trying and testing the service."""
+    signal.signal(signal.SIGINT, _interrupt)
+
+
+@main.command()
+def up() -> None:
+    """Start Kafka, PostgreSQL and Kafka Connect, which go on running; what runs already is left alone."""
+    servers = Servers(read_settings(StackSettings))
+    servers.fetch(_say)
+    for server in servers.all:
+        servers.start(server, _say, detached=True)
+
+
+@main.command()
+def down() -> None:
+    """Stop what `up` started; the data stays."""
+    for server in reversed(Servers(read_settings(StackSettings)).all):
+        _say(f"{server.command.name} {'stopped' if server.stop() else 'did not run'}")
+
+
+@main.command()
+def status() -> None:
+    """Show which servers run and answer; exit status 1 where one does not."""
+    conditions = Servers(read_settings(StackSettings)).conditions()
+    for name, pid, port, answers, problem in conditions:
+        state = "answers" if answers else "does not answer" if pid else "is not running"
+        _say(f"{name:14} {state:16} port {port:<6} process {pid or '-'}")
+        if problem is not None:
+            _say(problem)
+    sys.exit(0 if all(condition.answers for condition in conditions) else 1)
+
+
+@main.command()
+@click.option("--count", default=10_000, show_default=True, help="How many users of our own making.")
+@click.option("--users", type=click.Path(path_type=Path), help="CSV file of rows for the table users.")
+@click.option("--tweets", type=click.Path(path_type=Path), help="CSV file of rows for the table tweets.")
+@click.option("--follows", type=click.Path(path_type=Path), help="CSV file of rows for the table follows.")
+@click.option("--likes", type=click.Path(path_type=Path), help="CSV file of rows for the table likes.")
+def seed(count: int, **files: Path | None) -> None:
+    """Fill the tables: with a believable population, or with CSV files of yours.
+
+    A file's first line names columns of its table, the primary key among them; the rest are NULL. A row whose primary
+    key is there already is replaced. The population is only written into empty tables.
+    """
+    dsn = Servers(read_settings(StackSettings)).postgres.dsn
+    given = {table: file for table, file in files.items() if file is not None}
+    if given:
+        for table, rows in load_files(dsn, given).items():
+            _say(f"{table}: {rows:,} rows")
+        return
+    written = populate(dsn, count)
+    _say(f"wrote {written:,} rows" if written else "there are users already; nothing written")
+
+
+@main.command("load")
+@click.option("--rate", type=click.FloatRange(min=0.01), default=50, show_default=True, help="Changes a second.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="For how long; until Ctrl-C where not given.")
+def load_command(rate: float, seconds: float | None) -> None:
+    """Keep changing rows: inserts, edits, unfollows, deletions."""
+    done = keep_changing(Servers(read_settings(StackSettings)).postgres.dsn, rate, seconds, _say)
+    _say(f"{done} changes made")
+
+
+@main.command()
+@click.option("--connector", multiple=True, default=[CONNECTOR_URL], show_default=True)
+@click.option("--joiner", multiple=True, default=["http://127.0.0.1:8001"], show_default=True)
+@click.option("--reader", multiple=True, default=["http://127.0.0.1:8000"], show_default=True)
+def doctor(connector: tuple[str, ...], joiner: tuple[str, ...], reader: tuple[str, ...]) -> None:
+    """Look at a deployment from the outside, say what is wrong and how to mend it; changes nothing.
+
+    Topics come from the tiers' own variables: KAFKA_BOOTSTRAP_SERVERS and other KAFKA_…, USERS_TOPIC and so on. The
+    options take the addresses of any connector, joiners and readers, each several times. Exit status 1 where something
+    is wrong.
+    """
+    verdicts = set()
+    for finding in examine(read_settings(DoctorSettings), connector, joiner, reader):
+        _say(f"{finding.verdict:9} {finding.what}")
+        if finding.mend:
+            _say(f"{'':9} mend: {finding.mend}")
+        verdicts.add(finding.verdict)
+    sys.exit(1 if Verdict.WRONG in verdicts else 0)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(arguments: tuple[str, ...]) -> None:
+    """Run psql on the database; all arguments are psql's own, such as -c "SELECT …"."""
+    sys.exit(Servers(read_settings(StackSettings)).postgres.psql(arguments))
+
+
+@main.command()
+@click.option("--users", default=10_000, show_default=True, help="How many users empty tables get.")
+@click.option("--load", "rate", type=click.FloatRange(min=0), default=0, show_default=True, help="Changes a second.")
+def run(users: int, rate: float) -> None:
+    """Start everything, seed, answer; Ctrl-C stops all that it started. `make run` is this."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        run_everything(users, rate, _say)
+    except KeyboardInterrupt:
+        _say("stopped")
+
+
+def _interrupt(*_: object) -> None:
+    # One order to stop is enough: a second one must not cut the stopping short.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+PROGRAM = Program(main, {KafkaException: to_kafka_error, psycopg.OperationalError: to_stack_error})

@@ -48,7 +48,7 @@ def shell(populated: Service, stack_folder: Path) -> Iterator[Shell]:
     settings = {"STACK_POSTGRES_PORT": str(populated.postgres_port)}
     ports = {"9092": int(populated.bootstrap_servers.rpartition(":")[2])}
     with Shell(stack_folder, settings, ports) as opened:
-        opened.follow(procedure("Adding and removing"))
+        opened.follow(procedure("Add and remove processes"))
         yield opened
 
 
@@ -93,33 +93,33 @@ def await_no_lag(*ports: int) -> None:
 def test_a_reader_is_added_and_removed(populated: Service, shell: Shell) -> None:
     """The new one answers as SQL says once it is ready; the old one notices neither its coming nor its going."""
     with Vigil(populated):
-        shell.follow(procedure("A reader more"))
+        shell.follow(procedure("Add a reader"))
     await_truth(at(populated, shell.port(READER_2)))
     await_no_lag(populated.joiner_port, populated.reader_port, shell.port(READER_2))
 
     with Vigil(populated):
-        shell.follow(procedure("A reader less"))
+        shell.follow(procedure("Remove a reader"))
     await_truth(populated)
 
 
 def test_a_joiner_is_added_and_removed(populated: Service, shell: Shell) -> None:
     """The new one takes partitions over and gives them back; no count is lost, doubled or seen to fall."""
     with Vigil(populated):
-        _, _, assigned, _ = shell.follow(procedure("A joiner more"))
+        _, _, assigned, _ = shell.follow(procedure("Add a joiner"))
     assert int(re.findall(r"\d+", assigned)[0]) > 0
     await_truth(populated)
     await_no_lag(populated.joiner_port, shell.port(JOINER_2), populated.reader_port)
 
     with Vigil(populated):
-        shell.follow(procedure("A joiner less"))
+        shell.follow(procedure("Remove a joiner"))
     await_truth(populated)
     await_no_lag(populated.joiner_port, populated.reader_port)
 
 
 def test_lost_disks_fill_again(populated: Service, shell: Shell) -> None:
     """Without their folders, lost while stopped or while running, a reader and a joiner come back; others go on."""
-    again = [*procedure("A reader more"), *procedure("A joiner more")]
-    stopped, running = blocks(OPERATIONS, "Losing a disk")
+    again = [*procedure("Add a reader"), *procedure("Add a joiner")]
+    stopped, running = blocks(OPERATIONS, "Replace a lost disk")
     with Vigil(populated):
         shell.follow(again)
         shell.follow(stopped)
@@ -152,7 +152,7 @@ def test_a_field_is_added_and_renamed(populated: Service, shell: Shell) -> None:
     """Readers of the new topic show the new field with all counts; the old ones go on as if nothing were."""
     # 1. Added, beside the old topics.
     with Vigil(populated):
-        shell.follow(procedure("A new field"))
+        shell.follow(procedure("Add a field"))
     new = at(populated, shell.port(READER_V2))
     await_truth(populated)
     await_truth(new, pronouns="they/them")
@@ -167,7 +167,7 @@ def test_a_field_is_added_and_renamed(populated: Service, shell: Shell) -> None:
     assert "python -m joiner reset" in refusal
 
     # 3. Renamed, in the new topic.
-    shell.follow(procedure("A field renamed, or no longer there"))
+    shell.follow(procedure("Rename or remove a field"))
     await_truth(new, personalPronouns="they/them")
     await_truth(populated)
 

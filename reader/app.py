@@ -9,20 +9,20 @@ from reader.http.routes import Application
 from reader.http.server import StopSignal
 from reader.http.users import UserResponses
 from reader.settings import ReaderSettings
-from reader.status.counters import Traffic
-from reader.status.readiness import Progress
-from reader.storage.read_view import View
+from reader.status.counters import ResponseCounters
+from reader.status.readiness import Readiness
+from reader.storage.read_view import ReadView
 
 
 def build_application(  # noqa: PLR0913 - what a process knows of the reader
     settings: ReaderSettings,
     stopping: StopSignal,
     *,
-    view: Callable[[], View],
-    progress: Callable[[], Progress],
+    view: Callable[[], ReadView],
+    progress: Callable[[], Readiness],
     alive: Callable[[], bool],
     metrics: Callable[[], bytes],
-    traffic: Traffic,
+    traffic: ResponseCounters,
 ) -> Application:
     """Return what answers in this process; to be called in its event loop.
 

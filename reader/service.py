@@ -18,13 +18,13 @@ from reader.http.server import (
     serve,
 )
 from reader.replication.replicator import Replicator
-from reader.replication.topic import understood_properties
+from reader.replication.topic import validate_properties
 from reader.settings import ReaderSettings
-from reader.status.counters import Traffic
-from reader.status.prometheus import exposition
+from reader.status.counters import ResponseCounters
+from reader.status.prometheus import render_metrics
 from reader.storage.generations import Generations, refuse_foreign
 from reader.storage.snapshot import SnapshotRefused, install
-from reader.workers.shared_memory import Board
+from reader.workers.shared_memory import SharedMemory
 from reader.workers.supervisor import Supervisor
 from shared import lock, logs
 from shared.kafka import admitted
@@ -39,7 +39,7 @@ def run(settings: ReaderSettings) -> None:
         UserInformationError: something stands in the way; its message says what to do.
     """
     logs.configure(settings.log_level, settings.log_format)
-    properties = understood_properties(settings.kafka_properties)
+    properties = validate_properties(settings.kafka_properties)
     refuse_foreign(settings.reader_state_dir)
     held = lock.acquire(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
     listeners = [listen(settings)] if settings.reader_workers == 1 else listen_per_worker(settings)
@@ -79,14 +79,14 @@ async def _answer_here(
         settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), let_go)
     )
     stopping = StopSignal(replicator.stopping.set)
-    traffic = Traffic()
+    traffic = ResponseCounters()
     application = build_application(
         settings,
         stopping,
         view=generations.view,
         progress=lambda: replicator.progress,
         alive=lambda: replicator.alive,
-        metrics=lambda: exposition([traffic], replicator.standing()),
+        metrics=lambda: render_metrics([traffic], replicator.report_status()),
         traffic=traffic,
     )
     replicator.start()
@@ -102,9 +102,9 @@ async def _have_workers_answer(
         settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), lambda: None)
     )
     replicator.start()
-    board = Board.create(settings.reader_state_dir, len(listeners) + 1)
+    board = SharedMemory.create(settings.reader_state_dir, len(listeners) + 1)
     try:
-        supervisor = Supervisor(listeners, board, replicator.standing, generations.forget_dead_readers)
+        supervisor = Supervisor(listeners, board, replicator.report_status, generations.forget_dead_readers)
         await supervisor.run(replicator.stopping.set)
     finally:
         board.close()

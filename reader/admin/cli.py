@@ -8,7 +8,7 @@ import click
 from confluent_kafka.admin import AdminClient
 
 from reader.admin import inspection
-from reader.replication.topic import Topic, understood_properties
+from reader.replication.topic import TopicClient, validate_properties
 from reader.settings import ReaderSettings
 from reader.storage.snapshot import take
 from shared.kafka import admitted
@@ -34,9 +34,9 @@ def inspect(user: str | None) -> None:
     """Show what READER_STATE_DIR holds, as JSON; with USER, that user's place in the topic and stored bytes."""
     state = read_settings(ReaderSettings).reader_state_dir
     if user is None:
-        click.echo(json.dumps(inspection.summary(state), indent=2))
+        click.echo(json.dumps(inspection.summarize(state), indent=2))
         return
-    record = inspection.stored(state, user.encode(errors="surrogateescape"))
+    record = inspection.find_stored(state, user.encode(errors="surrogateescape"))
     if record is None or record.value is None:
         click.echo(f"no user {user!r}", err=True)
         sys.exit(1)
@@ -49,9 +49,9 @@ def inspect(user: str | None) -> None:
 def verify() -> None:
     """Compare READER_STATE_DIR with the topic, record by record, up to its offsets; exit status 1 where they differ."""
     settings = read_settings(ReaderSettings)
-    properties = understood_properties(settings.kafka_properties)
+    properties = validate_properties(settings.kafka_properties)
     admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
-    topic = Topic(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
+    topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
     records, differences = inspection.verify(settings.reader_state_dir, topic, lambda line: click.echo(line, err=True))
     for key, difference in sorted(differences.items())[:SHOWN]:
         click.echo(f"user {key.decode(errors='backslashreplace')!r}: {difference}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reader.admin.verification import Comparison
-from reader.replication.topic import Topic
+from reader.replication.topic import TopicClient
 from reader.storage.snapshot import open_live
 from reader.storage.store import Record, Store
 from shared.errors import KafkaError, StateError
@@ -15,7 +15,7 @@ BATCH = 5_000
 SILENT_SECONDS = 30.0
 
 
-def summary(state: Path) -> dict[str, Any]:
+def summarize(state: Path) -> dict[str, Any]:
     """Return what there is: which copy, of what, how much, how far.
 
     Args:
@@ -41,7 +41,7 @@ def summary(state: Path) -> dict[str, Any]:
         store.close()
 
 
-def stored(state: Path, user: bytes) -> Record | None:
+def find_stored(state: Path, user: bytes) -> Record | None:
     """Return what is stored of one user, and its place in the topic; None where there is nothing.
 
     Raises:
@@ -54,7 +54,7 @@ def stored(state: Path, user: bytes) -> Record | None:
         store.close()
 
 
-def verify(state: Path, topic: Topic, say: Callable[[str], object]) -> tuple[int, dict[bytes, str]]:
+def verify(state: Path, topic: TopicClient, say: Callable[[str], object]) -> tuple[int, dict[bytes, str]]:
     """Compare the copy with the topic, up to the copy's offsets.
 
     Args:
@@ -72,7 +72,7 @@ def verify(state: Path, topic: Topic, say: Callable[[str], object]) -> tuple[int
     store = open_live(state)
     try:
         identity = topic.identity()
-        if identity is None or store.note("identity") != identity.noted():
+        if identity is None or store.note("identity") != identity.to_note():
             raise StateError(f"READER_STATE_DIR={state} is a copy of another topic than {topic.name} (USER_INFO_TOPIC)")
         with store.still():
             return _compare(store, topic, identity.partitions, say)
@@ -80,7 +80,9 @@ def verify(state: Path, topic: Topic, say: Callable[[str], object]) -> tuple[int
         store.close()
 
 
-def _compare(store: Store, topic: Topic, partitions: int, say: Callable[[str], object]) -> tuple[int, dict[bytes, str]]:
+def _compare(
+    store: Store, topic: TopicClient, partitions: int, say: Callable[[str], object]
+) -> tuple[int, dict[bytes, str]]:
     offsets = store.offsets()
     comparison = Comparison(store.record, offsets)
     positions = dict(topic.bounds(partitions).firsts)
@@ -96,7 +98,7 @@ def _compare(store: Store, topic: Topic, partitions: int, say: Callable[[str], o
 
 
 def _read_on(
-    topic: Topic,
+    topic: TopicClient,
     positions: dict[int, int],
     ends: Mapping[int, int],
     comparison: Comparison,

@@ -205,7 +205,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, answer: Response) -> None:
         """Say why the client is not heard any further."""
-        self._state.traffic.answered(answer.status, 0.0)
+        self._state.traffic.count_response(answer.status, 0.0)
         self._stop_hearing(self._state.response_start(answer.status) + answer.head + END + answer.body)
 
     def _end_after_an_answer(self) -> None:

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from reader.http import problems
 from reader.http.response import Response
 from reader.http.users import not_ready
-from reader.status.readiness import Progress
-from reader.storage.read_view import Found, View
+from reader.status.readiness import Readiness
+from reader.storage.read_view import ReadView, StoredRecord
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Update(NamedTuple):
     """
 
     told: KnownVersion
-    found: Found | None
+    found: StoredRecord | None
 
     def event(self) -> bytes:
         """Return it as it is sent."""
@@ -95,7 +95,7 @@ def parse_last_event_id(last_event_id: bytes | None) -> KnownVersion:
     return KnownVersion(EventId(int(partition), int(offset), tag if colon else None))
 
 
-def find_update(view: View, key: bytes, told: KnownVersion) -> Update | None:
+def find_update(view: ReadView, key: bytes, told: KnownVersion) -> Update | None:
     """Return what is new to a client; None where nothing is.
 
     An absent user has no record, and so no offset: its place is that of the last record that was taken in of the
@@ -147,7 +147,7 @@ class EventStreams:
         most: streams at a time.
     """
 
-    def __init__(self, view: Callable[[], View], progress: Callable[[], Progress], most: int = 256) -> None:
+    def __init__(self, view: Callable[[], ReadView], progress: Callable[[], Readiness], most: int = 256) -> None:
         self._view = view
         self._progress = progress
         self._most = most

@@ -21,9 +21,9 @@ from starlette.types import Message, Receive, Scope, Send
 from reader.http import problems
 from reader.http.response import Response
 from reader.http.users import UserResponses, parse_conditions
-from reader.status.counters import Traffic
+from reader.status.counters import ResponseCounters
 from reader.status.prometheus import CONTENT_TYPE
-from reader.status.readiness import Progress
+from reader.status.readiness import Readiness
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +53,10 @@ class Application:
         self,
         answers: UserResponses,
         *,
-        progress: Callable[[], Progress],
+        progress: Callable[[], Readiness],
         alive: Callable[[], bool],
         metrics: Callable[[], bytes],
-        traffic: Traffic,
+        traffic: ResponseCounters,
         routes: Sequence[BaseRoute] = (),
         origins: Sequence[str] = (),
     ) -> None:
@@ -84,7 +84,7 @@ class Application:
 
         async def send_counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self.traffic.answered(message["status"], time.perf_counter() - began)
+                self.traffic.count_response(message["status"], time.perf_counter() - began)
             await send(message)
 
         try:
@@ -114,10 +114,10 @@ def _user_routes(answers: UserResponses) -> list[BaseRoute]:
     return [Route("/users/{user_id}", get_user), Route("/users", get_users)]
 
 
-def _health_routes(progress: Callable[[], Progress], alive: Callable[[], bool]) -> list[BaseRoute]:
+def _health_routes(progress: Callable[[], Readiness], alive: Callable[[], bool]) -> list[BaseRoute]:
     async def readyz(_: Request) -> responses.Response:
         now = progress()
-        too_stale = now.too_stale(time.time_ns() // 1_000_000)
+        too_stale = now.why_too_stale(time.time_ns() // 1_000_000)
         ready = now.ready and too_stale is None
         report = now.report() if too_stale is None else {**now.report(), "reason": too_stale}
         return responses.JSONResponse(report, 200 if ready else 503, {} if ready else {"retry-after": "1"})

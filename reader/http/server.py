@@ -17,7 +17,7 @@ from reader.http.fast_path import FastPathConnection
 from reader.http.routes import Application
 from reader.http.server_state import Limits, ReaderServerState
 from reader.settings import ReaderSettings
-from reader.status.counters import Traffic
+from reader.status.counters import ResponseCounters
 from reader.storage.read_view import RunBetweenReads
 from shared.errors import AlreadyRunning
 
@@ -162,7 +162,7 @@ class Server(uvicorn.Server):
         traffic: where answers are counted.
     """
 
-    def __init__(self, config: uvicorn.Config, limits: Limits, traffic: Traffic) -> None:
+    def __init__(self, config: uvicorn.Config, limits: Limits, traffic: ResponseCounters) -> None:
         super().__init__(config)
         self._connections = self.server_state = ReaderServerState(limits, traffic)
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-from reader.status.counters import Traffic
+from reader.status.counters import ResponseCounters
 
 SWEEP_SECONDS = 0.25
 DELAY_CHECK_SECONDS = 0.02
@@ -57,7 +57,7 @@ class ReaderServerState(ServerState):
         traffic: where answers are counted.
     """
 
-    def __init__(self, limits: Limits, traffic: Traffic) -> None:
+    def __init__(self, limits: Limits, traffic: ResponseCounters) -> None:
         super().__init__()
         self.limits = limits
         self.traffic = traffic
@@ -90,7 +90,7 @@ class ReaderServerState(ServerState):
     def _end_turn(self) -> None:
         seconds = time.perf_counter() - self._turn_began
         for status in self.turn:
-            self.traffic.answered(status, seconds)
+            self.traffic.count_response(status, seconds)
         self.turn.clear()
 
     async def watch_until_cancelled(self) -> None:
@@ -98,7 +98,7 @@ class ReaderServerState(ServerState):
         while True:
             began = time.perf_counter()
             await asyncio.sleep(DELAY_CHECK_SECONDS)
-            self.traffic.was_late(time.perf_counter() - began - DELAY_CHECK_SECONDS)
+            self.traffic.note_delay(time.perf_counter() - began - DELAY_CHECK_SECONDS)
 
     async def sweep_until_cancelled(self) -> None:
         """Go through all connections again and again."""

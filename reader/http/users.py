@@ -14,8 +14,8 @@ from urllib.parse import unquote_to_bytes
 
 from reader.http import problems
 from reader.http.response import Response
-from reader.status.readiness import Progress
-from reader.storage.read_view import View
+from reader.status.readiness import Readiness
+from reader.storage.read_view import ReadView
 from shared.records import MAX_ID_BYTES
 
 MAX_IDS = 100
@@ -64,7 +64,7 @@ def parse_conditions(headers: Iterable[tuple[bytes, bytes]]) -> Conditions:
 class _TurnContext:
     """One look at the store, and what is true of all answers that are given out of it."""
 
-    def __init__(self, view: View, progress: Progress) -> None:
+    def __init__(self, view: ReadView, progress: Readiness) -> None:
         self.view = view
         self.progress = progress
         self.tag = view.tag
@@ -86,8 +86,8 @@ class UserResponses:
 
     def __init__(
         self,
-        view: Callable[[], View],
-        progress: Callable[[], Progress],
+        view: Callable[[], ReadView],
+        progress: Callable[[], Readiness],
         soon: Callable[[Callable[[], None]], object],
     ) -> None:
         self._view = view
@@ -206,7 +206,7 @@ def _matches_etag(if_none_match: bytes, etag: bytes) -> bool:
     return etag in tags or tags == [b"*"]
 
 
-def _check_min_offset(if_min_offset: bytes, view: View) -> Response | None:
+def _check_min_offset(if_min_offset: bytes, view: ReadView) -> Response | None:
     """Return the answer to a client that has seen more than there is here; None where there is as much."""
     for place in if_min_offset.split(b","):
         partition, colon, offset = place.strip(b" \t").partition(b":")
@@ -236,7 +236,7 @@ def _check_conditions(conditions: Conditions, now: _TurnContext) -> Response | N
     return None
 
 
-def _check_staleness(limit: bytes, progress: Progress) -> Response | None:
+def _check_staleness(limit: bytes, progress: Readiness) -> Response | None:
     """Return the answer to a client to whom what is here is too old; None where it is not."""
     if SECONDS.fullmatch(limit) is None:
         return problems.bad_request("Max-Staleness-Seconds is a number of seconds, such as 5 or 0.5")
@@ -253,7 +253,7 @@ def _is_number(text: bytes) -> bool:
     return text.isdigit() and len(text) <= 19
 
 
-def not_ready(progress: Progress) -> Response:
+def not_ready(progress: Readiness) -> Response:
     """Return what whoever asks is answered before the reader is ready."""
     return problems.problem(
         503,

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class CopyIdentity:
     """What a copy is a copy of.
 
     Args:
@@ -21,7 +21,7 @@ class Identity:
     partitions: int
     format: int
 
-    def noted(self) -> dict[str, Any]:
+    def to_note(self) -> dict[str, Any]:
         """Return the identity as it is noted beside the data."""
         return asdict(self)
 
@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
     reason: str | None = None
 
 
-def verdict(known: Mapping[str, Any] | None, seen: Identity, away_ms: int, retention_ms: int) -> Verdict:
+def decide(known: Mapping[str, Any] | None, seen: CopyIdentity, away_ms: int, retention_ms: int) -> Verdict:
     """Decide what a copy is good for.
 
     Args:
@@ -66,7 +66,7 @@ def verdict(known: Mapping[str, Any] | None, seen: Identity, away_ms: int, reten
     return Verdict("go on")
 
 
-def cut(positions: Mapping[int, int], watermarks: Mapping[int, tuple[int, int]]) -> str | None:
+def find_gap(positions: Mapping[int, int], watermarks: Mapping[int, tuple[int, int]]) -> str | None:
     """Tell whether the topic's log was cut above or below where a copy goes on; return why, for people.
 
     Args:

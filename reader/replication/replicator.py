@@ -10,13 +10,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reader.replication.compatibility import Identity, cut, verdict
-from reader.replication.session import LOOK_SECONDS, Following, freshness_of, wall_clock_ms
-from reader.replication.topic import REQUEST_SECONDS, Topic
+from reader.replication.compatibility import CopyIdentity, decide, find_gap
+from reader.replication.session import LOOK_SECONDS, ReplicationSession, read_freshness, to_epoch_ms
+from reader.replication.topic import REQUEST_SECONDS, TopicClient
 from reader.settings import ReaderSettings
-from reader.status.counters import Intake
-from reader.status.readiness import Progress, complete_at, seconds_left
-from reader.status.report import Held, Standing, lags
+from reader.status.counters import ApplyCounters
+from reader.status.readiness import Readiness, estimate_seconds_left, find_complete_at
+from reader.status.report import LiveCopy, StatusReport, measure_lags
 from reader.storage.generations import Generations
 from reader.storage.read_view import RunBetweenReads
 from reader.storage.store import DamagedError, Store
@@ -56,35 +56,35 @@ class Replicator:
         generations: Generations,
         where_reads_happen: RunBetweenReads,
     ) -> None:
-        self.progress = Progress(reason="connecting to Kafka")
-        self.following: Following | None = None
+        self.progress = Readiness(reason="connecting to Kafka")
+        self.following: ReplicationSession | None = None
         self.stopping = threading.Event()
-        self._topic = Topic(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
+        self._topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
         self._generations = generations
         self._where_reads_happen = where_reads_happen
         self._thread = threading.Thread(target=self._run, name="replicator", daemon=True)
         self._began = self._contact = time.monotonic()
-        self._intake = Intake()
+        self._intake = ApplyCounters()
         self._remind_at = 0.0
         self._serves = False
         self._damage: str | None = None
         noted = generations.live.note("complete")
         self._max_staleness = settings.reader_max_staleness_seconds
         identity = generations.live.note("identity")
-        self._freshness = freshness_of(generations.live, identity["partitions"] if identity else 0)
-        self._complete_at = self._began - (wall_clock_ms(self._began) - noted) / 1000 if noted else None
+        self._freshness = read_freshness(generations.live, identity["partitions"] if identity else 0)
+        self._complete_at = self._began - (to_epoch_ms(self._began) - noted) / 1000 if noted else None
 
     @property
     def alive(self) -> bool:
         """Whether the thread still runs."""
         return self._thread.is_alive()
 
-    def standing(self) -> Standing:
+    def report_status(self) -> StatusReport:
         """Return all that there is to say; to be called where reads happen."""
         live = self._generations.live
-        held = Held(live.folder.name, live.count(), live.size_bytes(), live.free_bytes())
-        return Standing(
-            self.progress, self.alive, held, *lags(self.following), self._intake, self._freshness.by_partition()
+        held = LiveCopy(live.folder.name, live.count(), live.size_bytes(), live.free_bytes())
+        return StatusReport(
+            self.progress, self.alive, held, *measure_lags(self.following), self._intake, self._freshness.by_partition()
         )
 
     def start(self) -> None:
@@ -107,12 +107,12 @@ class Replicator:
             except _Restart:
                 continue
             except _Refused as refusal:
-                self._report(Progress("failed", serves=self._has_data, reason=str(refusal)))
+                self._report(Readiness("failed", serves=self._has_data, reason=str(refusal)))
                 self.stopping.wait(LOOK_SECONDS)
             except Exception:
                 # Whatever it was, what is in the store is still right to serve, and the next try may go well.
                 logger.exception("following the topic failed unexpectedly; trying again")
-                self._report(Progress("failed", serves=self._has_data, reason="an unexpected error; see the log"))
+                self._report(Readiness("failed", serves=self._has_data, reason="an unexpected error; see the log"))
                 self.stopping.wait(LOOK_SECONDS)
             self.following = None
             self.stopping.wait(RETRY_SECONDS)
@@ -128,7 +128,7 @@ class Replicator:
         self._contact = time.monotonic()
         if identity is None:
             reason = f"the topic {self._topic.name} (USER_INFO_TOPIC) does not exist yet; the joiner makes it"
-            self._report(Progress("stale" if self._has_data else "starting", serves=self._has_data, reason=reason))
+            self._report(Readiness("stale" if self._has_data else "starting", serves=self._has_data, reason=reason))
             return
         retention_ms = self._topic.retention_ms()
         store, why = self._copy_for(identity, retention_ms)
@@ -137,7 +137,9 @@ class Replicator:
             if self._topic.identity() != identity:
                 return
             known = store.offsets()
-            gap = cut(known, {partition: (bounds.firsts[partition], bounds.ends[partition]) for partition in known})
+            gap = find_gap(
+                known, {partition: (bounds.firsts[partition], bounds.ends[partition]) for partition in known}
+            )
             if gap is not None:
                 self._refuse_snapshot(gap)
                 raise _Refused(gap)
@@ -145,7 +147,7 @@ class Replicator:
                 store.write_notes(snapshot=None)
             positions = {**bounds.firsts, **known}
             with self._topic.read(positions) as reading:
-                self.following = Following(
+                self.following = ReplicationSession(
                     topic=self._topic,
                     reading=reading,
                     store=store,
@@ -163,7 +165,7 @@ class Replicator:
             if store is not self._generations.live:
                 store.close()
 
-    def _follow(self, following: Following, why: str | None) -> None:
+    def _follow(self, following: ReplicationSession, why: str | None) -> None:
         began = time.monotonic()
         # Whoever is answered meanwhile, be it out of another copy, waits for the same interpreter.
         while not self.stopping.is_set() and following.step(serving=self.progress.serves):
@@ -176,7 +178,7 @@ class Replicator:
             if following.full is not None:
                 self.stopping.wait(LOOK_SECONDS)
 
-    def _go_live(self, following: Following) -> None:
+    def _go_live(self, following: ReplicationSession) -> None:
         """Serve the copy that has caught up, instead of the one before it."""
         following.keep()
         if following.store is not self._generations.live:
@@ -187,23 +189,23 @@ class Replicator:
             self._damage = None
         self._serves = True
 
-    def _how_it_stands(self, following: Following, why: str | None, seconds: float) -> Progress:
+    def _how_it_stands(self, following: ReplicationSession, why: str | None, seconds: float) -> Readiness:
         trouble = following.trouble and self._said(following.trouble, following.silence)
         applied, target = following.applied, following.target
         if following.caught_up:
             now = time.monotonic()
             held = following.held(now)
-            self._complete_at = complete_at(held, following.contact, now, 2 * LOOK_SECONDS) or self._complete_at
-            return Progress("ready" if trouble is None else "stale", True, applied, target, 0.0, trouble)
-        left = seconds_left(following.first, applied, target, seconds)
+            self._complete_at = find_complete_at(held, following.contact, now, 2 * LOOK_SECONDS) or self._complete_at
+            return Readiness("ready" if trouble is None else "stale", True, applied, target, 0.0, trouble)
+        left = estimate_seconds_left(following.first, applied, target, seconds)
         serves = self._serves or (following.store is not self._generations.live and self._has_data)
         reason = trouble or why or ("catching up with the topic" if serves else None)
-        return Progress("stale" if serves else "replaying", serves, applied, target, left, reason)
+        return Readiness("stale" if serves else "replaying", serves, applied, target, left, reason)
 
-    def _copy_for(self, identity: Identity, retention_ms: int) -> tuple[Store, str | None]:
+    def _copy_for(self, identity: CopyIdentity, retention_ms: int) -> tuple[Store, str | None]:
         """Return the copy to follow the topic with, the live one or one beside it, and why it is not the live one."""
         live = self._generations.live
-        action, reason = verdict(live.note("identity"), identity, _away_ms(live), retention_ms)
+        action, reason = decide(live.note("identity"), identity, _away_ms(live), retention_ms)
         if action == "go on" and self._damage is not None:
             action, reason = "rebuild", self._damage
         if action != "go on":
@@ -213,14 +215,14 @@ class Replicator:
         store = live
         if action == "rebuild":
             logger.warning("rebuilding beside the old data: %s", reason)
-            self._report(Progress("stale" if self._has_data else "replaying", serves=self._has_data, reason=reason))
+            self._report(Readiness("stale" if self._has_data else "replaying", serves=self._has_data, reason=reason))
 
             def goes_on(left: Store) -> bool:
-                return left.note("identity") == identity.noted() and _away_ms(left) <= retention_ms
+                return left.note("identity") == identity.to_note() and _away_ms(left) <= retention_ms
 
             store = self._generations.beside(goes_on)
         if store.note("identity") is None:
-            store.write_notes(identity=identity.noted(), begun=wall_clock_ms(time.monotonic()))
+            store.write_notes(identity=identity.to_note(), begun=to_epoch_ms(time.monotonic()))
         return store, reason
 
     def _refuse_snapshot(self, reason: str | None) -> None:
@@ -253,7 +255,7 @@ class Replicator:
     def _without_kafka(self, error: KafkaError) -> None:
         self._lose_patience()
         reason = self._said(str(error), str(error))
-        self._report(Progress("stale" if self._serves else "starting", serves=self._serves, reason=reason))
+        self._report(Readiness("stale" if self._serves else "starting", serves=self._serves, reason=reason))
 
     def _said(self, trouble: str, silence: str | None) -> str:
         """Return a trouble for people, with how long Kafka has been silent where that is the trouble."""
@@ -261,7 +263,7 @@ class Replicator:
             return trouble
         return f"no answer from Kafka at {self._topic.servers} for {time.monotonic() - self._contact:.0f} s: {trouble}"
 
-    def _report(self, progress: Progress) -> None:
+    def _report(self, progress: Readiness) -> None:
         """Publish how things stand, and log it where it is news or was last said a while ago."""
         news = progress.state != self.progress.state
         if self.following is not None and self.following.store is self._generations.live:
@@ -282,4 +284,4 @@ class Replicator:
 def _away_ms(store: Store) -> int:
     """Return how long ago a copy was last known to be complete, or was begun."""
     since = max(store.note("complete") or 0, store.note("begun") or 0)
-    return wall_clock_ms(time.monotonic()) - since if since else 0
+    return to_epoch_ms(time.monotonic()) - since if since else 0

@@ -8,10 +8,10 @@ by a copy that is served; a copy that is not served yet takes batches in unasked
 import time
 from dataclasses import dataclass, field
 
-from reader.replication.compatibility import Identity
+from reader.replication.compatibility import CopyIdentity
 from reader.replication.freshness import Freshness
-from reader.replication.topic import Asked, Batch, Bounds, Reading, Topic
-from reader.status.counters import Intake
+from reader.replication.topic import Batch, Bounds, PendingEnds, TopicClient, TopicReader
+from reader.status.counters import ApplyCounters
 from reader.storage.read_view import RunBetweenReads
 from reader.storage.store import MapFullError, Store, StoreFullError
 from shared.errors import KafkaError
@@ -31,14 +31,14 @@ LOOK_SECONDS = 2.0
 """How often the topic's identity and ends are looked at, and thereby whether Kafka is there."""
 
 CONFIRM_SECONDS = 2.0
-LEAST_RETENTION_SECONDS = 30.0
+MIN_RETENTION_SECONDS = 30.0
 """Absences shorter than this are not told apart within a session, whatever the topic's `delete.retention.ms`."""
 
 SYNC_SECONDS = 5.0
 
 
 @dataclass
-class Following:
+class ReplicationSession:
     """A session: from the offsets of a copy until the topic is another one, or cannot be read.
 
     Args:
@@ -55,17 +55,17 @@ class Following:
         intake: where batches are counted.
     """
 
-    topic: Topic
-    reading: Reading
+    topic: TopicClient
+    reading: TopicReader
     store: Store
-    identity: Identity
+    identity: CopyIdentity
     bounds: Bounds
     positions: dict[int, int]
     between_reads: RunBetweenReads
     trusted: bool
     retention_seconds: float
     contact: float
-    intake: Intake = field(default_factory=Intake)
+    intake: ApplyCounters = field(default_factory=ApplyCounters)
     caught_up: bool = False
     silence: str | None = None
     full: str | None = None
@@ -73,7 +73,7 @@ class Following:
     proven: dict[int, float] = field(default_factory=dict)
     at_end: set[int] = field(default_factory=set)
     _waiting: Batch | None = None
-    _asked: Asked | None = None
+    _asked: PendingEnds | None = None
     _look_at: float = 0.0
     _sync_at: float = 0.0
     _kept_once: bool = False
@@ -81,7 +81,7 @@ class Following:
     def __post_init__(self) -> None:
         """Begin with the ends that were found, and the heartbeats that the copy has."""
         self.ends.update(self.bounds.ends)
-        self.freshness = freshness_of(self.store, self.identity.partitions)
+        self.freshness = read_freshness(self.store, self.identity.partitions)
         self._first = sum(self.positions.values())
         self._look_at = time.monotonic() + LOOK_SECONDS
         self._sync_at = time.monotonic() + SYNC_SECONDS
@@ -142,7 +142,7 @@ class Following:
                 self.full = str(full)
                 return False
             else:
-                self.intake.took(batch.records, time.perf_counter() - began)
+                self.intake.count_batch(batch.records, time.perf_counter() - began)
                 self._note_times(batch)
                 self.full = None
                 for partition, offset in batch.offsets.items():
@@ -155,7 +155,7 @@ class Following:
             heartbeat = heartbeat_in(record.key, record.value)
             if heartbeat is not None:
                 self.freshness.take(record.partition, heartbeat)
-        self.intake.aged(batch.oldest_ms, time.time_ns() // 1_000_000)
+        self.intake.count_ages(batch.oldest_ms, time.time_ns() // 1_000_000)
         self.intake.replayed += len(batch.records) - len(batch.oldest_ms)
 
     def _note_ends(self, batch: Batch) -> None:
@@ -195,10 +195,10 @@ class Following:
 
     def _was_away_too_long(self, now: float) -> bool:
         """Tell whether deletions may have been forgotten before they were read: Kafka was away, or the disk full."""
-        allowed = max(self.retention_seconds, LEAST_RETENTION_SECONDS)
+        allowed = max(self.retention_seconds, MIN_RETENTION_SECONDS)
         return self.silence is None and self.complete_at is not None and now - self.complete_at > allowed
 
-    def _take_answer(self, asked: Asked) -> None:
+    def _take_answer(self, asked: PendingEnds) -> None:
         try:
             ends = asked.answer()
         except KafkaError as error:
@@ -241,7 +241,7 @@ class Following:
         """Note when the copy was last complete, and have the disk hold it while the topic is only followed."""
         try:
             if self.complete_at is not None:
-                self.store.write_notes(complete=wall_clock_ms(self.complete_at))
+                self.store.write_notes(complete=to_epoch_ms(self.complete_at))
             if self._kept_once:
                 self.store.sync()
         except MapFullError:
@@ -255,7 +255,7 @@ class Following:
                 self.full = None
 
 
-def freshness_of(store: Store, partitions: int) -> Freshness:
+def read_freshness(store: Store, partitions: int) -> Freshness:
     """Return how fresh a copy is.
 
     Args:
@@ -268,6 +268,6 @@ def freshness_of(store: Store, partitions: int) -> Freshness:
     return freshness
 
 
-def wall_clock_ms(moment: float) -> int:
+def to_epoch_ms(moment: float) -> int:
     """Return a moment of the monotonic clock as epoch ms."""
     return time.time_ns() // 1_000_000 - round((time.monotonic() - moment) * 1000)

@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, T
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 
-from reader.replication.compatibility import Identity
+from reader.replication.compatibility import CopyIdentity
 from reader.storage.store import FORMAT, Record
 from shared import logs
 from shared.errors import KafkaError
@@ -77,21 +77,21 @@ class Bounds:
     ends: Mapping[int, int]
 
 
-def understood_properties(properties: Mapping[str, str]) -> dict[str, str]:
+def validate_properties(properties: Mapping[str, str]) -> dict[str, str]:
     """Return the properties out of the environment that the reader's clients take.
 
     Raises:
         SettingError: a value is refused, or does not go together with the others; names the variable.
     """
-    return understood(properties, Consumer, consumer_properties)
+    return understood(properties, Consumer, build_consumer_config)
 
 
-def consumer_properties(properties: Mapping[str, str]) -> dict[str, object]:
+def build_consumer_config(properties: Mapping[str, str]) -> dict[str, object]:
     """Return how the topic is read, but for where Kafka is: what the environment sets goes before what is preferred."""
     return configured(properties, PREFERRED, OWN)
 
 
-class Topic:
+class TopicClient:
     """One topic, by name.
 
     Args:
@@ -109,7 +109,7 @@ class Topic:
         self._cluster: str | None = None
         self._unanswered = True
 
-    def identity(self, seconds: float = REQUEST_SECONDS) -> Identity | None:
+    def identity(self, seconds: float = REQUEST_SECONDS) -> CopyIdentity | None:
         """Return what the topic is now; None where it does not exist.
 
         Raises:
@@ -118,10 +118,10 @@ class Topic:
         if self._unanswered:
             # While it waits for a broker to ask, librdkafka's admin request connects again as fast as it is refused,
             # and takes a core from those who answer; this one keeps to its backoff.
-            with _clear():
+            with _translate_errors():
                 self._admin.list_topics(timeout=seconds)
         self._unanswered = True
-        with _clear():
+        with _translate_errors():
             if self._cluster is None:
                 self._cluster = self._admin.describe_cluster(request_timeout=seconds).result().cluster_id
             wanted = TopicCollection([self.name])
@@ -135,7 +135,7 @@ class Topic:
         self._unanswered = False
         topic_id = topic.topic_id
         identity = f"{topic_id.get_most_significant_bits():x}-{topic_id.get_least_significant_bits():x}"
-        return Identity(self._cluster, identity, len(topic.partitions), FORMAT)
+        return CopyIdentity(self._cluster, identity, len(topic.partitions), FORMAT)
 
     def bounds(self, partitions: int, seconds: float = REQUEST_SECONDS) -> Bounds:
         """Return where the topic begins and ends.
@@ -143,15 +143,15 @@ class Topic:
         Raises:
             KafkaError: no answer within so many seconds, or there are not so many partitions.
         """
-        with _clear():
+        with _translate_errors():
             firsts = self._offsets(partitions, OffsetSpec.earliest(), seconds)
             ends = self._offsets(partitions, OffsetSpec.latest(), seconds)
-            return Bounds(_answered(firsts), _answered(ends))
+            return Bounds(_offsets_of(firsts), _offsets_of(ends))
 
-    def ask_ends(self, partitions: int) -> "Asked":
+    def ask_ends(self, partitions: int) -> "PendingEnds":
         """Ask where the topic ends, without waiting for the answer."""
-        with _clear():
-            return Asked(time.monotonic(), self._offsets(partitions, OffsetSpec.latest(), REQUEST_SECONDS))
+        with _translate_errors():
+            return PendingEnds(time.monotonic(), self._offsets(partitions, OffsetSpec.latest(), REQUEST_SECONDS))
 
     def _offsets(self, partitions: int, which: OffsetSpec, seconds: float) -> dict[int, Future[Any]]:
         wanted = {TopicPartition(self.name, partition): which for partition in range(partitions)}
@@ -165,7 +165,7 @@ class Topic:
             KafkaError: no answer.
         """
         resource = ConfigResource(ResourceType.TOPIC, self.name)
-        with _clear():
+        with _translate_errors():
             try:
                 described = self._admin.describe_configs([resource], request_timeout=REQUEST_SECONDS)[resource].result()
                 return int(described["delete.retention.ms"].value)
@@ -175,14 +175,14 @@ class Topic:
                 logger.warning("may not read the topic's delete.retention.ms (DescribeConfigs); taking a day")
                 return DEFAULT_RETENTION_MS
 
-    def read(self, positions: Mapping[int, int]) -> "Reading":
+    def read(self, positions: Mapping[int, int]) -> "TopicReader":
         """Read on from some offsets: partition -> offset, for every partition."""
-        consumer = Consumer({**consumer_properties(self._properties), **self._told})
+        consumer = Consumer({**build_consumer_config(self._properties), **self._told})
         consumer.assign([TopicPartition(self.name, *place) for place in positions.items()])
-        return Reading(consumer)
+        return TopicReader(consumer)
 
 
-class Asked:
+class PendingEnds:
     """A question for the topic's ends that may not be answered yet.
 
     Args:
@@ -202,11 +202,11 @@ class Asked:
         """
         if not all(future.done() for future in self._futures.values()):
             return None
-        with _clear():
-            return _answered(self._futures)
+        with _translate_errors():
+            return _offsets_of(self._futures)
 
 
-class Reading:
+class TopicReader:
     """The topic, read on and on.
 
     Args:
@@ -228,7 +228,7 @@ class Reading:
         heartbeats: list[Record] = []
         oldest_ms: list[int | None] = []
         batch = Batch(records, {}, set(), heartbeats=heartbeats, oldest_ms=oldest_ms)
-        with _clear():
+        with _translate_errors():
             messages = self._consumer.consume(limit, seconds)
         for message in messages:
             partition, offset, error = message.partition(), message.offset(), message.error()
@@ -238,7 +238,7 @@ class Reading:
                 if key and len(key) <= MAX_ID_BYTES and (key.isascii() or _is_utf8(key)):
                     records.append(Record(key, message.value(), partition, offset, message.timestamp()[1]))
                     if timed:
-                        oldest_ms.append(_oldest_ms(message))
+                        oldest_ms.append(_read_oldest_ms(message))
                 elif key and key.startswith(RESERVED_KEY_PREFIX):
                     if heartbeat_in(key, message.value()) is not None:
                         heartbeats.append(Record(key, message.value(), partition, offset, message.timestamp()[1]))
@@ -267,11 +267,11 @@ class Reading:
         self._consumer.close()
 
 
-def _answered(futures: Mapping[int, Future[Any]]) -> dict[int, int]:
+def _offsets_of(futures: Mapping[int, Future[Any]]) -> dict[int, int]:
     return {partition: future.result().offset for partition, future in futures.items()}
 
 
-def _oldest_ms(message: Message) -> int | None:
+def _read_oldest_ms(message: Message) -> int | None:
     for name, value in message.headers() or ():
         if name == OLDEST_CHANGE_HEADER:
             return int(value) if value is not None and value.isdigit() and len(value) < 19 else None
@@ -287,7 +287,7 @@ def _is_utf8(key: bytes) -> bool:
 
 
 @contextmanager
-def _clear() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except KafkaException as error:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-ANSWER_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+RESPONSE_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Upper edges of the histograms of answers, in seconds; the promise on reads is about 0.005 and 0.010."""
 
 AGE_EDGES = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -48,7 +48,7 @@ class Histogram:
 
 
 @dataclass
-class Traffic:
+class ResponseCounters:
     """The answers of one process, or of several.
 
     Args:
@@ -60,22 +60,22 @@ class Traffic:
     """
 
     answers: dict[int, int] = field(default_factory=dict)
-    seconds: Histogram = field(default_factory=lambda: Histogram(ANSWER_EDGES))
-    delays: Histogram = field(default_factory=lambda: Histogram(ANSWER_EDGES))
+    seconds: Histogram = field(default_factory=lambda: Histogram(RESPONSE_EDGES))
+    delays: Histogram = field(default_factory=lambda: Histogram(RESPONSE_EDGES))
     connections: int = 0
     late: float = 0.0
 
-    def answered(self, status: int, seconds: float) -> None:
+    def count_response(self, status: int, seconds: float) -> None:
         """Count one answer, and how long it took here."""
         self.answers[status] = self.answers.get(status, 0) + 1
         self.seconds.add(self.late + seconds)
 
-    def was_late(self, seconds: float) -> None:
+    def note_delay(self, seconds: float) -> None:
         """Note how late the event loop was just now."""
         self.late = max(0.0, seconds)
         self.delays.add(self.late)
 
-    def add_all(self, other: "Traffic") -> None:
+    def add_all(self, other: "ResponseCounters") -> None:
         """Count what another process has counted."""
         for status, number in other.answers.items():
             self.answers[status] = self.answers.get(status, 0) + number
@@ -93,12 +93,12 @@ class Traffic:
         }
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> "Traffic":
+    def of(cls, document: Mapping[str, Any]) -> "ResponseCounters":
         """Return what `document` returned."""
         return cls(
             {int(status): number for status, number in document["answers"].items()},
-            Histogram(ANSWER_EDGES, *document["seconds"]),
-            Histogram(ANSWER_EDGES, *document["delays"]),
+            Histogram(RESPONSE_EDGES, *document["seconds"]),
+            Histogram(RESPONSE_EDGES, *document["delays"]),
             document["connections"],
         )
 
@@ -114,7 +114,7 @@ class Sized(Protocol):
 
 
 @dataclass
-class Intake:
+class ApplyCounters:
     """The batches that were taken in since the process began.
 
     Args:
@@ -135,7 +135,7 @@ class Intake:
     replayed: int = 0
     untimed: int = 0
 
-    def took(self, records: Sequence[Sized], seconds: float) -> None:
+    def count_batch(self, records: Sequence[Sized], seconds: float) -> None:
         """Count a batch.
 
         Args:
@@ -146,7 +146,7 @@ class Intake:
         self.size_bytes += sum(len(record.key) + len(record.value or b"") for record in records)
         self.batches.add(seconds)
 
-    def aged(self, oldest_ms: Sequence[int | None], now_ms: int) -> None:
+    def count_ages(self, oldest_ms: Sequence[int | None], now_ms: int) -> None:
         """Count the ages of records that were taken in while the copy was served.
 
         Args:

@@ -11,14 +11,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from reader.status.counters import Histogram, Traffic
-from reader.status.report import Standing
+from reader.status.counters import Histogram, ResponseCounters
+from reader.status.report import StatusReport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STATES = ("starting", "replaying", "ready", "stale", "failed")
 
 
-def exposition(processes: Iterable[Traffic], standing: Standing) -> bytes:
+def render_metrics(processes: Iterable[ResponseCounters], standing: StatusReport) -> bytes:
     """Return the metrics of a reader.
 
     Args:
@@ -33,9 +33,9 @@ def exposition(processes: Iterable[Traffic], standing: Standing) -> bytes:
 class _Numbers(Collector):
     """Numbers in the shape in which the client library asks for them."""
 
-    def __init__(self, processes: list[Traffic], standing: Standing) -> None:
+    def __init__(self, processes: list[ResponseCounters], standing: StatusReport) -> None:
         self._processes = processes
-        self._traffic = Traffic()
+        self._traffic = ResponseCounters()
         for process in processes:
             self._traffic.add_all(process)
         self._standing = standing
@@ -89,7 +89,7 @@ class _Numbers(Collector):
 
     def _readiness(self) -> Iterator[Metric]:
         standing, progress = self._standing, self._standing.progress
-        ready = progress.ready and progress.too_stale(time.time_ns() // 1_000_000) is None
+        ready = progress.ready and progress.why_too_stale(time.time_ns() // 1_000_000) is None
         said = "Records, by offset, that the topic has and the copy has not."
         yield _by_partition("reader_lag_records", said, standing.lag_records)
         said = "Seconds since the copy last held all of a partition; absent where it never did."

@@ -8,7 +8,7 @@ State = Literal["starting", "replaying", "ready", "stale", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Readiness:
     """What the reader says of itself.
 
     Args:
@@ -49,7 +49,7 @@ class Progress:
         """
         return None if self.fresh_ms is None else max(0.0, (now_ms - self.fresh_ms) / 1000)
 
-    def too_stale(self, now_ms: int) -> str | None:
+    def why_too_stale(self, now_ms: int) -> str | None:
         """Return why traffic should go elsewhere though the reader is ready, for people; None where it need not."""
         if self.max_staleness_seconds is None or not self.ready:
             return None
@@ -82,7 +82,7 @@ class Progress:
         }
 
 
-def seconds_left(first: int, applied: int, target: int, seconds: float) -> float | None:
+def estimate_seconds_left(first: int, applied: int, target: int, seconds: float) -> float | None:
     """Estimate how long a replay still takes, at the pace that it has had.
 
     Args:
@@ -98,7 +98,7 @@ def seconds_left(first: int, applied: int, target: int, seconds: float) -> float
     return round((target - applied) * seconds / (applied - first), 1)
 
 
-def complete_at(held: Iterable[float | None], contact: float, now: float, patience: float) -> float | None:
+def find_complete_at(held: Iterable[float | None], contact: float, now: float, patience: float) -> float | None:
     """Tell when the store last held all that the topic had; None where it never did.
 
     Args:

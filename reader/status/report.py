@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from reader.status.counters import AGE_EDGES, BATCH_EDGES, Histogram, Intake
-from reader.status.readiness import Progress
+from reader.status.counters import AGE_EDGES, BATCH_EDGES, ApplyCounters, Histogram
+from reader.status.readiness import Readiness
 
 
 @dataclass(frozen=True)
-class Held:
+class LiveCopy:
     """What the live copy holds.
 
     Args:
@@ -27,7 +27,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Standing:
+class StatusReport:
     """All that a reader says of itself, but its answers.
 
     Args:
@@ -41,12 +41,12 @@ class Standing:
         at: when this was so, on the machine's monotonic clock.
     """
 
-    progress: Progress
+    progress: Readiness
     alive: bool = True
-    held: Held = Held()
+    held: LiveCopy = LiveCopy()
     lag_records: Mapping[int, int] = field(default_factory=dict)
     lag_seconds: Mapping[int, float] = field(default_factory=dict)
-    intake: Intake = field(default_factory=Intake)
+    intake: ApplyCounters = field(default_factory=ApplyCounters)
     fresh_ms: Mapping[int, int] = field(default_factory=dict)
     at: float = 0.0
 
@@ -66,18 +66,18 @@ class Standing:
         }
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> "Standing":
+    def of(cls, document: Mapping[str, Any]) -> "StatusReport":
         """Return what `document` returned."""
         records, size_bytes, counts, total, skipped = document["intake"]
         age_counts, age_total, replayed, untimed = document["ages"]
         ages = Histogram(AGE_EDGES, age_counts, age_total)
         return cls(
-            Progress(**document["progress"]),
+            Readiness(**document["progress"]),
             document["alive"],
-            Held(**document["held"]),
+            LiveCopy(**document["held"]),
             {int(partition): lag for partition, lag in document["lag_records"].items()},
             {int(partition): lag for partition, lag in document["lag_seconds"].items()},
-            Intake(records, size_bytes, Histogram(BATCH_EDGES, counts, total), skipped, ages, replayed, untimed),
+            ApplyCounters(records, size_bytes, Histogram(BATCH_EDGES, counts, total), skipped, ages, replayed, untimed),
             {int(partition): time_ms for partition, time_ms in document["fresh_ms"].items()},
             document["at"],
         )
@@ -93,7 +93,7 @@ class Followed(Protocol):
         """Return for each partition when its end was last in the copy."""
 
 
-def lags(followed: Followed | None) -> tuple[dict[int, int], dict[int, float]]:
+def measure_lags(followed: Followed | None) -> tuple[dict[int, int], dict[int, float]]:
     """Return for each partition how many records, and how many seconds, a copy lags.
 
     Args:

@@ -16,7 +16,7 @@ MAGIC = 0xBEEFC0DE
 LARGEST_PAGE_BYTES = 65536
 
 
-def damage(file: Path) -> str | None:
+def find_damage(file: Path) -> str | None:
     """Return why a data file is not to be opened; None where its size and meta pages show nothing.
 
     Args:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from reader.storage.read_view import View
+from reader.storage.read_view import ReadView
 from reader.storage.store import FIRST_MAP_BYTES, DamagedError, Store, StoreFullError
 from shared.errors import StateError
 
@@ -33,7 +33,7 @@ def refuse_foreign(folder: Path) -> None:
     """
     try:
         if (folder / POINTER).exists():
-            live_name(folder)
+            read_live_name(folder)
             return
         foreign = sorted(file.name for file in folder.iterdir() if not OURS.fullmatch(file.name))
     except FileNotFoundError:
@@ -44,7 +44,7 @@ def refuse_foreign(folder: Path) -> None:
         raise StateError(f"READER_STATE_DIR={folder} is no reader's folder, it holds {foreign[0]!r}; name an empty one")
 
 
-def live_name(folder: Path) -> str:
+def read_live_name(folder: Path) -> str:
     """Return the name of a reader's live copy.
 
     Raises:
@@ -74,7 +74,7 @@ class Generations:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._forget_torn_copies()
-            self.live = self._open(folder / live_name(folder))
+            self.live = self._open(folder / read_live_name(folder))
             self._point_to(self.live.folder.name)
         except OSError as error:
             raise StateError(f"READER_STATE_DIR={folder} cannot be used: {error.strerror}: {error.filename}") from error
@@ -91,7 +91,7 @@ class Generations:
         """Return what the live copy serves for a key."""
         return self.live.body(key)
 
-    def view(self) -> View:
+    def view(self) -> ReadView:
         """Return the live copy as it is now."""
         return self.live.view()
 

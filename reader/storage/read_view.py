@@ -7,7 +7,7 @@ RunBetweenReads = Callable[[Callable[[], None]], None]
 """Runs a function in the thread that reads the store, while no read is under way, and returns when it has run."""
 
 
-class Found(NamedTuple):
+class StoredRecord(NamedTuple):
     """A record as it lies in the store.
 
     Args:
@@ -23,14 +23,14 @@ class Found(NamedTuple):
     body: bytes
 
 
-class View(Protocol):
+class ReadView(Protocol):
     """The store as it is at one moment; to be closed soon, since the store keeps what it shows until then."""
 
     @property
     def tag(self) -> bytes:
         """Name of the topic that the store is a copy of, so that no two topics' offsets are taken for one another."""
 
-    def find(self, key: bytes) -> Found | None:
+    def find(self, key: bytes) -> StoredRecord | None:
         """Return a key's record; None where there is nothing."""
 
     def position(self, partition: int) -> int | None:

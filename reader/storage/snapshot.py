@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reader.storage.generations import live_name
+from reader.storage.generations import read_live_name
 from reader.storage.store import DATA, FORMAT, DamagedError, Store
 from shared.errors import StateError
 
@@ -63,7 +63,7 @@ def open_live(state: Path) -> Store:
     Raises:
         StateError: there is nothing.
     """
-    folder = state / live_name(state)
+    folder = state / read_live_name(state)
     if not (folder / DATA).exists():
         raise StateError(f"READER_STATE_DIR={state} holds no copy of the topic; start a reader on it first")
     return Store(folder, read_only=True)
@@ -90,7 +90,7 @@ def install(source: Path, state: Path) -> bool:
         store = Store(incoming)
         store.write_notes(snapshot=str(source))
         store.close()
-        incoming.rename(state / live_name(state))
+        incoming.rename(state / read_live_name(state))
     except OSError as error:
         raise SnapshotRefused(f"it cannot be copied: {error.strerror}: {error.filename}") from error
     except DamagedError as error:

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import lmdb
 
-from reader.storage.data_file import damage
-from reader.storage.read_view import Found
+from reader.storage.data_file import find_damage
+from reader.storage.read_view import StoredRecord
 from shared.errors import StateError
 from shared.heartbeats import Heartbeat, heartbeat_in
 
@@ -91,7 +91,7 @@ class Store:
         self.folder = folder
         self._tag: bytes | None = None
         self._still: lmdb.Transaction | None = None
-        reason = damage(folder / DATA)
+        reason = find_damage(folder / DATA)
         if reason is not None:
             raise DamagedError(reason)
         try:
@@ -133,7 +133,7 @@ class Store:
         partition, offset, timestamp_ms = HEADER.unpack_from(stored)
         return Record(key, bytes(stored[HEADER.size :]), partition, offset, timestamp_ms)
 
-    def view(self) -> "StoreView":
+    def view(self) -> "StoreReadView":
         """Return the store as it is now; none may be open when the map grows or the store is closed."""
         try:
             transaction = self._environment.begin(db=self._records)
@@ -143,7 +143,7 @@ class Store:
         if self._tag is None:
             identity = transaction.get(b"note/identity", db=self._meta)
             self._tag = None if identity is None else b"%08x" % zlib.crc32(identity)
-        return StoreView(transaction, self._meta, self._tag or b"")
+        return StoreReadView(transaction, self._meta, self._tag or b"")
 
     def apply(self, records: Iterable[Record], offsets: Mapping[int, int], heartbeats: Iterable[Record] = ()) -> None:
         """Take in a batch, all of it or nothing; what was taken in before is passed over.
@@ -330,7 +330,7 @@ class Store:
         self._environment.close()
 
 
-class StoreView:
+class StoreReadView:
     """One read transaction.
 
     Args:
@@ -345,13 +345,13 @@ class StoreView:
         self._meta = meta
         self.tag = tag
 
-    def find(self, key: bytes) -> Found | None:
+    def find(self, key: bytes) -> StoredRecord | None:
         """Return a key's record; None where there is nothing."""
         stored = self._get(key)
         if stored is None:
             return None
         partition, offset, timestamp_ms = HEADER.unpack_from(stored)
-        return Found(partition, offset, timestamp_ms, stored[HEADER.size :])
+        return StoredRecord(partition, offset, timestamp_ms, stored[HEADER.size :])
 
     def position(self, partition: int) -> int | None:
         """Return the offset up to which a partition is held; None where nothing was read of it."""

@@ -12,15 +12,15 @@ import zlib
 from pathlib import Path
 from typing import Self
 
-PLACE_BYTES = 2 * 1024 * 1024
+SLOT_BYTES = 2 * 1024 * 1024
 """Room of one place; what is never written takes no memory."""
 
-HALF_BYTES = PLACE_BYTES // 2
+HALF_BYTES = SLOT_BYTES // 2
 HEAD = struct.Struct("=QII")
 """Before each half's text: how often its place was written, the text's length, and a checksum of both and the text."""
 
 
-class Board:
+class SharedMemory:
     """The shared memory.
 
     Args:
@@ -30,7 +30,7 @@ class Board:
 
     def __init__(self, file: int, places: int) -> None:
         self.file = file
-        self._memory = mmap.mmap(file, places * PLACE_BYTES)
+        self._memory = mmap.mmap(file, places * SLOT_BYTES)
         self._written = [self._latest(place)[0] for place in range(places)]
 
     @classmethod
@@ -42,7 +42,7 @@ class Board:
             places: how many there are.
         """
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.truncate(places * PLACE_BYTES)
+            file.truncate(places * SLOT_BYTES)
             return cls(os.dup(file.fileno()), places)
 
     def write(self, place: int, text: bytes) -> None:
@@ -54,7 +54,7 @@ class Board:
         if len(text) > HALF_BYTES - HEAD.size:
             raise ValueError(f"{len(text)} bytes do not fit into a place")
         number = self._written[place] + 1
-        begin = place * PLACE_BYTES + number % 2 * HALF_BYTES
+        begin = place * SLOT_BYTES + number % 2 * HALF_BYTES
         self._memory[begin + HEAD.size : begin + HEAD.size + len(text)] = text
         HEAD.pack_into(self._memory, begin, number, len(text), _checksum(number, text))
         self._written[place] = number
@@ -65,7 +65,7 @@ class Board:
 
     def number(self, place: int) -> int:
         """Return a number that changes whenever a place is written; cheaper than reading it."""
-        begin = place * PLACE_BYTES
+        begin = place * SLOT_BYTES
         (first, *_), (second, *_) = (HEAD.unpack_from(self._memory, begin + half * HALF_BYTES) for half in (0, 1))
         return max(int(first), int(second))
 
@@ -75,7 +75,7 @@ class Board:
         os.close(self.file)
 
     def _latest(self, place: int) -> tuple[int, bytes | None]:
-        return max((self._half(place * PLACE_BYTES + half * HALF_BYTES) for half in (0, 1)), key=lambda found: found[0])
+        return max((self._half(place * SLOT_BYTES + half * HALF_BYTES) for half in (0, 1)), key=lambda found: found[0])
 
     def _half(self, begin: int) -> tuple[int, bytes | None]:
         """Return the number and the text of a half; 0 and None where it is not whole."""

@@ -12,9 +12,9 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from reader.status.report import Standing
-from reader.workers.shared_memory import Board
-from reader.workers.worker import STANDING, Inherited
+from reader.status.report import StatusReport
+from reader.workers.shared_memory import SharedMemory
+from reader.workers.worker import REPORT_SLOT, Inherited
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class Supervisor:
     def __init__(
         self,
         listeners: Sequence[socket.socket],
-        board: Board,
-        standing: Callable[[], Standing],
+        board: SharedMemory,
+        standing: Callable[[], StatusReport],
         after_a_death: Callable[[], None],
     ) -> None:
         self._listeners = listeners
@@ -127,7 +127,7 @@ class Supervisor:
 
     def _tell(self) -> None:
         standing = replace(self._standing(), at=time.monotonic())
-        self._board.write(STANDING, json.dumps(standing.document()).encode())
+        self._board.write(REPORT_SLOT, json.dumps(standing.document()).encode())
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -18,19 +18,19 @@ from typing import NamedTuple
 from reader.app import build_application
 from reader.http.server import StopSignal, choose_loop_factory, prepare_limits, serve
 from reader.settings import ReaderSettings
-from reader.status.counters import Traffic
-from reader.status.prometheus import exposition
-from reader.status.report import Standing
-from reader.storage.read_view import View
+from reader.status.counters import ResponseCounters
+from reader.status.prometheus import render_metrics
+from reader.status.report import StatusReport
+from reader.storage.read_view import ReadView
 from reader.storage.store import FIRST_MAP_BYTES, Store
-from reader.workers.shared_memory import Board
+from reader.workers.shared_memory import SharedMemory
 from shared import logs
 from shared.errors import StateError
 from shared.settings import read_settings
 
 logger = logging.getLogger("reader.workers.worker")
 
-STANDING = 0
+REPORT_SLOT = 0
 """The place on the board where the reader's standing is; the others are the workers' own, by their numbers."""
 
 PUBLISH_SECONDS = 0.25
@@ -65,33 +65,33 @@ class Follower:
         map_bytes: how much room the map of a copy begins with; it follows what the other process does.
     """
 
-    def __init__(self, settings: ReaderSettings, board: Board, map_bytes: int = FIRST_MAP_BYTES) -> None:
+    def __init__(self, settings: ReaderSettings, board: SharedMemory, map_bytes: int = FIRST_MAP_BYTES) -> None:
         self._folder = settings.reader_state_dir
         self._map_bytes = map_bytes
         self._board = board
         self._number = -1
         self.before_looking: Callable[[], None] = lambda: None
-        self._standing = self.standing()
+        self._standing = self.report_status()
         self._store = self._open(self._standing.held.copy)
 
-    def standing(self) -> Standing:
+    def report_status(self) -> StatusReport:
         """Return how the reader stands."""
-        number = self._board.number(STANDING)
+        number = self._board.number(REPORT_SLOT)
         if number != self._number:
-            text = self._board.read(STANDING)
+            text = self._board.read(REPORT_SLOT)
             assert text is not None  # noqa: S101 - it is written before a worker is started
-            self._number, self._standing = number, Standing.of(json.loads(text))
+            self._number, self._standing = number, StatusReport.of(json.loads(text))
         return self._standing
 
     def alive(self) -> bool:
         """Tell whether the reader follows the topic, and has said so of late."""
-        standing = self.standing()
+        standing = self.report_status()
         return standing.alive and time.monotonic() - standing.at < SILENCE_SECONDS
 
-    def view(self) -> View:
+    def view(self) -> ReadView:
         """Return the live copy as it is now; only one view may be open at a time."""
         self.before_looking()
-        copy = self.standing().held.copy
+        copy = self.report_status().held.copy
         if copy != self._store.folder.name:
             self._go_over_to(copy)
         return self._store.view()
@@ -120,20 +120,20 @@ def main() -> None:
 
 async def _answer(settings: ReaderSettings, inherited: Inherited) -> None:
     loop = asyncio.get_running_loop()
-    board = Board(inherited.board, inherited.of + 1)
+    board = SharedMemory(inherited.board, inherited.of + 1)
     follower = Follower(settings, board)
     traffic = _traffic_so_far(board, inherited.number)
 
     def metrics() -> bytes:
         _publish(board, inherited.number, traffic)
-        return exposition(_traffic_of_all(board, inherited.of), follower.standing())
+        return render_metrics(_traffic_of_all(board, inherited.of), follower.report_status())
 
     stopping = StopSignal()
     application = build_application(
         settings,
         stopping,
         view=follower.view,
-        progress=lambda: follower.standing().progress,
+        progress=lambda: follower.report_status().progress,
         alive=follower.alive,
         metrics=metrics,
         traffic=traffic,
@@ -152,24 +152,24 @@ def _end(loop: asyncio.AbstractEventLoop, lifeline: int, stopping: StopSignal) -
     stopping.stop()
 
 
-def _traffic_so_far(board: Board, number: int) -> Traffic:
+def _traffic_so_far(board: SharedMemory, number: int) -> ResponseCounters:
     """Return what the worker that this one replaces had counted."""
     text = board.read(number)
-    traffic = Traffic() if text is None else Traffic.of(json.loads(text))
+    traffic = ResponseCounters() if text is None else ResponseCounters.of(json.loads(text))
     traffic.connections = 0
     return traffic
 
 
-def _traffic_of_all(board: Board, workers: int) -> list[Traffic]:
+def _traffic_of_all(board: SharedMemory, workers: int) -> list[ResponseCounters]:
     texts = [board.read(number) for number in range(1, workers + 1)]
-    return [Traffic.of(json.loads(text)) for text in texts if text is not None]
+    return [ResponseCounters.of(json.loads(text)) for text in texts if text is not None]
 
 
-def _publish(board: Board, number: int, traffic: Traffic) -> None:
+def _publish(board: SharedMemory, number: int, traffic: ResponseCounters) -> None:
     board.write(number, json.dumps(traffic.document()).encode())
 
 
-async def _publish_until_cancelled(board: Board, number: int, traffic: Traffic) -> None:
+async def _publish_until_cancelled(board: SharedMemory, number: int, traffic: ResponseCounters) -> None:
     while True:
         _publish(board, number, traffic)
         await asyncio.sleep(PUBLISH_SECONDS)

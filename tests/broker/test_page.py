@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reader.http import static_routes
-from reader.status.readiness import Progress
+from reader.status.readiness import Readiness
 from shared.records import PROFILE_COLUMNS
 from stack.servers.ports import free_port
 from tests.support.browsers import PHONE, Browser, browser
@@ -150,7 +150,7 @@ def test_a_reader_that_is_not_ready_says_why_and_shows_the_user_once_it_is(reade
 
 def test_a_replay_shows_how_far_it_is_and_how_long_it_still_takes(window: Browser) -> None:
     """A bar, the records, and an estimate."""
-    progress = Progress("replaying", applied=420_000, target=1_000_000, seconds_left=12.3)
+    progress = Readiness("replaying", applied=420_000, target=1_000_000, seconds_left=12.3)
     with Serving({}, progress=progress, routes=static_routes.routes()) as serving:
         window.open(serving.port)
         window.await_text("#state", "replaying 42 %")

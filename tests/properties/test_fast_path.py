@@ -10,13 +10,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reader.http.fast_path import FastPathConnection
 from reader.http.server_state import Limits
-from reader.storage.read_view import Found
+from reader.storage.read_view import StoredRecord
 from tests.support.http import Serving, exchange
 
 RECORDS = {
-    b"alice": Found(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}'),
-    "zoë/1".encode(): Found(0, 7, 1_700_000_000_456, '{"userId":"zoë/1"}'.encode()),
-    b"big": Found(1, 8, 0, b'{"userId":"big","description":"' + b"x" * 200_000 + b'"}'),
+    b"alice": StoredRecord(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}'),
+    "zoë/1".encode(): StoredRecord(0, 7, 1_700_000_000_456, '{"userId":"zoë/1"}'.encode()),
+    b"big": StoredRecord(1, 8, 0, b'{"userId":"big","description":"' + b"x" * 200_000 + b'"}'),
 }
 LIMITS = Limits(target_bytes=1_700, head_bytes=2_400)
 LAST = b"GET /livez HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"

@@ -32,15 +32,15 @@ from joiner.settings import JoinerSettings
 from reader.cli import main as reader
 from reader.http import openapi, problems
 from reader.http.events import NOTHING_KNOWN, find_update
-from reader.replication.compatibility import Identity
+from reader.replication.compatibility import CopyIdentity
 from reader.settings import ReaderSettings
-from reader.status.counters import Intake, Traffic
-from reader.status.prometheus import exposition
-from reader.status.readiness import Progress
-from reader.status.report import Held, Standing
+from reader.status.counters import ApplyCounters, ResponseCounters
+from reader.status.prometheus import render_metrics
+from reader.status.readiness import Readiness
+from reader.status.report import LiveCopy, StatusReport
 from reader.storage import snapshot
 from reader.storage.generations import Generations
-from reader.storage.read_view import Found
+from reader.storage.read_view import StoredRecord
 from reader.storage.store import FORMAT, Record
 from shared import heartbeats, records, topics
 from shared.errors import BadRow
@@ -58,8 +58,8 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "doctor": DoctorSettings,
 }
 PROGRAMS = {"joiner": joiner, "reader": reader, "stack": stack, "bench": bench}
-READY = Progress("ready", serves=True, complete_at=0.0, fresh_ms=1)
-ALICE = Found(3, 1042, 0, b'{"userId":"alice"}')
+READY = Readiness("ready", serves=True, complete_at=0.0, fresh_ms=1)
+ALICE = StoredRecord(3, 1042, 0, b'{"userId":"alice"}')
 
 
 def collect() -> dict[str, list[str]]:
@@ -147,9 +147,9 @@ def _metrics() -> Iterator[str]:
     for metric, names in vars(Metrics().registry)["_collector_to_names"].items():
         for name in names:
             yield f"joiner {name}{{{','.join(vars(metric)['_labelnames'])}}}"
-    counted, applied = Traffic({200: 1}), Intake()
-    standing = Standing(READY, True, Held("copy-2", 7, 4096), {0: 3}, {0: 1.5}, applied, {0: 1})
-    for family in text_string_to_metric_families(exposition([counted], standing).decode()):
+    counted, applied = ResponseCounters({200: 1}), ApplyCounters()
+    standing = StatusReport(READY, True, LiveCopy("copy-2", 7, 4096), {0: 3}, {0: 1.5}, applied, {0: 1})
+    for family in text_string_to_metric_families(render_metrics([counted], standing).decode()):
         for sample in family.samples:
             yield f"reader {sample.name}{{{','.join(sample.labels)}}} {family.type}"
             if "state" in sample.labels:
@@ -215,7 +215,7 @@ REQUESTS = {
 
 
 def _replies() -> Iterator[str]:
-    for state, progress in {"ready": READY, "replaying": Progress("replaying")}.items():
+    for state, progress in {"ready": READY, "replaying": Readiness("replaying")}.items():
         with Serving({b"alice": ALICE}, progress=progress) as serving:
             for name, request in REQUESTS.items():
                 yield f"{state}, {name}: {_reply(exchange(serving.port, request + _CLOSE))}"
@@ -255,7 +255,7 @@ def _files() -> Iterator[str]:
             {3: 1043},
             [Record(heartbeat.key, heartbeat.value, 3, 1042, 0)],
         )
-        made.live.write_notes(identity=Identity("cluster", "topic", 8, FORMAT).noted(), begun=1, complete=1)
+        made.live.write_notes(identity=CopyIdentity("cluster", "topic", 8, FORMAT).to_note(), begun=1, complete=1)
         live = made.live.folder
         yield from (f"reader {file.relative_to(state)}" for file in state.rglob("*"))
         made.close()

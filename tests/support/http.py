@@ -18,13 +18,13 @@ from reader.http.routes import Application
 from reader.http.server import Server, build_config, choose_loop_factory
 from reader.http.server_state import Limits
 from reader.http.users import UserResponses
-from reader.status.counters import Traffic
-from reader.status.prometheus import exposition
-from reader.status.readiness import Progress
-from reader.status.report import Standing
-from reader.storage.read_view import Found
+from reader.status.counters import ResponseCounters
+from reader.status.prometheus import render_metrics
+from reader.status.readiness import Readiness
+from reader.status.report import StatusReport
+from reader.storage.read_view import StoredRecord
 
-LATEST = Progress("ready", serves=True, complete_at=float("inf"))
+LATEST = Readiness("ready", serves=True, complete_at=float("inf"))
 """Ready, and never behind, whatever the clock says."""
 
 
@@ -32,10 +32,10 @@ LATEST = Progress("ready", serves=True, complete_at=float("inf"))
 class DictView:
     """A view over plain dictionaries."""
 
-    records: Mapping[bytes, Found]
+    records: Mapping[bytes, StoredRecord]
     tag: bytes = b"0badcafe"
 
-    def find(self, key: bytes) -> Found | None:
+    def find(self, key: bytes) -> StoredRecord | None:
         """Return a key's record."""
         assert 0 < len(key) <= 511, "LMDB takes no such key"
         return self.records.get(key)
@@ -74,11 +74,11 @@ class Serving:
 
     def __init__(
         self,
-        records: Mapping[bytes, Found],
+        records: Mapping[bytes, StoredRecord],
         protocol: type[HttpToolsProtocol] = FastPathConnection,
         *,
         limits: Limits | None = None,
-        progress: Progress = LATEST,
+        progress: Readiness = LATEST,
         routes: Sequence[BaseRoute] = (),
         origins: Sequence[str] = (),
     ) -> None:
@@ -101,12 +101,12 @@ class Serving:
         answers = UserResponses(
             lambda: DictView(self._records), lambda: self._progress, asyncio.get_running_loop().call_soon
         )
-        self.traffic = Traffic()
+        self.traffic = ResponseCounters()
         self.application = CountingApplication(
             answers,
             progress=lambda: self._progress,
             alive=lambda: True,
-            metrics=lambda: exposition([self.traffic], Standing(self._progress)),
+            metrics=lambda: render_metrics([self.traffic], StatusReport(self._progress)),
             traffic=self.traffic,
             routes=self._routes,
             origins=self._origins,

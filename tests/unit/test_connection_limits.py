@@ -9,13 +9,13 @@ from contextlib import closing, contextmanager
 import pytest
 
 from reader.http.server_state import Limits
-from reader.storage.read_view import Found
+from reader.storage.read_view import StoredRecord
 from tests.support.http import Serving, exchange, read_all
 from tests.support.waiting import wait_for
 
 RECORDS = {
-    b"alice": Found(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}'),
-    b"big": Found(1, 8, 0, b"[" + b"1," * 4_000_000 + b"1]"),
+    b"alice": StoredRecord(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}'),
+    b"big": StoredRecord(1, 8, 0, b"[" + b"1," * 4_000_000 + b"1]"),
 }
 ALICE = b"GET /users/alice HTTP/1.1\r\nHost: here\r\n\r\n"
 LIMITS = Limits(

@@ -17,10 +17,10 @@ from reader.http.events import (
     find_update,
     parse_last_event_id,
 )
-from reader.status.readiness import Progress
-from reader.storage.read_view import Found
+from reader.status.readiness import Readiness
+from reader.storage.read_view import StoredRecord
 
-ALICE = Found(3, 1042, 0, b'{"userId":"alice"}')
+ALICE = StoredRecord(3, 1042, 0, b'{"userId":"alice"}')
 TAG = b"0badcafe"
 
 
@@ -28,11 +28,11 @@ TAG = b"0badcafe"
 class DictView:
     """A view over plain dictionaries."""
 
-    records: Mapping[bytes, Found] = field(default_factory=lambda: {b"alice": ALICE})
+    records: Mapping[bytes, StoredRecord] = field(default_factory=lambda: {b"alice": ALICE})
     positions: Mapping[int, int] = field(default_factory=lambda: {3: 1050})
     tag: bytes = TAG
 
-    def find(self, key: bytes) -> Found | None:
+    def find(self, key: bytes) -> StoredRecord | None:
         """Return a key's record."""
         return self.records.get(key)
 
@@ -58,7 +58,7 @@ def test_whoever_knows_nothing_is_told_the_record_and_its_place() -> None:
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 def test_a_record_of_several_lines_arrives_as_one(line_end: bytes) -> None:
     """No line of a record can end an event, or begin another field of it."""
-    view = DictView({b"alice": Found(3, 1042, 0, b"{" + line_end + b"id: 9}")})
+    view = DictView({b"alice": StoredRecord(3, 1042, 0, b"{" + line_end + b"id: 9}")})
     assert event(view, NOTHING_KNOWN) == b"id: 3:1042:0badcafe\nevent: record\ndata: {\ndata: id: 9}\n\n"
 
 
@@ -79,7 +79,7 @@ def test_a_deletion_is_said_after_the_record_as_of_what_has_been_read() -> None:
     assert deletion is not None
     assert deletion.event().startswith(b"id: 3:1049:0badcafe\nevent: absent\n")
     assert find_update(DictView({}, {3: 2000}), b"alice", deletion.told) is None
-    assert find_update(DictView({b"alice": Found(3, 1050, 0, b"{}")}), b"alice", deletion.told) is not None
+    assert find_update(DictView({b"alice": StoredRecord(3, 1050, 0, b"{}")}), b"alice", deletion.told) is not None
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_is_told_never_goes_back_and_ends_with_the_truth(steps: list[tuple[
     position, record, said = 0, None, list[Update]()
     for others, exists in [*steps, (50, True)]:
         position += others + 1
-        record = Found(3, position - 1, 0, b"{}") if exists else None
+        record = StoredRecord(3, position - 1, 0, b"{}") if exists else None
         new = find_update(DictView({} if record is None else {b"alice": record}, {3: position}), b"alice", told)
         if new is not None:
             told = new.told
@@ -133,7 +133,7 @@ def test_what_is_told_never_goes_back_and_ends_with_the_truth(steps: list[tuple[
 
 def test_streams_outlive_a_look_that_fails() -> None:
     """Whatever the store says, it is asked again, and the change that was missed is told."""
-    views: list[DictView | None] = [DictView(), None, DictView({b"alice": Found(3, 1043, 0, b"{}")})]
+    views: list[DictView | None] = [DictView(), None, DictView({b"alice": StoredRecord(3, 1043, 0, b"{}")})]
 
     def view() -> DictView:
         found = views.pop(0) if len(views) > 1 else views[0]
@@ -142,7 +142,7 @@ def test_streams_outlive_a_look_that_fails() -> None:
         return found
 
     async def told() -> list[bytes]:
-        events = EventStreams(view, lambda: Progress("ready", serves=True))
+        events = EventStreams(view, lambda: Readiness("ready", serves=True))
         stream = events.open(b"alice", NOTHING_KNOWN)
         assert stream is not None
         pieces = events.of(stream)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from reader.http import events_route
 from reader.http.events import EventStreams
 from reader.http.server_state import Limits
-from reader.storage.read_view import Found
+from reader.storage.read_view import StoredRecord
 from tests.support.http import LATEST, DictView, Serving, exchange
 from tests.support.streams import Listener
 from tests.support.waiting import wait_for
@@ -16,7 +16,7 @@ BIG = b"x" * 200_000
 
 
 @contextmanager
-def serving(records: dict[bytes, Found], limits: Limits, most: int = 1) -> Iterator[Serving]:
+def serving(records: dict[bytes, StoredRecord], limits: Limits, most: int = 1) -> Iterator[Serving]:
     """Give a server with streams over given records, which may change."""
     events = EventStreams(lambda: DictView(records), lambda: LATEST, most=most)
     with Serving(records, limits=limits, routes=events_route.routes(events)) as started:
@@ -25,7 +25,7 @@ def serving(records: dict[bytes, Found], limits: Limits, most: int = 1) -> Itera
 
 def test_a_client_that_cannot_take_an_endless_answer_gets_one_with_an_end() -> None:
     """HTTP/1.0 knows no chunks: it is told what there is now, and when to come back."""
-    with serving({b"alice": Found(0, 7, 0, b"{}")}, Limits()) as started:
+    with serving({b"alice": StoredRecord(0, 7, 0, b"{}")}, Limits()) as started:
         head, _, body = exchange(started.port, b"GET /users/alice/events HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
     assert b"content-length: %d" % len(body) in head
     assert b"retry: 1000\n\nid: 0:7:0badcafe\nevent: record\ndata: {}\n\n" == body
@@ -34,14 +34,14 @@ def test_a_client_that_cannot_take_an_endless_answer_gets_one_with_an_end() -> N
 def test_a_client_that_says_its_last_is_let_go() -> None:
     """A stream is for who is still there: a closed tab looks like this, and gives its place to another."""
     request = b"GET /users/alice/events HTTP/1.1\r\nHost: here\r\n\r\n"
-    with serving({b"alice": Found(0, 7, 0, b"{}")}, Limits(), most=2) as started:
+    with serving({b"alice": StoredRecord(0, 7, 0, b"{}")}, Limits(), most=2) as started:
         for before in (b"", b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n"):
             assert b"event: record" in exchange(started.port, before + request, end=True)
 
 
 def test_a_client_that_does_not_read_is_cut_off() -> None:
     """However often the record changes, little is held back for it; after a while its place is free again."""
-    records = {b"alice": Found(0, 0, 0, BIG)}
+    records = {b"alice": StoredRecord(0, 0, 0, BIG)}
     held_back = [0]
     with serving(records, Limits(stalled_seconds=1.0)) as started, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -51,7 +51,7 @@ def test_a_client_that_does_not_read_is_cut_off() -> None:
         wait_for(lambda: open_connections)
 
         def is_cut_off() -> bool:
-            records[b"alice"] = Found(0, records[b"alice"].offset + 1, 0, BIG)
+            records[b"alice"] = StoredRecord(0, records[b"alice"].offset + 1, 0, BIG)
             held_back.extend(each.transport.get_write_buffer_size() for each in list(open_connections))
             return not open_connections
 

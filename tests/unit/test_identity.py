@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from reader.replication.compatibility import Identity, cut, verdict
+from reader.replication.compatibility import CopyIdentity, decide, find_gap
 
 HOUR_MS = 3_600_000
-TOPIC = Identity(cluster="c1", topic="t1", partitions=3, format=1)
+TOPIC = CopyIdentity(cluster="c1", topic="t1", partitions=3, format=1)
 
 
 def test_a_copy_of_the_same_topic_goes_on() -> None:
     """So does one that holds nothing yet, and one that was away for as long as the topic remembers deletions."""
-    assert ("go on", None) == verdict(TOPIC.noted(), TOPIC, 0, HOUR_MS)
-    assert ("go on", None) == verdict(TOPIC.noted(), TOPIC, HOUR_MS, HOUR_MS)
-    assert ("go on", None) == verdict(None, TOPIC, 0, HOUR_MS)
+    assert ("go on", None) == decide(TOPIC.to_note(), TOPIC, 0, HOUR_MS)
+    assert ("go on", None) == decide(TOPIC.to_note(), TOPIC, HOUR_MS, HOUR_MS)
+    assert ("go on", None) == decide(None, TOPIC, 0, HOUR_MS)
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ def test_a_copy_of_the_same_topic_goes_on() -> None:
         (TOPIC, HOUR_MS + 1, "last complete 3600 s ago, and the topic remembers deletions for 3600 s"),
     ],
 )
-def test_a_copy_of_something_else_or_one_too_old_is_rebuilt(seen: Identity, away_ms: int, reason: str) -> None:
+def test_a_copy_of_something_else_or_one_too_old_is_rebuilt(seen: CopyIdentity, away_ms: int, reason: str) -> None:
     """A topic that is another one, a new format, deletions that may be forgotten: the topic itself is whole."""
-    decided = verdict(TOPIC.noted(), seen, away_ms, HOUR_MS)
+    decided = decide(TOPIC.to_note(), seen, away_ms, HOUR_MS)
     assert "rebuild" == decided.action
     assert reason in str(decided.reason)
 
@@ -37,7 +37,7 @@ def test_a_copy_of_something_else_or_one_too_old_is_rebuilt(seen: Identity, away
 @pytest.mark.parametrize("away_ms", [0, HOUR_MS + 1])
 def test_partitions_added_in_place_are_refused(away_ms: int) -> None:
     """The topic itself is no longer sound, so that rebuilding from it would not be either."""
-    decided = verdict(TOPIC.noted(), replace(TOPIC, partitions=5), away_ms, HOUR_MS)
+    decided = decide(TOPIC.to_note(), replace(TOPIC, partitions=5), away_ms, HOUR_MS)
     assert "refuse" == decided.action
     assert "had 3 partitions and has 5" in str(decided.reason)
     assert "USER_INFO_TOPIC" in str(decided.reason)
@@ -56,6 +56,6 @@ def test_partitions_added_in_place_are_refused(away_ms: int) -> None:
 )
 def test_a_log_must_hold_the_place_to_go_on_from(position: int, watermarks: tuple[int, int], said: str | None) -> None:
     """Cut above it, records are missing in between; cut below it, what was read never was."""
-    reason = cut({0: 5, 1: position}, {0: (0, 5), 1: watermarks, 2: (0, 0)})
+    reason = find_gap({0: 5, 1: position}, {0: (0, 5), 1: watermarks, 2: (0, 0)})
     assert (said is None) == (reason is None)
     assert (said or "") in (reason or "")

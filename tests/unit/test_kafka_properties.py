@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from reader.replication.topic import OWN, PREFERRED, consumer_properties, understood_properties
+from reader.replication.topic import OWN, PREFERRED, build_consumer_config, validate_properties
 from shared.errors import SettingError
 from shared.kafka import COMMON, REFUSED, admitted, configured, properties_from, understood, variable_of
 from shared.topics import MAX_MESSAGE_BYTES, MAX_RECORD_BYTES
@@ -114,19 +114,19 @@ def test_a_combination_that_the_client_refuses_names_its_variables_and_no_secret
 @pytest.mark.parametrize("name", PREFERRED)
 def test_what_the_reader_only_prefers_the_environment_may_set(name: str) -> None:
     """Nothing that is set is overruled in silence."""
-    assert consumer_properties(understood_properties({name: "100000"}))[name] == "100000"
+    assert build_consumer_config(validate_properties({name: "100000"}))[name] == "100000"
 
 
 def test_the_clients_other_name_of_a_preferred_property_may_be_set_too() -> None:
     """The client takes properties in their order, so what the environment sets comes last."""
-    configuration = [*consumer_properties(understood_properties({"fetch.message.max.bytes": "9000000"}))]
+    configuration = [*build_consumer_config(validate_properties({"fetch.message.max.bytes": "9000000"}))]
     assert configuration.index("fetch.message.max.bytes") > configuration.index("max.partition.fetch.bytes")
 
 
 def test_a_value_that_does_not_go_together_with_the_readers_own_names_its_variable() -> None:
     """The client says so only when it is made as the reader makes it, which would otherwise be after the start."""
     with pytest.raises(SettingError, match=r"^KAFKA_FETCH_MAX_BYTES: .*service sets message\.max\.bytes=4456448\)$"):
-        understood_properties({"fetch.max.bytes": "1000", "client.id": "me"})
+        validate_properties({"fetch.max.bytes": "1000", "client.id": "me"})
 
 
 def test_what_is_the_services_own_is_refused_to_the_environment() -> None:

@@ -12,11 +12,11 @@ from reader.http.events import EventStreams
 from reader.http.openapi import build_document
 from reader.http.openapi_components import PROBLEMS
 from reader.http.static_routes import MEDIA_TYPES
-from reader.storage.read_view import Found
+from reader.storage.read_view import StoredRecord
 from tests.support.http import LATEST, DictView, Serving
 from tests.support.programs import ROOT
 
-RECORDS = {b"alice": Found(0, 7, 0, b"{}")}
+RECORDS = {b"alice": StoredRecord(0, 7, 0, b"{}")}
 
 
 def test_the_description_is_openapi() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reader.status.readiness import Progress, State, seconds_left
+from reader.status.readiness import Readiness, State, estimate_seconds_left
 
 
 @pytest.mark.parametrize(
@@ -11,12 +11,12 @@ from reader.status.readiness import Progress, State, seconds_left
 )
 def test_traffic_may_come_when_ready_or_stale(state: State, ready: bool) -> None:
     """A stale reader answers as it did; a failed one is to be looked at, though it goes on serving."""
-    assert ready == Progress(state=state).ready
+    assert ready == Readiness(state=state).ready
 
 
 def test_the_report_has_all_its_keys_in_every_state() -> None:
     """Other programs read it."""
-    report = Progress(state="replaying", applied=50, target=200, seconds_left=3.0, reason="catching up").report()
+    report = Readiness(state="replaying", applied=50, target=200, seconds_left=3.0, reason="catching up").report()
     assert {
         "state": "replaying",
         "applied": 50,
@@ -25,8 +25,8 @@ def test_the_report_has_all_its_keys_in_every_state() -> None:
         "secondsLeft": 3.0,
         "reason": "catching up",
     } == report
-    assert list(report) == list(Progress().report())
-    assert {"starting", None} == set(Progress().report().values())
+    assert list(report) == list(Readiness().report())
+    assert {"starting", None} == set(Readiness().report().values())
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_report_has_all_its_keys_in_every_state() -> None:
 )
 def test_percent_is_of_what_the_topic_has(applied: int, target: int, percent: float) -> None:
     """An empty topic is all there."""
-    assert percent == Progress(applied=applied, target=target).percent
+    assert percent == Readiness(applied=applied, target=target).percent
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_seconds_left_goes_by_the_pace_so_far(
     first: int, applied: int, target: int, seconds: float, left: float | None
 ) -> None:
     """Where nothing has been read yet there is no pace to judge by."""
-    assert left == seconds_left(first, applied, target, seconds)
+    assert left == estimate_seconds_left(first, applied, target, seconds)

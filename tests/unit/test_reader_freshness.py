@@ -8,12 +8,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from reader.replication.freshness import Freshness
-from reader.replication.session import freshness_of
-from reader.status.counters import AGE_EDGES, Intake
-from reader.status.prometheus import exposition
-from reader.status.readiness import Progress
-from reader.status.report import Standing
-from reader.storage.read_view import Found
+from reader.replication.session import read_freshness
+from reader.status.counters import AGE_EDGES, ApplyCounters
+from reader.status.prometheus import render_metrics
+from reader.status.readiness import Readiness
+from reader.status.report import StatusReport
+from reader.storage.read_view import StoredRecord
 from reader.storage.store import Record, Store
 from shared.heartbeats import Heartbeat
 from tests.support.http import Serving, exchange
@@ -66,7 +66,7 @@ def test_a_copy_keeps_its_heartbeats_and_shows_them_to_nobody(tmp_path: Path) ->
     reopened = Store(tmp_path)
     assert [(0, Heartbeat(0, 2, 7_000)), (2, Heartbeat(0, 2, 8_000))] == reopened.heartbeats()
     assert {0: 6, 2: 2} == reopened.offsets()
-    assert {0: 7_000, 2: 8_000} == freshness_of(reopened, 4).by_partition()
+    assert {0: 7_000, 2: 8_000} == read_freshness(reopened, 4).by_partition()
     reopened.close()
 
 
@@ -75,17 +75,17 @@ def test_a_copy_keeps_its_heartbeats_and_shows_them_to_nobody(tmp_path: Path) ->
 )
 def test_the_promise_on_freshness_can_be_read_off_exactly(seconds: float, edge: float) -> None:
     """An update of exactly 5 or 10 s is within 5 or 10 s; clocks that disagree make none younger than nothing."""
-    intake = Intake()
-    intake.aged([NOW_MS - round(seconds * 1000)], NOW_MS)
+    intake = ApplyCounters()
+    intake.count_ages([NOW_MS - round(seconds * 1000)], NOW_MS)
     assert [edge] == [upper for upper, count in zip(AGE_EDGES, intake.ages.counts, strict=False) if count]
     assert intake.ages.total >= 0
 
 
 def test_what_shows_no_change_made_just_now_is_counted_apart() -> None:
     """Rows of a snapshot have no age, and nothing taken in before the copy is served has one."""
-    intake = Intake(replayed=4)
-    intake.aged([None, NOW_MS - 200, None], NOW_MS)
-    found = samples(Standing(Progress("ready", serves=True), intake=intake))
+    intake = ApplyCounters(replayed=4)
+    intake.count_ages([None, NOW_MS - 200, None], NOW_MS)
+    found = samples(StatusReport(Readiness("ready", serves=True), intake=intake))
     assert (2.0, 4.0) == (
         found["reader_untimed_records_total", "snapshot"],
         found["reader_untimed_records_total", "replay"],
@@ -97,19 +97,20 @@ def test_what_shows_no_change_made_just_now_is_counted_apart() -> None:
 def test_the_age_of_the_slowest_partition_is_a_number() -> None:
     """It is there once every partition has a heartbeat; each partition's own stands beside it."""
     now_ms = time.time_ns() // 1_000_000
-    ready = Progress("ready", serves=True, fresh_ms=now_ms - 2_000)
-    found = samples(Standing(ready, fresh_ms={0: now_ms, 1: now_ms - 2_000}))
+    ready = Readiness("ready", serves=True, fresh_ms=now_ms - 2_000)
+    found = samples(StatusReport(ready, fresh_ms={0: now_ms, 1: now_ms - 2_000}))
     assert 2.0 <= found["reader_heartbeat_age_seconds",] < 30.0
     assert found["reader_heartbeat_time_seconds", "1"] == pytest.approx(now_ms / 1000 - 2)
-    assert ("reader_heartbeat_age_seconds",) not in samples(Standing(Progress("ready", serves=True)))
+    assert ("reader_heartbeat_age_seconds",) not in samples(StatusReport(Readiness("ready", serves=True)))
 
 
 def test_heartbeats_survive_the_way_to_another_process() -> None:
     """What is written as JSON is read back as it was."""
-    intake = Intake(replayed=4)
-    intake.aged([None, NOW_MS - 200], NOW_MS)
-    standing = Standing(Progress("ready", fresh_ms=5, max_staleness_seconds=1.5), intake=intake, fresh_ms={0: 5, 1: 7})
-    assert Standing.of(json.loads(json.dumps(standing.document()))) == standing
+    intake = ApplyCounters(replayed=4)
+    intake.count_ages([None, NOW_MS - 200], NOW_MS)
+    readiness = Readiness("ready", fresh_ms=5, max_staleness_seconds=1.5)
+    standing = StatusReport(readiness, intake=intake, fresh_ms={0: 5, 1: 7})
+    assert StatusReport.of(json.loads(json.dumps(standing.document()))) == standing
 
 
 @pytest.mark.parametrize(
@@ -125,14 +126,14 @@ def test_heartbeats_survive_the_way_to_another_process() -> None:
 )
 def test_a_reader_that_is_too_stale_is_unready(limit: float | None, fresh_ms: int | None, ready: bool) -> None:
     """Only where a limit is set; a reader that cannot tell how stale it is does not keep it."""
-    progress = Progress("stale", serves=True, fresh_ms=fresh_ms, max_staleness_seconds=limit)
-    assert ready == (progress.too_stale(NOW_MS) is None)
+    progress = Readiness("stale", serves=True, fresh_ms=fresh_ms, max_staleness_seconds=limit)
+    assert ready == (progress.why_too_stale(NOW_MS) is None)
 
 
 def test_a_reader_that_is_too_stale_says_so_and_answers_all_the_same() -> None:
     """/readyz is 503 and names the setting, reader_ready is 0; whoever asks for a user is answered."""
-    progress = Progress("ready", serves=True, fresh_ms=0, max_staleness_seconds=5.0, complete_at=0.0)
-    with Serving({b"alice": Found(0, 0, 0, b"{}")}, progress=progress) as serving:
+    progress = Readiness("ready", serves=True, fresh_ms=0, max_staleness_seconds=5.0, complete_at=0.0)
+    with Serving({b"alice": StoredRecord(0, 0, 0, b"{}")}, progress=progress) as serving:
         head, _, body = exchange(serving.port, ASK).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503")
         assert b"retry-after: 1" in head
@@ -141,10 +142,10 @@ def test_a_reader_that_is_too_stale_says_so_and_answers_all_the_same() -> None:
         assert b"\nreader_ready 0.0" in exchange(serving.port, ASK.replace(b"readyz", b"metrics"))
 
 
-def samples(standing: Standing) -> dict[tuple[str, ...], float]:
+def samples(standing: StatusReport) -> dict[tuple[str, ...], float]:
     """Return each sample of a reader's metrics: its name and its labels' values -> its value."""
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(exposition([], standing).decode())
+        for family in text_string_to_metric_families(render_metrics([], standing).decode())
         for sample in family.samples
     }

@@ -12,27 +12,27 @@ from pathlib import Path
 import pytest
 
 from reader.settings import ReaderSettings
-from reader.status.readiness import Progress
-from reader.status.report import Held, Standing
+from reader.status.readiness import Readiness
+from reader.status.report import LiveCopy, StatusReport
 from reader.storage.store import Record, Store
-from reader.workers.shared_memory import HALF_BYTES, PLACE_BYTES, Board
-from reader.workers.worker import STANDING, Follower
+from reader.workers.shared_memory import HALF_BYTES, SLOT_BYTES, SharedMemory
+from reader.workers.worker import REPORT_SLOT, Follower
 from shared.settings import read_settings
 
-READY = Progress("ready", serves=True)
+READY = Readiness("ready", serves=True)
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[Board]:
+def board(tmp_path: Path) -> Iterator[SharedMemory]:
     """Give a board with two places."""
-    made = Board.create(tmp_path, 2)
+    made = SharedMemory.create(tmp_path, 2)
     yield made
     made.close()
 
 
-def test_what_is_written_is_read_by_all(board: Board) -> None:
+def test_what_is_written_is_read_by_all(board: SharedMemory) -> None:
     """Each place holds what was last written there, seen by whoever has the same memory."""
-    other = Board(board.file, 2)
+    other = SharedMemory(board.file, 2)
     assert (None, 0) == (other.read(0), other.number(0))
     for number, text in enumerate((b"one", b"two", b"", b"x" * 100_000), start=1):
         board.write(0, text)
@@ -40,35 +40,35 @@ def test_what_is_written_is_read_by_all(board: Board) -> None:
     assert other.read(1) is None
 
 
-def test_a_writer_that_comes_back_goes_on(board: Board) -> None:
+def test_a_writer_that_comes_back_goes_on(board: SharedMemory) -> None:
     """A process that replaces another finds what that has written, and what it writes is newer."""
     board.write(1, b"of the first")
-    second = Board(board.file, 2)
+    second = SharedMemory(board.file, 2)
     assert second.read(1) == b"of the first"
     second.write(1, b"of the second")
     assert b"of the second" == board.read(1)
 
 
 @pytest.mark.parametrize("torn_at", [0, 8, 12, 16, 30])
-def test_a_write_that_was_torn_is_not_read(board: Board, torn_at: int) -> None:
+def test_a_write_that_was_torn_is_not_read(board: SharedMemory, torn_at: int) -> None:
     """What stood there before is, wherever the writer died."""
     board.write(0, b"whole")
     begin = HALF_BYTES if board.number(0) % 2 == 0 else 0
     board._memory[begin + torn_at : begin + torn_at + 4] = b"torn"  # noqa: SLF001 - nothing else can tear it
     assert b"whole" == board.read(0)
-    assert b"whole" == Board(board.file, 2).read(0)
+    assert b"whole" == SharedMemory(board.file, 2).read(0)
 
 
-def test_more_than_there_is_room_for_is_refused(board: Board) -> None:
+def test_more_than_there_is_room_for_is_refused(board: SharedMemory) -> None:
     """Nothing runs over into another place."""
     with pytest.raises(ValueError, match="do not fit"):
-        board.write(0, b"x" * PLACE_BYTES)
+        board.write(0, b"x" * SLOT_BYTES)
     assert board.read(1) is None
 
 
-def test_readers_never_see_half_a_text(board: Board) -> None:
+def test_readers_never_see_half_a_text(board: SharedMemory) -> None:
     """While one writes as fast as it can, what another reads is always one of the texts."""
-    other = Board(board.file, 2)
+    other = SharedMemory(board.file, 2)
     done = threading.Event()
 
     def write() -> None:
@@ -91,12 +91,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReaderSettings:
     return read_settings(ReaderSettings)
 
 
-def tell(board: Board, copy: str) -> None:
+def tell(board: SharedMemory, copy: str) -> None:
     """Say which copy is live."""
-    board.write(STANDING, json.dumps(Standing(READY, held=Held(copy)).document()).encode())
+    board.write(REPORT_SLOT, json.dumps(StatusReport(READY, held=LiveCopy(copy)).document()).encode())
 
 
-def test_a_worker_goes_over_to_another_copy_when_it_is_told(board: Board, settings: ReaderSettings) -> None:
+def test_a_worker_goes_over_to_another_copy_when_it_is_told(board: SharedMemory, settings: ReaderSettings) -> None:
     """From then on it answers out of that, though the old one is deleted; one that is not there yet changes nothing."""
     for name in ("copy-1", "copy-2"):
         store = Store(settings.reader_state_dir / name)
@@ -115,11 +115,11 @@ def test_a_worker_goes_over_to_another_copy_when_it_is_told(board: Board, settin
             shutil.rmtree(settings.reader_state_dir / "copy-1")
 
 
-def test_a_worker_is_alive_while_the_reader_says_so(board: Board, settings: ReaderSettings) -> None:
+def test_a_worker_is_alive_while_the_reader_says_so(board: SharedMemory, settings: ReaderSettings) -> None:
     """Neither a reader that does not follow its topic any more nor one that has not said anything of late is."""
     Store(settings.reader_state_dir / "copy-1").close()
     for alive, at, expected in ((True, time.monotonic(), True), (False, time.monotonic(), False), (True, -60.0, False)):
-        board.write(STANDING, json.dumps(Standing(READY, alive, Held("copy-1"), at=at).document()).encode())
+        board.write(REPORT_SLOT, json.dumps(StatusReport(READY, alive, LiveCopy("copy-1"), at=at).document()).encode())
         assert expected is Follower(settings, board).alive()
 
 
@@ -143,7 +143,7 @@ for line in sys.stdin:
 """
 
 
-def test_a_worker_reads_on_while_the_map_grows(board: Board, settings: ReaderSettings) -> None:
+def test_a_worker_reads_on_while_the_map_grows(board: SharedMemory, settings: ReaderSettings) -> None:
     """The process that writes makes the map larger; the one that reads takes that over and sees what is new."""
     command = [sys.executable, "-c", WRITER, str(settings.reader_state_dir / "copy-1")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reader.storage.read_view import Found
+from reader.storage.read_view import StoredRecord
 from tests.support.http import Serving, exchange
 
 SMUGGLED = b"GET /users/alice HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -36,7 +36,7 @@ SHAPES = {
 @pytest.fixture(scope="module")
 def serving() -> Iterator[Serving]:
     """Give a server."""
-    with Serving({b"alice": Found(0, 7, 0, b"{}")}) as made:
+    with Serving({b"alice": StoredRecord(0, 7, 0, b"{}")}) as made:
         yield made
 
 

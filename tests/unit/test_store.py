@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reader.storage.data_file import damage
+from reader.storage.data_file import find_damage
 from reader.storage.generations import Generations, refuse_foreign
 from reader.storage.store import FORMAT, MapFullError, Record, Store
 from shared.errors import StateError
@@ -64,7 +64,7 @@ def test_damaged_meta_pages_are_found_before_it_is_opened(folder: Path) -> None:
         damaged = whole.copy()
         damaged[offset] ^= 0xFF
         data_of(folder).write_bytes(damaged)
-        assert damage(data_of(folder)) is not None
+        assert find_damage(data_of(folder)) is not None
         generations = Generations(folder)
         assert generations.live.count() == 0
         generations.close()
@@ -72,8 +72,8 @@ def test_damaged_meta_pages_are_found_before_it_is_opened(folder: Path) -> None:
 
 def test_a_whole_file_is_not_taken_for_a_damaged_one(folder: Path) -> None:
     """What was closed, and what was never begun, is opened as it is."""
-    assert damage(data_of(folder)) is None
-    assert damage(folder / "absent") is None
+    assert find_damage(data_of(folder)) is None
+    assert find_damage(folder / "absent") is None
     generations = Generations(folder)
     assert {b"alice": ALICE.value} == generations.live.items()
     generations.close()

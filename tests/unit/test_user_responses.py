@@ -11,24 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reader.http.users import MAX_IDS, NO_CONDITIONS, Conditions, UserResponses, decode_user_id, parse_conditions
-from reader.status.readiness import Progress
-from reader.storage.read_view import Found
+from reader.status.readiness import Readiness
+from reader.storage.read_view import StoredRecord
 
-READY = Progress("ready", serves=True)
-ALICE = Found(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}')
-ZOE = Found(0, 7, 1_700_000_000_456, '{"userId":"zoë"}'.encode())
+READY = Readiness("ready", serves=True)
+ALICE = StoredRecord(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}')
+ZOE = StoredRecord(0, 7, 1_700_000_000_456, '{"userId":"zoë"}'.encode())
 
 
 @dataclass
 class DictView:
     """A view over plain dictionaries."""
 
-    records: Mapping[bytes, Found]
+    records: Mapping[bytes, StoredRecord]
     positions: Mapping[int, int] = field(default_factory=lambda: {0: 8, 3: 1043})
     tag: bytes = b"0badcafe"
     closed: bool = False
 
-    def find(self, key: bytes) -> Found | None:
+    def find(self, key: bytes) -> StoredRecord | None:
         """Return a key's record."""
         assert 0 < len(key) <= 511, "LMDB takes no such key"
         return self.records.get(key)
@@ -47,8 +47,8 @@ class DictView:
 class Turn:
     """One turn of an event loop, and the answers given in it."""
 
-    records: Mapping[bytes, Found] = field(default_factory=lambda: {b"alice": ALICE, "zoë".encode(): ZOE})
-    progress: Progress = READY
+    records: Mapping[bytes, StoredRecord] = field(default_factory=lambda: {b"alice": ALICE, "zoë".encode(): ZOE})
+    progress: Readiness = READY
     views: list[DictView] = field(default_factory=list)
     at_its_end: list[Callable[[], None]] = field(default_factory=list)
 
@@ -167,7 +167,7 @@ def test_a_client_never_goes_back_in_time(if_min_offset: bytes, status: int) -> 
 def test_a_client_gets_nothing_that_is_too_old_for_it(limit: bytes, fresh: bool | None, status: int) -> None:
     """Max-Staleness-Seconds is met, refused with when to try again, or not understood; without heartbeats never met."""
     fresh_ms = None if fresh is None else time.time_ns() // 1_000_000 if fresh else 0
-    turn = Turn(progress=Progress("ready", serves=True, fresh_ms=fresh_ms))
+    turn = Turn(progress=Readiness("ready", serves=True, fresh_ms=fresh_ms))
     for answer in (
         turn.answers().get_user(b"alice", Conditions(max_staleness=limit)),
         turn.answers().get_users(b"id=alice", Conditions(max_staleness=limit)),
@@ -186,7 +186,7 @@ def test_a_field_that_is_there_twice_is_one_list() -> None:
 
 def test_before_it_is_ready_nobody_is_unknown() -> None:
     """A reader that has not caught up answers 503 with how far it is, for known and unknown users alike."""
-    progress = Progress("replaying", applied=50, target=200, seconds_left=1.5, reason="reading")
+    progress = Readiness("replaying", applied=50, target=200, seconds_left=1.5, reason="reading")
     answers = Turn(progress=progress).answers()
     for answer in (answers.get_user(b"alice"), answers.get_user(b"bob"), answers.get_users(b"id=alice")):
         said = json.loads(answer.body)
@@ -220,7 +220,7 @@ def test_a_hundred_users_are_not_too_many() -> None:
 
 def test_records_too_large_to_be_sent_together_are_refused() -> None:
     """What is built in memory for one request has a limit."""
-    answers = Turn(records={b"big": Found(0, 0, 0, b" " * (1 << 20))}).answers()
+    answers = Turn(records={b"big": StoredRecord(0, 0, 0, b" " * (1 << 20))}).answers()
     assert answers.get_users(b"&".join([b"id=big"] * 16)).status == 200
     assert answers.get_users(b"&".join([b"id=big"] * 17)).status == 400
 
@@ -241,7 +241,7 @@ def test_all_answers_of_one_turn_are_of_one_moment() -> None:
 
 def test_how_far_behind_the_reader_is_stands_in_every_answer_that_rests_on_it() -> None:
     """Found, unchanged and unknown alike say how long ago the store was last known to be complete."""
-    answers = Turn(progress=Progress("stale", serves=True, complete_at=0.0)).answers()
+    answers = Turn(progress=Readiness("stale", serves=True, complete_at=0.0)).answers()
     for answer in (
         answers.get_user(b"alice"),
         answers.get_user(b"bob"),

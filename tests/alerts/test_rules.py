@@ -20,7 +20,7 @@ from tests.support.alert_rules import (
 )
 
 SHOWS = re.compile(r'ALERTS\{alertname="(\w+)",alertstate="firing"\}')
-PARTS = ("means", "users see", "confirm", "mend", "do not")
+PARTS = ("means", "users see", "confirm", "fix", "do not")
 
 
 def run(*command: str) -> None:

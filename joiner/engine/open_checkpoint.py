@@ -1,29 +1,33 @@
-"""What the loop holds between two commits of the engine, and is dropped with its checkpoint.
+"""What is held between two commits: the open checkpoint, and the one that is being committed.
 
-Knows the engine's checkpoint only as something to ask for stores.
+Everything that was read belongs to one checkpoint of Quix, whose transaction commits it, and is dropped with it. Knows
+nothing of how records are read or written.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
-from weakref import WeakSet
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from quixstreams.checkpointing import Checkpoint as QuixCheckpoint
+from quixstreams.processing import ProcessingContext
 
 from joiner.core.checkpoint import BYTES_PER_ROW, Checkpoint
 from joiner.core.compatibility import Place
 from joiner.dead_letters.letter import Letter
-from joiner.engine.stores import PartitionStore
-from shared.errors import BadRow
+from joiner.engine.stores import OpenStores, PartitionStore
+from shared.errors import BadRow, Interrupted
 
 
 class OpenCheckpoint:
-    """What belongs to one checkpoint of the engine.
+    """What was read since the last commit. Filled by the loop's thread; whoever closes it has it alone.
 
     Args:
-        engine: that checkpoint.
-        opened: takes every store that it opens, for as long as anything holds that.
+        quix: the checkpoint of Quix that commits it.
+        opened: is given every store that it opens.
     """
 
-    def __init__(self, engine: Any, opened: WeakSet[PartitionStore]) -> None:  # noqa: ANN401 - the engine has no types
-        self.engine = engine
+    def __init__(self, quix: QuixCheckpoint, opened: OpenStores) -> None:
+        self.quix = quix
         self._opened = opened
         self.checkpoint = Checkpoint()
         self.letters: list[tuple[Letter, BadRow]] = []
@@ -36,10 +40,16 @@ class OpenCheckpoint:
         """Return the store of a partition."""
         store = self._stores.get((topic, partition))
         if store is None:
-            transaction = self.engine.get_store_transaction(stream_id=topic, partition=partition)
+            transaction = self.quix.get_store_transaction(stream_id=topic, partition=partition)
             store = self._stores[topic, partition] = PartitionStore(transaction)
             self._opened.add(store)
         return store
+
+    def note_offsets(self, offsets: Mapping[Place, int]) -> None:
+        """Note the last offset that was read of partitions; they are committed with the checkpoint."""
+        for (topic, partition), offset in offsets.items():
+            self.quix.store_offset(topic=topic, partition=partition, offset=offset)
+        self.offsets.update(offsets)
 
     @property
     def size(self) -> int:
@@ -48,17 +58,77 @@ class OpenCheckpoint:
 
 
 class ClosingCheckpoint(NamedTuple):
-    """Work that is being committed.
+    """A checkpoint that is being committed.
 
     Args:
         since: when that began, on the monotonic clock.
         offsets: the last offset that it has read of each partition.
-        ends: where partitions ended, as far as it has read to their ends.
-        times: what it was told of how far source partitions are joined: internal partition, joiner.core.watermarks'
-            words.
+        ends: where partitions end, of those that it has read to their ends.
+        times: internal partition -> how far source partitions are joined, as joiner.core.watermarks encodes it.
     """
 
     since: float
     offsets: Mapping[Place, int]
     ends: Mapping[Place, int]
     times: Sequence[tuple[int, bytes]]
+
+
+class Checkpoints:
+    """Holds the open checkpoint, and the one whose commit is not confirmed yet.
+
+    The loop's thread opens, confirms and drops them. `begin_closing` and `require_open` are called where Quix commits:
+    in the loop's thread, or, in a rebalance, in one that Quix starts and waits for a limited time. Where that takes too
+    long, Quix leaves the thread behind and the loop continues with another checkpoint; `require_open` is what ends the
+    thread then, at its next record. Each field is one reference, so a reader sees the old one or the new one.
+
+    Args:
+        processing: Quix's, which says what checkpoint is open.
+        opened: is given every store that is opened.
+        refuse_commits: has Quix commit nothing more.
+    """
+
+    def __init__(self, processing: ProcessingContext, opened: OpenStores, refuse_commits: Callable[[], None]) -> None:
+        self._processing = processing
+        self._opened = opened
+        self._refuse_commits = refuse_commits
+        self.open: OpenCheckpoint | None = None
+        """None where nothing was read since the last commit."""
+        self._closing: ClosingCheckpoint | None = None
+
+    def current(self) -> OpenCheckpoint:
+        """Return the open checkpoint, or a new one where Quix has begun another since."""
+        quix = self._processing.checkpoint
+        if self.open is None or self.open.quix is not quix:
+            self.open = OpenCheckpoint(quix, self._opened)
+        return self.open
+
+    def begin_closing(self) -> OpenCheckpoint | None:
+        """Return the open checkpoint for its records to be written; None where it is not the one that Quix commits."""
+        held, self.open = self.open, None
+        if held is None or held.quix is not self._processing.checkpoint:
+            return None
+        self._closing = ClosingCheckpoint(time.monotonic(), held.offsets, held.ends, held.times)
+        return held
+
+    def require_open(self, held: OpenCheckpoint) -> None:
+        """Make sure that what is written belongs to the transaction that is open.
+
+        Raises:
+            Interrupted: Quix has left this thread behind.
+        """
+        if held.quix is not self._processing.checkpoint:
+            self._refuse_commits()
+            raise Interrupted("closing a checkpoint took longer than a rebalance may")
+
+    def take_committed(self) -> ClosingCheckpoint | None:
+        """Return the checkpoint that was committed since this was last called."""
+        committed, self._closing = self._closing, None
+        return committed
+
+    def forget_closing(self) -> None:
+        """Forget the checkpoint that is closing: Quix does not say whether a commit in a rebalance succeeded."""
+        self._closing = None
+
+    def drop(self) -> None:
+        """Drop what is not committed, and with it everything that it refers to."""
+        self.open = None

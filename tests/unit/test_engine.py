@@ -23,11 +23,11 @@ from quixstreams.state import StateStoreManager
 from quixstreams.state.base.transaction import PartitionTransaction, PartitionTransactionCache
 from quixstreams.state.recovery import ChangelogProducer, RecoveryManager, RecoveryPartition
 from quixstreams.state.rocksdb import RocksDBStorePartition
-from rocksdict import WriteBatch
 
 from joiner.engine import recovery
-from joiner.engine.recovery import restore_in_batches
-from joiner.engine.stores import PartitionStore, RecordSender, restore_exactly
+from joiner.engine.producer import RecordSender
+from joiner.engine.recovery import restore_everything, restore_in_batches
+from joiner.engine.stores import PartitionStore
 
 PREFIX = b""
 
@@ -134,7 +134,7 @@ def test_the_changelog_is_what_the_engine_would_have_written(partition: Any, rec
 
 def test_a_full_queue_is_waited_for(recorder: Recorder) -> None:
     """Records are neither lost nor sent twice when librdkafka's queue is full."""
-    small = Recorder(queue=2)
+    small: Any = Recorder(queue=2)
     send = RecordSender(small, "user-info")
     for number in range(7):
         send(str(number).encode(), None)
@@ -211,9 +211,7 @@ def test_a_batch_restores_what_the_changelog_says(partition: Any) -> None:  # no
     )
     manager: Any = changelog
     checked: list[int | None] = []
-    restore_in_batches(
-        manager, lambda: WriteBatch(raw_mode=True), lambda: checked.append(partition.get_changelog_offset())
-    )
+    restore_in_batches(manager, lambda: checked.append(partition.get_changelog_offset()))
     manager._recovery_loop()  # noqa: SLF001
     store = PartitionStore(partition.begin())
     assert [None, b'["d"]', None, None] == [store.get(key) for key in (b"1", b"2", b"3", b"no state")]
@@ -232,7 +230,7 @@ def test_the_end_of_a_changelog_is_not_taken_for_one_more(
     """The client's position is one too far where it told of an end; a single record there may still be committed."""
     told = Record("changelog", end, b"", None, KafkaError._PARTITION_EOF)  # noqa: SLF001 - the client's public constant
     manager: Any = Changelog(partition, [told], position)
-    restore_in_batches(manager, lambda: WriteBatch(raw_mode=True), lambda: None)
+    restore_in_batches(manager, lambda: None)
     manager._recovery_loop()  # noqa: SLF001
     recovering = SimpleNamespace(changelog_name="changelog", partition_num=3)
     assert manager._get_changelog_offset(recovering) == read_up_to  # noqa: SLF001
@@ -247,7 +245,7 @@ def test_a_changelog_whose_end_does_not_come_is_told_of(
     manager.partitions[3]["changelog"] = SimpleNamespace(
         changelog_name="changelog", partition_num=3, recovery_consume_position=13268, changelog_highwater=13270
     )
-    restore_in_batches(manager, lambda: WriteBatch(raw_mode=True), lambda: None)
+    restore_in_batches(manager, lambda: None)
     manager._recovery_loop()  # noqa: SLF001
     assert "still waiting for the end of changelog[3], offset 13270, having read up to 13268" in caplog.text
     assert "`kafka-transactions.sh find-hanging` and `abort` end it, and `python -m joiner reset`" in caplog.text
@@ -262,7 +260,7 @@ def test_a_store_that_is_too_old_is_restored_from_the_beginning(tmp_path: Path) 
         transaction.set("key", "value", prefix=b"")
         transaction.flush(changelog_offset=10)
         manager.on_partition_revoke("likes", number)
-    restore_exactly(manager, {("changelog", 0): 13, ("changelog", 1): 12}, {"likes": "changelog"})
+    restore_everything(manager, {("changelog", 0): 13, ("changelog", 1): 12}, {"likes": "changelog"})
     stores: list[Any] = [manager.on_partition_assign("likes", number, {}) for number in (0, 1)]
     assert [None, 10] == [each["default"].get_changelog_offset() for each in stores]
     manager.close()
@@ -277,7 +275,7 @@ def test_a_changelog_is_restored_whatever_the_group_has_committed() -> None:
             seen.append(committed)
 
     manager: Any = Manager()
-    restore_exactly(manager, {}, {})
+    restore_everything(manager, {}, {})
     manager.on_partition_assign("likes", 0, {"likes": -1001})
     assert 10**15 < seen[0]["likes"]
 

@@ -1,4 +1,4 @@
-"""Errors of the engine and of the client, as people and the loop are told of them."""
+"""Errors of Quix, RocksDB and the Kafka client, as people and the loop see them."""
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -26,11 +26,11 @@ def kafka(code: int, *, fatal: bool = False) -> KafkaException:
         RuntimeError("Recovery stuck"),
     ],
 )
-def test_what_kafka_broke_off_is_begun_again(error: Exception) -> None:
-    """Whatever was under way is lost, what was committed is not."""
-    told = translate_error(error)
-    assert isinstance(told, Interrupted)
-    assert str(told).startswith("Kafka broke off what was under way: ")
+def test_an_error_of_kafka_lets_the_loop_begin_again(error: Exception) -> None:
+    """Work in progress is lost, committed work is not."""
+    translated = translate_error(error)
+    assert isinstance(translated, Interrupted)
+    assert str(translated).startswith("Kafka broke off work in progress: ")
 
 
 @pytest.mark.parametrize(
@@ -42,15 +42,16 @@ def test_what_kafka_broke_off_is_begun_again(error: Exception) -> None:
         (Exception("IO error: No space left on device"), "(IO error: No space left on device); make room on its disk"),
     ],
 )
-def test_what_no_retry_mends_ends_it_and_says_what_to_do(error: Exception, said: str) -> None:
-    """Going on would not be exact, or would fail in the same way."""
-    told = translate_error(error)
-    assert isinstance(told, StateError)
-    assert said in str(told)
+def test_an_error_that_no_retry_fixes_ends_the_joiner_with_a_hint(error: Exception, said: str) -> None:
+    """Continuing would not be exact, or would fail in the same way."""
+    translated = translate_error(error)
+    assert isinstance(translated, StateError)
+    assert said in str(translated)
+    assert translated.hint
 
 
-def test_what_was_said_first_counts() -> None:
-    """An error met while another was being handled does not hide why it all began."""
+def test_the_first_cause_counts() -> None:
+    """An error that is raised while another one is handled does not hide why it all began."""
     reason = StateError("partitions were lost")
     on_the_way_out = kafka(KafkaError._STATE)  # noqa: SLF001
     on_the_way_out.__context__ = reason
@@ -67,6 +68,6 @@ def test_what_was_said_first_counts() -> None:
         (KeyError("a mistake"), False),
     ],
 )
-def test_our_own_mistakes_are_not_taken_for_a_fault_of_the_parts(error: Exception, *, expected: bool) -> None:
-    """They end the process with their traceback; RocksDB's binding raises nothing but the root of all exceptions."""
+def test_our_own_mistakes_are_not_errors_of_the_engine(error: Exception, *, expected: bool) -> None:
+    """They end the process with their traceback; RocksDB's binding raises nothing but Exception itself."""
     assert is_engine_error(error) is expected

@@ -49,7 +49,7 @@ def test_a_pause_is_known_at_once_and_the_rest_is_none() -> None:
 
 def test_what_broke_off_in_a_pause_ends_the_process() -> None:
     """A zombie says why it ends; what Kafka broke off meanwhile is begun again by those who did not stand still."""
-    settings, broken = read_settings(JoinerSettings), Interrupted("Kafka broke off what was under way")
+    settings, broken = read_settings(JoinerSettings), Interrupted("Kafka broke off work in progress")
     pulse: Any = SimpleNamespace(stood_still_seconds=5.9)
     _stop_if_paused(pulse, settings, broken)
     pulse.stood_still_seconds = 9.0

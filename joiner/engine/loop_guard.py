@@ -1,0 +1,59 @@
+"""Decides whether the loop may continue, and ends it with the first error that says it may not."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from joiner.background.progress import Progress
+from joiner.health import Health
+
+
+class LoopGuard:
+    """Keeps errors of callbacks for the loop, and raises them there.
+
+    Used by the loop's thread alone; `progress.failure` is what background threads set.
+
+    Args:
+        health: told that the loop is alive.
+        progress: may hold a reason to end.
+        refuse_commits: has Quix commit nothing more.
+    """
+
+    def __init__(self, health: Health, progress: Progress, refuse_commits: Callable[[], None]) -> None:
+        self._health = health
+        self._progress = progress
+        self._refuse_commits = refuse_commits
+        self._error: Exception | None = None
+
+    @contextmanager
+    def defer_errors(self) -> Iterator[None]:
+        """Keep what a callback of the Kafka client raises for the loop, which raises it as soon as the client returns.
+
+        The client serves several callbacks in one call and loses all errors but one; and an error that is raised while
+        partitions are assigned keeps the client from ever closing.
+        """
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again
+            # A callback that follows at once must not commit anything.
+            self._refuse_commits()
+            self._error = self._error or error
+
+    def check(self) -> None:
+        """Note that the loop is alive, and raise what says that it must end.
+
+        Raises:
+            Exception: whatever a callback raised, or a background thread found.
+        """
+        self._health.beat()
+        error = self._error or self._progress.failure
+        if error is not None:
+            self._error = None
+            try:
+                raise error
+            finally:
+                # It holds this frame, which would hold it, and with it everything that was open: stores and locks.
+                del error
+
+    def forget(self) -> None:
+        """Forget an error that was not raised, and the frames that it holds."""
+        self._error = None

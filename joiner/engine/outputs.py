@@ -1,0 +1,87 @@
+"""Writes what a checkpoint has decided into its open transaction: changes, records, dead letters, states.
+
+Quix calls it when it commits, as it calls any sink, just before it writes the changelogs. What is written is decided in
+joiner.core.checkpoint.
+"""
+
+import logging
+
+from quixstreams.internal_producer import InternalProducer
+from quixstreams.sinks import BaseSink
+
+from joiner.context import Context
+from joiner.dead_letters.letter import Letter, buried
+from joiner.engine.open_checkpoint import Checkpoints, OpenCheckpoint
+from joiner.engine.producer import RecordSender
+from shared import logs
+from shared.errors import BadRow
+from shared.records import OLDEST_CHANGE_HEADER
+
+logger = logging.getLogger(__name__)
+
+CHANGES_KEY = b"changes"
+"""Key of every internal record: the partition is chosen by user, and the topic is never compacted."""
+
+
+class Outputs(BaseSink):
+    """The joiner's only sink.
+
+    Runs in the thread that commits, the loop's or one that Quix starts in a rebalance (see Checkpoints), never in both
+    for one checkpoint. Changes nothing of its own; the metrics and the producer may be used from any thread.
+
+    Args:
+        context: names of topics, and metrics.
+        changes_partitions: how many partitions the internal topic has.
+        producer: Quix's, whose transaction is open.
+        checkpoints: holds what is to be written.
+    """
+
+    def __init__(
+        self, context: Context, changes_partitions: int, producer: InternalProducer, checkpoints: Checkpoints
+    ) -> None:
+        super().__init__()
+        self._settings = context.settings
+        self._metrics = context.metrics
+        self._changes_partitions = changes_partitions
+        self._producer = producer
+        self._checkpoints = checkpoints
+
+    def setup(self) -> None:
+        """Connect to nothing."""
+
+    def add(self, *_: object, **__: object) -> None:
+        """Take nothing: records do not come through Quix's dataframes."""
+
+    def flush(self) -> None:
+        """Write everything that the open checkpoint has decided; one that Quix has dropped writes nothing."""
+        held = self._checkpoints.begin_closing()
+        if held is None:
+            return
+        self._write_changes(held)
+        self._write_records(held)
+        self._write_dead_letters(held.letters)
+        held.checkpoint.save()
+
+    def _write_changes(self, held: OpenCheckpoint) -> None:
+        for partition, pack in held.checkpoint.packs(self._changes_partitions):
+            self._checkpoints.require_open(held)
+            RecordSender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
+
+    def _write_records(self, held: OpenCheckpoint) -> None:
+        send = RecordSender(self._producer, self._settings.user_info_topic)
+        for record in held.checkpoint.records():
+            self._checkpoints.require_open(held)
+            headers = None if record.oldest_ms is None else [(OLDEST_CHANGE_HEADER, str(record.oldest_ms))]
+            send(record.key, record.value, timestamp=record.newest_ms, headers=headers)
+        self._metrics.records.inc(send.sent)
+        self._metrics.unknown_values.inc(held.checkpoint.unknown_values)
+
+    def _write_dead_letters(self, letters: list[tuple[Letter, BadRow]]) -> None:
+        for letter, bad in letters:
+            key, value, headers = buried(letter, bad)
+            self._producer.produce(topic=self._settings.dead_letters_topic, key=key, value=value, headers=headers)
+            self._metrics.dead_letters.labels(bad.reason).inc()
+        if letters:
+            (first, bad), more = letters[0], len(letters) - 1
+            where = logs.record_fields(first.topic, first.partition, first.offset)
+            logger.warning("dead letter: %s: %s%s", first.place, bad, f", and {more} more" if more else "", extra=where)

@@ -1,0 +1,187 @@
+"""Every private part of Quix Streams and of its objects that the joiner touches, each behind a function that says why.
+
+No other module reads or sets a name with an underscore of a Quix object; only `JoinerApplication` uses those that it
+inherits. Written against quixstreams 3.28.1: tests/unit/test_engine.py holds fingerprints of the code that these names
+belong to, and fails when an upgrade changes it. Knows nothing of what the joiner does with them.
+
+All of it is called once a batch or once a checkpoint, never once a record.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import confluent_kafka
+from confluent_kafka import Message
+from quixstreams.checkpointing import Checkpoint
+from quixstreams.internal_producer import InternalProducer
+from quixstreams.kafka import BaseConsumer
+from quixstreams.state import PartitionTransaction, StateStoreManager
+from quixstreams.state.base.transaction import PartitionTransactionCache
+from quixstreams.state.recovery import ChangelogProducer, RecoveryManager, RecoveryPartition
+from quixstreams.state.rocksdb import RocksDBStorePartition
+from rocksdict import WriteBatch
+
+if TYPE_CHECKING:
+    from rocksdict import Rdict
+
+COLUMN_FAMILY = "default"
+"""The column family of a store that is created without a name for it."""
+
+PREFIX = b""
+"""What the keys of a store begin with that does not divide them by message key, as the joiner's do not."""
+
+
+# Checkpoints
+
+
+def seconds_left(checkpoint: Checkpoint) -> float:
+    """Return for how long a checkpoint may still stay open: Quix says only whether it is expired."""
+    return checkpoint._created_at + checkpoint._commit_interval - time.monotonic()
+
+
+def set_commit_interval(checkpoint: Checkpoint, seconds: float) -> None:
+    """Set when an open checkpoint closes: Quix takes one interval for all checkpoints of an application."""
+    checkpoint._commit_interval = seconds
+
+
+# Kafka clients
+
+
+def note_brokers_available(producer: InternalProducer, consumer: BaseConsumer) -> None:
+    """Note that brokers answer, as the method does that is replaced."""
+    producer._broker_available()  # type: ignore[no-untyped-call]
+    consumer._broker_available()  # type: ignore[no-untyped-call]
+
+
+def is_cut_off(consumer: BaseConsumer) -> bool:
+    """Return whether no broker can be reached: Quix keeps this to itself until its own time-out."""
+    return consumer._broker_unavailable_since is not None
+
+
+def librdkafka_producer(producer: InternalProducer) -> confluent_kafka.Producer:
+    """Return the client below two wrappers, each of which costs several calls a record."""
+    return producer._producer._producer
+
+
+def delivery_callback(producer: InternalProducer) -> Callable[..., None]:
+    """Return what notes the offset of a delivered record: the store remembers that of its last changelog record."""
+    return producer._on_delivery
+
+
+# Stores
+
+
+def rows_of(transaction: PartitionTransaction[Any, Any]) -> "Rdict":
+    """Return the RocksDB column family that a transaction reads: the public `get` costs ten times as much."""
+    partition: Any = transaction._partition
+    rows: Rdict = partition.get_or_create_column_family(COLUMN_FAMILY)
+    return rows
+
+
+def cache_of(transaction: PartitionTransaction[Any, Any]) -> PartitionTransactionCache:
+    """Return what holds a transaction's writes until the commit: the public `set` costs ten times as much."""
+    return transaction._update_cache
+
+
+def pending_writes(cache: PartitionTransactionCache) -> tuple[dict[bytes, bytes], set[bytes]]:
+    """Return the writes themselves, to be added to: key -> value, and deleted keys. `mark_changed` goes with that."""
+    return cache._updated[COLUMN_FAMILY][PREFIX], cache._deleted[COLUMN_FAMILY]
+
+
+def mark_changed(cache: PartitionTransactionCache) -> None:
+    """Note that there are writes: a checkpoint without writes and offsets is not committed."""
+    cache._empty = False
+
+
+def replace_changelog_writer(
+    transaction: Any,  # noqa: ANN401 - a method is replaced
+    write: Callable[[Mapping[str, int] | None], None],
+) -> None:
+    """Have a function write a transaction's changes to the changelog; it is given the processed offsets."""
+    transaction._prepare = write
+
+
+def producer_of(changelog: ChangelogProducer) -> InternalProducer:
+    """Return the producer that writes a changelog, inside the open transaction."""
+    return changelog._producer
+
+
+# Recovery
+
+
+def recovery_manager(state_manager: StateStoreManager) -> Any:  # noqa: ANN401 - methods of it are replaced
+    """Return what restores stores from their changelogs: nothing public leads there."""
+    return state_manager._recovery_manager
+
+
+def replace_recovery_loop(manager: Any, loop: Callable[[], None]) -> None:  # noqa: ANN401
+    """Have a function restore all stores that need it; it returns when `manager.recovering` is false."""
+    manager._recovery_loop = loop
+
+
+def position_reader(manager: Any) -> Callable[[RecoveryPartition], int | None]:  # noqa: ANN401
+    """Return the function that asks up to where a changelog is read."""
+    read: Callable[[RecoveryPartition], int | None] = manager._get_changelog_offset
+    return read
+
+
+def replace_position_reader(manager: Any, read: Callable[[RecoveryPartition], int | None]) -> None:  # noqa: ANN401
+    """Have another function say up to where a changelog is read, by which Quix decides that it is complete."""
+    manager._get_changelog_offset = read
+
+
+def move_changelog_ends(manager: Any, end_of: Callable[[str, int], int]) -> None:  # noqa: ANN401
+    """Have each store restored up to another end than the one that Quix's consumer sees.
+
+    Args:
+        manager: the RecoveryManager.
+        end_of: changelog, partition -> that end; called when the store is assigned.
+    """
+    generate = manager._generate_recovery_partitions
+
+    def generate_recovery_partitions(**arguments: Any) -> list[RecoveryPartition]:  # noqa: ANN401
+        found: list[RecoveryPartition] = generate(**arguments)
+        for recovering in found:
+            recovering._changelog_highwater = end_of(recovering.changelog_name, recovering.partition_num)
+        return found
+
+    manager._generate_recovery_partitions = generate_recovery_partitions
+
+
+def consume_for_recovery(manager: RecoveryManager, most: int, timeout_seconds: float) -> list[Message]:
+    """Return a batch of records: Quix takes one at a time."""
+    messages: list[Message] = manager._consumer.consume(num_messages=most, timeout=timeout_seconds)
+    return messages
+
+
+def log_progress(manager: RecoveryManager) -> None:
+    """Have Quix log how far it has come, which it does every ten seconds."""
+    manager._log_recovery_progress()
+
+
+def finish_complete_partitions(manager: RecoveryManager) -> None:
+    """End the recovery of what is complete now; positions are cached for a second to spare Quix's own loop a call."""
+    manager._position_cache.clear()
+    manager._update_recovery_status()  # type: ignore[no-untyped-call]
+
+
+def store_of(recovering: RecoveryPartition) -> Any:  # noqa: ANN401 - a RocksDBStorePartition, of which Quix says less
+    """Return the store that is being restored."""
+    return recovering._store_partition
+
+
+def is_source_topic(manager: RecoveryManager, topic: str) -> bool:
+    """Return whether a topic is one that is processed, and not a changelog."""
+    return topic in manager._topic_manager.non_changelog_topics
+
+
+def read_again_later(manager: RecoveryManager, message: Message) -> None:
+    """Pause a partition that should have been paused, and have it read from this record on after the recovery."""
+    manager._rewind_data_partition(message)
+
+
+def write_restored(store: RocksDBStorePartition, batch: WriteBatch, offset: int) -> None:
+    """Write a batch together with the changelog offset that it reaches, in one RocksDB write."""
+    store._update_changelog_offset(batch=batch, offset=offset)
+    store._write(batch)

@@ -1,11 +1,14 @@
-"""What joiner.engine uses of the engine's inside: an upgrade that changes any of it fails here.
+"""What joiner.engine uses of Quix's private parts: an upgrade that changes any of it fails here.
 
-First what must come out, tried on the engine's own RocksDB store. Then the code that the joiner replaces or leans on,
-by fingerprint: where one differs, read what changed, mend the joiner, run the broker tests, and note the new one.
+First what must come out, tried on Quix's own RocksDB store. Then the code that the joiner replaces or depends on, by
+fingerprint: where one differs, read what changed, fix the joiner, run the broker tests, and note the new fingerprint.
+Last, that no module but one touches private parts, and that all of these are covered by a fingerprint.
 """
 
+import ast
 import hashlib
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -18,6 +21,7 @@ from quixstreams import Application
 from quixstreams.checkpointing.checkpoint import BaseCheckpoint, Checkpoint
 from quixstreams.internal_producer import InternalProducer
 from quixstreams.kafka.consumer import BaseConsumer
+from quixstreams.kafka.producer import Producer
 from quixstreams.processing import ProcessingContext
 from quixstreams.state import StateStoreManager
 from quixstreams.state.base.transaction import PartitionTransaction, PartitionTransactionCache
@@ -25,9 +29,11 @@ from quixstreams.state.recovery import ChangelogProducer, RecoveryManager, Recov
 from quixstreams.state.rocksdb import RocksDBStorePartition
 
 from joiner.engine import recovery
+from joiner.engine.application import JoinerApplication
 from joiner.engine.producer import RecordSender
 from joiner.engine.recovery import restore_everything, restore_in_batches
 from joiner.engine.stores import PartitionStore
+from tests.support.programs import ROOT
 
 PREFIX = b""
 
@@ -287,14 +293,18 @@ def test_the_version_is_the_one_that_was_read() -> None:
 
 FINGERPRINTS: dict[Callable[..., object], str] = {
     Application.run: "8a851b5b0ff5",
+    Application.stop: "afa4475c3501",
     Application._run_dataframe: "3309c346f813",  # noqa: SLF001
     Application._process_message: "29d0171a33f1",  # noqa: SLF001
     Application._assign_partitions: "832c2d9ca9d2",  # noqa: SLF001
     Application._on_assign: "649c087559d4",  # noqa: SLF001
     Application._on_sigterm: "a935dc737a07",  # noqa: SLF001
+    Application._on_sigint: "1ea7627a7104",  # noqa: SLF001
     Application._on_revoke: "3583f0b20d3b",  # noqa: SLF001
     Application._on_lost: "0edfd426aa05",  # noqa: SLF001
     Checkpoint.__init__: "4524e0c39c63",
+    Checkpoint._flush_sink_bounded: "482b12ecd541",  # noqa: SLF001
+    BaseCheckpoint.__init__: "bc4acddc8bd2",
     BaseCheckpoint.expired: "8c58eedc2f8d",
     BaseCheckpoint.empty: "3afbdf9247e0",
     BaseCheckpoint.store_offset: "4a84b4a76816",
@@ -303,10 +313,14 @@ FINGERPRINTS: dict[Callable[..., object], str] = {
     Checkpoint.commit: "a324c629763f",
     ProcessingContext.store_offset: "71601d34364c",
     ProcessingContext.commit_checkpoint: "bebf0e223a8f",
+    ProcessingContext.init_checkpoint: "a0a1bf8f5c28",
+    StateStoreManager.do_recovery: "b4bad5ba134d",
     StateStoreManager.register_store: "a95002f1f98a",
     StateStoreManager.on_partition_assign: "63474848ca46",
     StateStoreManager.destroy_partition_state: "a22b2104e585",
+    RecoveryPartition.__init__: "bf35f78414ae",
     RecoveryPartition._should_apply_changelog: "dd5bc309c863",  # noqa: SLF001
+    PartitionTransaction.__init__: "629c39e50235",
     PartitionTransaction.prepare: "e50f5c2f38a4",
     PartitionTransaction._prepare: "16ec88d0eb44",  # noqa: SLF001
     PartitionTransaction._flush: "1723c771830e",  # noqa: SLF001
@@ -324,19 +338,59 @@ FINGERPRINTS: dict[Callable[..., object], str] = {
     RocksDBStorePartition.complete_recovery: "590423779b78",
     RocksDBStorePartition._update_changelog_offset: "ab66de3a9c05",  # noqa: SLF001
     RocksDBStorePartition._write: "18b14eeb6b12",  # noqa: SLF001
+    RocksDBStorePartition.get_or_create_column_family: "522ef820df8c",
+    RocksDBStorePartition.get_column_family_handle: "c6cf9452d229",
+    ChangelogProducer.__init__: "d88985da6da9",
+    InternalProducer.__init__: "54c266921367",
     InternalProducer._on_delivery: "d224f3f5627d",  # noqa: SLF001
     InternalProducer._broker_available: "016ed8ce2353",  # noqa: SLF001
     BaseConsumer.consume: "b1729402b07f",
+    BaseConsumer._broker_available: "2648e850b760",  # noqa: SLF001
+    BaseConsumer._error_cb: "c51490bc8585",  # noqa: SLF001
+    Producer._broker_available: "d8c15af7fb79",  # noqa: SLF001
+    vars(Producer)["_producer"].fget: "11ba878b0156",
 }
-"""Code of the engine -> the beginning of its SHA-256, as it was when the joiner was written against it."""
+"""Code of Quix -> the beginning of its SHA-256, as it was when the joiner was written against it."""
 
 
 def fingerprint(code: Callable[..., object]) -> str:
-    """Return what tells one version of a piece of code from another."""
+    """Return a short hash that tells one version of a piece of code from another."""
     return hashlib.sha256(inspect.getsource(code).encode()).hexdigest()[:12]
 
 
 @pytest.mark.parametrize("code", FINGERPRINTS, ids=lambda code: code.__qualname__)
-def test_the_code_that_the_joiner_leans_on_is_as_it_was(code: Callable[..., object]) -> None:
-    """A difference is no fault of the engine's: it says that somebody must read it before the upgrade."""
+def test_the_code_that_the_joiner_depends_on_is_as_it_was(code: Callable[..., object]) -> None:
+    """A difference is no fault of Quix: it says that the new code must be read before the upgrade."""
     assert FINGERPRINTS[code] == fingerprint(code)
+
+
+ENGINE = ROOT / "joiner" / "engine"
+
+
+def private_names(module: Path) -> Iterator[tuple[str, str]]:
+    """Yield the private attributes that a module touches: the object as it is written there, and the name."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            yield ast.unparse(node.value), node.attr
+
+
+@pytest.mark.parametrize("module", sorted(ENGINE.glob("*.py")), ids=lambda module: module.stem)
+def test_private_parts_of_quix_are_touched_in_one_module(module: Path) -> None:
+    """Everywhere else an underscore belongs to the object itself, or to the base class that it extends."""
+    if module.name != "quix_internals.py":
+        assert {obj for obj, _ in private_names(module)} <= {"self", "super()"}
+
+
+def test_every_private_name_of_quix_is_covered_by_a_fingerprint() -> None:
+    """A name that an upgrade takes away changes code that mentions it; what the application inherits counts as well."""
+    ours = vars(JoinerApplication).keys() | {
+        node.attr
+        for node in ast.walk(ast.parse((ENGINE / "application.py").read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr != "_failed"
+    }
+    inherited = {name for obj, name in private_names(ENGINE / "application.py") if obj == "self"} - ours
+    borrowed = {name for _, name in private_names(ENGINE / "quix_internals.py")} | inherited
+    read = "\n".join(inspect.getsource(code) for code in FINGERPRINTS)
+    assert borrowed
+    assert set() == {name for name in borrowed if not re.search(rf"\b{name}\b", read)}
+    assert inherited == {"_consumer", "_failed", "_processing_context", "_producer", "_state_manager"}

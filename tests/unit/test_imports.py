@@ -16,7 +16,8 @@ OURS = {*SHIPPED, "stack", "tests", "bench"}
 ALLOWED = {package: {package, "shared"} for package in SHIPPED}
 
 EDGES = {
-    "quixstreams": ("joiner/engine/application.py", "joiner/engine/errors.py"),
+    "quixstreams": ("joiner/engine/",),
+    "rocksdict": ("joiner/engine/",),
     "lmdb": ("reader/storage/store.py",),
     "starlette": ("reader/http/",),
     "uvicorn": (

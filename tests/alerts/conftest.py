@@ -1,109 +1,16 @@
 """One whole service for all tests of this folder, watched as a deployment would be."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
-import psycopg
 import pytest
 
-from stack.servers import java
-from stack.servers.connect import Connect
-from stack.servers.kafka import Kafka
-from stack.servers.ports import free_port
-from stack.servers.postgres import HEARTBEATS, Postgres
-from tests.support.asking import get
-from tests.support.monitoring import Jobs, Webhook, alertmanager, postgres_exporter, prometheus
-from tests.support.programs import ROOT, Program
-
-AGENT = "io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1"
-
-
-@dataclass(frozen=True)
-class Site:
-    """A service that runs, and whoever watches it.
-
-    Args:
-        kafka: its broker.
-        postgres: its database.
-        connect: its connector.
-        joiner: its only joiner.
-        readers: its readers.
-        jobs: whom Prometheus asks.
-        prometheus: Prometheus' address.
-        webhook: where alerts arrive.
-    """
-
-    kafka: Kafka
-    postgres: Postgres
-    connect: Connect
-    joiner: Program
-    readers: list[Program]
-    jobs: Jobs
-    prometheus: str
-    webhook: Webhook
-
-    def sql(self, statement: str) -> None:
-        """Run one statement in the database."""
-        with psycopg.connect(self.postgres.dsn) as connection:
-            connection.execute(statement.encode())
-
-    def answers(self, user_id: int) -> bool:
-        """Tell whether every reader knows a user."""
-        urls = [f"http://127.0.0.1:{port}/users/{user_id}" for port in self.jobs["reader"]]
-        return all(get(url).status_code == httpx.codes.OK for url in urls)
-
-    def metrics(self, job: str) -> str:
-        """Return what the processes of a job say of themselves."""
-        return "".join(get(f"http://127.0.0.1:{port}/metrics", timeout=10).text for port in self.jobs[job])
-
-    def firing(self) -> set[str]:
-        """Return the alerts that fire, by name."""
-        answer = get(f"{self.prometheus}/api/v1/alerts").json()
-        return {alert["labels"]["alertname"] for alert in answer["data"]["alerts"] if alert["state"] == "firing"}
+from tests.support.site import Site, run_site
 
 
 @pytest.fixture(scope="package")
 def site() -> Iterator[Site]:
     """Give a whole service, on free ports, with Prometheus and Alertmanager."""
-    with TemporaryDirectory(prefix="user-information-service-") as name, ExitStack() as parts:
-        folder = Path(name)
-        jobs = {
-            "reader": [free_port(), free_port()],
-            "joiner": [free_port()],
-            "connect": [free_port()],
-            "postgres": [free_port()],
-        }
-        kafka = parts.enter_context(Kafka(folder / "kafka"))
-        postgres = parts.enter_context(Postgres(folder / "postgres", durable=False))
-        agent = f"-javaagent:{java.jars(AGENT)[0]}=127.0.0.1:{jobs['connect'][0]}:{ROOT / 'ops/connect/jmx.yml'}"
-        connect = Connect(folder / "connect", kafka.bootstrap_servers, postgres, options=[agent])
-        parts.enter_context(connect)
-        programs = [Program(*tier) for tier in tiers(kafka, folder, jobs)]
-        for program, port in zip(programs, [*jobs["joiner"], *jobs["reader"]], strict=True):
-            parts.enter_context(program).wait_until_ready(port)
-        parts.enter_context(postgres_exporter(folder / "exporter", postgres.dsn, jobs["postgres"][0]))
-        webhook = parts.enter_context(Webhook())
-        ports = free_port(), free_port()
-        parts.enter_context(alertmanager(folder / "alertmanager", webhook.url, ports[0]))
-        parts.enter_context(prometheus(folder / "prometheus", jobs, *ports))
-        address = f"http://127.0.0.1:{ports[1]}"
-        yield Site(kafka, postgres, connect, programs[0], programs[1:], jobs, address, webhook)
-
-
-def tiers(kafka: Kafka, folder: Path, jobs: Jobs) -> Iterator[tuple[str, dict[str, str], Path]]:
-    """Yield module, environment and log of the joiner and of each reader."""
-    address = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
-    joiner = {
-        **address,
-        "JOINER_STATE_DIR": str(folder / "joiner"),
-        "JOINER_HTTP_PORT": str(jobs["joiner"][0]),
-        "HEARTBEATS_TOPIC": HEARTBEATS,
-    }
-    yield "joiner", joiner, folder / "joiner.log"
-    for port in jobs["reader"]:
-        reader = {**address, "READER_STATE_DIR": str(folder / f"reader-{port}"), "READER_PORT": str(port)}
-        yield "reader", reader, folder / f"reader-{port}.log"
+    with TemporaryDirectory(prefix="user-information-service-") as folder, run_site(Path(folder)) as made:
+        yield made

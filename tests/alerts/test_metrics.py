@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.alerts.conftest import Site
 from tests.support.alert_rules import named_metrics
+from tests.support.site import Site
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end

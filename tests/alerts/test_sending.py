@@ -13,7 +13,7 @@ import httpx
 import pytest
 from confluent_kafka import Producer
 
-from tests.alerts.conftest import Site
+from tests.support.site import Site
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
@@ -61,7 +61,7 @@ def test_a_stopped_joiner_pages_for_freshness_and_a_started_one_ends_it(quiet: S
     assert stale["annotations"]["summary"].startswith("Freshness is broken")
     assert stale["annotations"]["runbook_url"].endswith("docs/runbook.md#updatesstale")
     wait_for(lambda: "NoReadyJoiner" in webhook.names("firing"), 90, "the page for the joiner")
-    joiner.start().wait_until_ready(quiet.jobs["joiner"][0])
+    joiner.start().wait_until_ready()
     wait_for(lambda: {"UpdatesStale", "NoReadyJoiner"} <= webhook.names("resolved"), 180, "both resolved")
     assert not webhook.names("firing") & {"UpdatesLate", "JoinerLagGrowing", "NoReadyReader", "ConnectorTaskFailed"}
 
@@ -83,8 +83,8 @@ def test_readers_that_are_gone_page_once(site: Site) -> None:
         reader.kill()
     wait_for(lambda: "NoReadyReader" in site.webhook.names("firing"), 90, "the page")
     wait_for(lambda: "MetricsAbsent" in site.firing(), 120, "the consequence")
-    for reader, port in zip(site.readers, site.jobs["reader"], strict=True):
-        reader.start().wait_until_ready(port)
+    for reader in site.readers:
+        reader.start().wait_until_ready()
     wait_for(lambda: "NoReadyReader" in site.webhook.names("resolved"), 120, "resolved")
     assert site.webhook.names("firing") - NOISE <= {"NoReadyReader"}
     assert not site.webhook.names("firing", "tickets") & {"MetricsAbsent", "FreshnessNotMeasured"}

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from tests.alerts.conftest import Site
 from tests.support.alert_rules import RUNBOOK
 from tests.support.connectors import LARGE_ROW, LARGE_USER, SOURCE_RECORD_BYTES, set_largest_record
 from tests.support.programs import ROOT, environment
+from tests.support.site import Site
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end

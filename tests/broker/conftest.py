@@ -1,4 +1,4 @@
-"""One real Kafka for all tests of this folder, and joiners on it."""
+"""One real Kafka for all tests of this folder, and joiners and readers on it."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ import pytest
 
 from stack.servers.kafka import Kafka
 from tests.support.joiners import Joiners
-from tests.support.topics import Topics
+from tests.support.readers import Reader
+from tests.support.topics import USER_INFO_PARTITIONS, Topics
 
 
 @pytest.fixture(scope="package")
@@ -28,3 +29,26 @@ def joiners(kafka: str, tmp_path: Path) -> Iterator[Joiners]:
     made = Joiners(Topics(kafka), tmp_path)
     yield made
     made.kill()
+
+
+@pytest.fixture
+def topics(kafka: str) -> Topics:
+    """Give a user-info topic of this test's own."""
+    made = Topics(kafka)
+    made.create("user-info", partitions=USER_INFO_PARTITIONS)
+    return made
+
+
+@pytest.fixture
+def readers(tmp_path: Path, topics: Topics) -> Iterator[list[Reader]]:
+    """Give three readers, not started; those that still run at the end are killed."""
+    made = [Reader(topics.settings(), tmp_path / f"reader-{number}") for number in range(3)]
+    yield made
+    for reader in made:
+        reader.kill()
+
+
+@pytest.fixture
+def reader(readers: list[Reader]) -> Reader:
+    """Give one reader, not started."""
+    return readers[0]

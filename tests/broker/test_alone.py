@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -11,9 +10,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from stack.servers.kafka import Kafka
-from stack.servers.ports import free_port
-from tests.support.asking import get
-from tests.support.programs import Program
+from tests.support.http_client import get
+from tests.support.joiners import Joiner
+from tests.support.readers import Reader
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
@@ -44,13 +43,9 @@ def test_flat_rows_under_text_keys_are_enough(kafka: str, tmp_path: Path) -> Non
     write("likes", "700", {"like_id": 700, "user_id": 1, "tweet_id": 70})
 
     # 2. The two tiers are started.
-    joiner = {"JOINER_STATE_DIR": str(tmp_path / "joiner"), "JOINER_HTTP_PORT": "0"}
-    reader = {"READER_STATE_DIR": str(tmp_path / "reader"), "READER_PORT": str(free_port())}
-    with ExitStack() as programs:
-        for module, settings in (("joiner", joiner), ("reader", reader)):
-            environment = {"KAFKA_BOOTSTRAP_SERVERS": kafka, **settings}
-            programs.enter_context(Program(module, environment, tmp_path / f"{module}.log"))
-        alice = f"http://127.0.0.1:{reader['READER_PORT']}/users/1"
+    address = {"KAFKA_BOOTSTRAP_SERVERS": kafka}
+    with Joiner(address, tmp_path / "joiner", JOINER_HTTP_PORT="0"), Reader(address, tmp_path / "reader") as reader:
+        alice = f"{reader.url}/users/1"
 
         # 3. Alice is answered with her like, and without it once its row is gone.
         wait_for(lambda: likes_of(alice) == 1, 60, "alice with her like")

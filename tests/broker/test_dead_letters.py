@@ -15,7 +15,6 @@ from joiner.dead_letters.replay_policy import Decision
 from shared.errors import Interrupted
 from shared.records import LIKES
 from tests.support.joiners import Joiners
-from tests.support.programs import Program
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
 
@@ -24,10 +23,7 @@ pytestmark = pytest.mark.broker
 
 def said(joiners: Joiners, *arguments: str) -> str:
     """Run `python -m joiner dead-letters …` to its end, and return what it printed."""
-    joiner = joiners.programs[0]
-    log = Path(joiner.environment["JOINER_STATE_DIR"]).with_name("-".join(["letters", *arguments]).replace("/", "_"))
-    log.unlink(missing_ok=True)
-    with Program("joiner", joiner.environment, log, "dead-letters", *arguments) as program:
+    with joiners.programs[0].run("dead-letters", *arguments) as program:
         assert program.wait(60) == 0, program.log()
         return program.log()
 

@@ -44,7 +44,7 @@ def test_it_calls_a_joiner_that_works_well(joiners: Joiners) -> None:
     """With all topics made by a joiner nothing is wrong with them, nor with the joiner."""
     joiners.topics.create_sources()
     joiner = joiners.start()
-    url = f"http://127.0.0.1:{joiner.environment['JOINER_HTTP_PORT']}"
+    url = joiner.url
     nobody = f"http://127.0.0.1:{free_port()}"
     _, said = doctor(joiners.topics.settings(), "--connector", nobody, "--joiner", url, "--reader", nobody)
     assert f"well      joiner {url}/readyz is running" in said

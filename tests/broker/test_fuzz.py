@@ -8,8 +8,7 @@ import pytest
 
 from bench.fuzz import openapi, sockets
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
-from stack.servers.ports import free_port
-from tests.support.programs import Program
+from tests.support.readers import Reader
 from tests.support.topics import Topics
 
 pytestmark = pytest.mark.broker
@@ -20,24 +19,18 @@ SEED = 1
 @pytest.fixture
 def port(kafka: str, tmp_path: Path) -> Iterator[int]:
     """Give the port of a reader that is ready and holds a few users; it lives and has logged no failure afterwards."""
-    topics, port = Topics(kafka), free_port()
+    topics = Topics(kafka)
     topics.create("user-info", partitions=3)
     for user in ("0", "1", "alice", "zoë", "a/b"):
         record = {"userId": user, **dict.fromkeys(PROFILE_COLUMNS.values()), **dict.fromkeys(COUNT_KEYS, 1)}
         topics.send("user-info", user.encode(), json.dumps(record).encode())
     topics.flush()
-    environment = {
-        "KAFKA_BOOTSTRAP_SERVERS": kafka,
-        "USER_INFO_TOPIC": topics.name("user-info"),
-        "READER_PORT": str(port),
-        "READER_STATE_DIR": str(tmp_path / "state"),
-    }
-    with Program("reader", environment, tmp_path / "log") as program:
-        program.wait_until_ready(port)
-        yield port
-        assert program.running
-        assert "Traceback" not in program.log()
-        assert program.stop() == 0
+    with Reader(topics.settings(), tmp_path / "reader") as reader:
+        reader.wait_until_ready()
+        yield reader.port
+        assert reader.running
+        assert "Traceback" not in reader.log()
+        assert reader.stop() == 0
 
 
 def test_what_is_described_is_what_is_answered(port: int, tmp_path: Path) -> None:

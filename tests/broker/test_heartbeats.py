@@ -8,7 +8,6 @@ import pytest
 from confluent_kafka import Producer
 
 from shared.heartbeats import Heartbeat, heartbeat_in
-from tests.support.asking import get
 from tests.support.joiners import Joiners
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
@@ -120,6 +119,6 @@ def test_a_joiner_writes_heartbeats_itself_and_says_what_they_leave_out(joiners:
     )
     began = ago_ms(0)
     wait_for(lambda: min(times(topics, 2)) > began, 60, "heartbeats of its own in every partition")
-    report = get(f"http://127.0.0.1:{joiner.environment['JOINER_HTTP_PORT']}/readyz").json()
+    report = joiner.get("/readyz").json()
     assert report["heartbeats"] == "written by the joiner itself: what happens before Kafka is not covered"
     assert report["heartbeats"] in joiner.log()

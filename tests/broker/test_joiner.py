@@ -11,9 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from joiner.kafka.offsets import extents
 from stack.servers.ports import free_port
-from tests.support.asking import get
-from tests.support.joiners import Joiners
-from tests.support.programs import Program
+from tests.support.joiners import Joiner, Joiners
 from tests.support.topics import Topics, compacted, headers_of
 from tests.support.waiting import wait_for
 
@@ -138,7 +136,7 @@ def test_two_joiners_killed_in_mid_load_lose_and_double_nothing(joiners: Joiners
     for user in range(200):
         topics.put("users", user_id=user, username=f"user{user}")
     for victim in (0, 1, 0, 1):
-        both[victim].wait_until_ready(joiners.port(both[victim]))
+        both[victim].wait_until_ready()
         for number in range(3_000):
             change(topics, chance, number)
         topics.flush()
@@ -242,13 +240,9 @@ def test_a_topic_that_would_lose_data_is_refused_by_name(joiners: Joiners, topic
 
 def test_kafka_out_of_reach_is_one_clear_line(tmp_path: Path) -> None:
     """No broker at the address: the joiner says which setting to look at, and gives up in the time that was set."""
-    environment = {
-        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
-        "JOINER_WAIT_FOR_TOPICS_SECONDS": "1",
-        "JOINER_HTTP_PORT": "0",
-        "JOINER_STATE_DIR": str(tmp_path / "state"),
-    }
-    with Program("joiner", environment, tmp_path / "log") as joiner:
+    nowhere = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"}
+    own = {"JOINER_WAIT_FOR_TOPICS_SECONDS": "1", "JOINER_HTTP_PORT": "0"}
+    with Joiner(nowhere, tmp_path / "state", **own) as joiner:
         assert joiner.wait(60) == 1
         assert "(KAFKA_BOOTSTRAP_SERVERS)" in joiner.log()
         assert "Traceback" not in joiner.log()
@@ -300,7 +294,7 @@ def test_metrics_say_what_was_read_and_written(joiners: Joiners) -> None:
     """Rows by table, records, dead letters by reason and lags stand at /metrics."""
     topics = joiners.topics
     topics.create_sources()
-    port = joiners.start().environment["JOINER_HTTP_PORT"]
+    joiner = joiners.start()
     topics.put("users", user_id=1)
     for like in range(5):
         topics.put("likes", like_id=like, user_id=1, tweet_id=1)
@@ -308,7 +302,7 @@ def test_metrics_say_what_was_read_and_written(joiners: Joiners) -> None:
     joiners.await_truth()
 
     def metrics() -> str:
-        return get(f"http://127.0.0.1:{port}/metrics").text
+        return joiner.get("/metrics").text
 
     for line in (
         'joiner_rows_total{table="likes"} 5.0',

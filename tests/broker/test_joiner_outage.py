@@ -6,7 +6,6 @@ import pytest
 
 from stack.servers.kafka import Kafka
 from tests.support.joiners import Joiners
-from tests.support.programs import Program
 from tests.support.topics import Topics
 
 pytestmark = pytest.mark.broker
@@ -71,7 +70,7 @@ def test_a_joiner_that_waits_for_kafka_can_be_stopped(tmp_path: Path) -> None:
     with Kafka(tmp_path / "kafka") as kafka:
         joiners = Joiners(Topics(kafka.bootstrap_servers), tmp_path)
         joiners.topics.create_sources()
-        joiner: Program = joiners.start()
+        joiner = joiners.start()
         try:
             kafka.kill()
             joiner.wait_until_said("beginning again from the last commit", 90)

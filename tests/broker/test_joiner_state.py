@@ -16,8 +16,7 @@ from confluent_kafka.admin import (
 )
 from rocksdict import Options, Rdict
 
-from tests.support.joiners import Joiners
-from tests.support.programs import Program
+from tests.support.joiners import Joiner, Joiners
 from tests.support.topics import Topics, compacted
 from tests.support.waiting import wait_for
 
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.broker
 RESET = "stop every joiner of the group and run `python -m joiner reset`"
 
 
-def counted(joiners: Joiners) -> Program:
+def counted(joiners: Joiners) -> Joiner:
     """Return a joiner that has counted three users' likes and is stopped."""
     topics = joiners.topics
     joiner = joiners.start()
@@ -38,7 +37,7 @@ def counted(joiners: Joiners) -> Program:
     return joiner
 
 
-def refusal(joiner: Program) -> str:
+def refusal(joiner: Joiner) -> str:
     """Start a joiner that must refuse, and return what it said."""
     joiner.start()
     assert joiner.wait(60) == 1
@@ -98,10 +97,7 @@ def test_a_reset_is_refused_while_a_joiner_runs(joiners: Joiners) -> None:
     joiners.topics.create_sources()
     joiners.start()
     other = joiners.add()
-    reset = Program(
-        "joiner", other.environment, Path(other.environment["JOINER_STATE_DIR"] + "-reset"), "reset", "--yes"
-    )
-    with reset:
+    with other.run("reset", "--yes") as reset:
         assert reset.wait(60) == 1
     assert f"still has members: {joiners.topics.prefix}joiner-0" in reset.log()
 
@@ -162,7 +158,7 @@ def test_an_absence_longer_than_a_source_remembers_is_refused(joiners: Joiners) 
     topics.create("likes", delete_retention_ms="1")
     joiner = counted(joiners)
     # Gone while nothing was written: nothing can be missing.
-    joiners.go_on(joiner)
+    joiner.start_and_wait()
     assert joiner.stop() == 0
     topics.delete("likes", 0)
     topics.flush()
@@ -218,14 +214,14 @@ def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joi
 
     # 1. A joiner commits behind the open transaction. The next has nothing on disk, and must know of that like to take
     # it back; it waits until the transaction is aborted.
-    joiners.go_on(joiner)
+    joiner.start_and_wait()
     leave_open(topics, changelog)
     topics.put("likes", like_id=50, user_id=1, tweet_id=1)
     joiners.await_truth()
     assert joiner.stop() == 0
     shutil.rmtree(tmp_path / "joiner-0" / "state")
     assert is_open()
-    joiners.go_on(joiner)
+    joiner.start_and_wait()
     assert not is_open()
     topics.delete("likes", 50)
     topics.put("likes", like_id=51, user_id=2, tweet_id=1)
@@ -235,7 +231,7 @@ def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joi
     # 2. A single record at the very end is waited for, too.
     leave_open(topics, changelog)
     assert is_open()
-    joiners.go_on(joiner)
+    joiner.start_and_wait()
     assert not is_open()
     assert joiner.stop() == 0
 
@@ -250,7 +246,7 @@ def test_what_a_killed_predecessor_left_open_is_ended_at_once(joiners: Joiners) 
     killed.send_offsets_to_transaction([TopicPartition(topics.name("likes"), 0, 1)], reading.consumer_group_metadata())
     reading.close()
 
-    joiners.go_on(joiner, 120)
+    joiner.start_and_wait(120)
     topics.put("likes", like_id=50, user_id=1, tweet_id=1)
     joiners.await_truth()
     assert joiner.stop() == 0

@@ -9,10 +9,9 @@ import pytest
 from reader.http import static_routes
 from reader.status.readiness import Readiness
 from shared.records import PROFILE_COLUMNS
-from stack.servers.ports import free_port
 from tests.support.browsers import PHONE, Browser, browser
 from tests.support.http import Serving
-from tests.support.programs import Program
+from tests.support.readers import Reader
 from tests.support.topics import Topics
 
 pytestmark = pytest.mark.broker
@@ -42,46 +41,26 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         assert [] == opened.complaints()
 
 
-class Reader:
-    """A reader that runs, and its topic.
-
-    Args:
-        topics: of the test; user-info may still be missing.
-        folder: for its state and log.
-    """
-
-    def __init__(self, topics: Topics, folder: Path) -> None:
-        self.topics = topics
-        self.port = free_port()
-        environment = {
-            "KAFKA_BOOTSTRAP_SERVERS": topics.bootstrap_servers,
-            "USER_INFO_TOPIC": topics.name("user-info"),
-            "READER_PORT": str(self.port),
-            "READER_STATE_DIR": str(folder / "state"),
-        }
-        self.program = Program("reader", environment, folder / "log")
-
-    def put(self, user: str, value: bytes | None) -> None:
-        """Have a record be read."""
-        self.topics.send("user-info", user.encode(), value)
-        self.topics.flush()
+@pytest.fixture
+def topics(kafka: str) -> Topics:
+    """Give topics of this test's own, none of them made yet."""
+    return Topics(kafka)
 
 
 @pytest.fixture
-def reader(kafka: str, tmp_path: Path) -> Iterator[Reader]:
+def reader(topics: Topics, tmp_path: Path) -> Iterator[Reader]:
     """Give a reader that runs and whose topic is not there yet."""
-    made = Reader(Topics(kafka), tmp_path)
-    with made.program:
-        made.program.wait_until_said("does not exist yet")
+    with Reader(topics.settings(), tmp_path / "reader") as made:
+        made.wait_until_said("does not exist yet")
         yield made
 
 
 @pytest.fixture
-def ready(reader: Reader) -> Reader:
+def ready(reader: Reader, topics: Topics) -> Reader:
     """Give a reader that is ready and holds chloe."""
-    reader.topics.create("user-info", partitions=3)
-    reader.put("chloe", record("chloe", 247))
-    reader.program.wait_until_ready(reader.port)
+    topics.create("user-info", partitions=3)
+    topics.write("user-info", b"chloe", record("chloe", 247))
+    reader.wait_until_ready()
     return reader
 
 
@@ -104,36 +83,38 @@ def test_a_user_is_looked_up(ready: Reader, window: Browser) -> None:
     window.shoot("look-up")
 
 
-def test_a_change_is_seen_as_it_comes(ready: Reader, window: Browser) -> None:
+def test_a_change_is_seen_as_it_comes(ready: Reader, topics: Topics, window: Browser) -> None:
     """A count, a deletion and a return appear without anybody's doing, and are said aloud."""
     window.open(ready.port, "?user=chloe")
     window.await_text("[data-field=likeCount]", "247")
-    ready.put("chloe", record("chloe", 248))
+    topics.write("user-info", b"chloe", record("chloe", 248))
     window.await_text("[data-field=likeCount]", "248")
     window.await_text("#news", "1 change")
     assert True is window.run("return document.querySelector('[data-field=likeCount]').classList.contains('fresh')")
     assert "status" == window.run("return document.getElementById('news').role")
     window.shoot("live")
-    ready.put("chloe", None)
+    topics.write("user-info", b"chloe", None)
     window.await_text("#news", "There is no user chloe")
     assert "" == window.text("#user-title")
-    ready.put("chloe", record("chloe", 1))
+    topics.write("user-info", b"chloe", record("chloe", 1))
     window.await_text("#user-title", "Chloé Tremblay")
 
 
-def test_a_user_that_is_not_there_is_awaited(ready: Reader, window: Browser) -> None:
+def test_a_user_that_is_not_there_is_awaited(ready: Reader, topics: Topics, window: Browser) -> None:
     """The page says so, and shows the user once it exists; an id that no user can have is said to be none."""
     window.open(ready.port)
     window.look_up("a/b ü")
     window.await_text("#news", "There is no user a/b ü")
     window.shoot("not-found")
-    ready.put("a/b ü", record("a/b ü", 1, name="Somebody New"))
+    topics.write("user-info", "a/b ü".encode(), record("a/b ü", 1, name="Somebody New"))
     window.await_text("#user-title", "Somebody New")
     window.look_up("ü" * 300)
     window.await_text("#news", "No such user")
 
 
-def test_a_reader_that_is_not_ready_says_why_and_shows_the_user_once_it_is(reader: Reader, window: Browser) -> None:
+def test_a_reader_that_is_not_ready_says_why_and_shows_the_user_once_it_is(
+    reader: Reader, topics: Topics, window: Browser
+) -> None:
     """Nobody is taken for unknown before the topic has been read."""
     window.open(reader.port, "?user=chloe")
     window.await_text("#state", "starting")
@@ -141,8 +122,8 @@ def test_a_reader_that_is_not_ready_says_why_and_shows_the_user_once_it_is(reade
     assert "does not exist yet" in window.text("#replay-reason")
     window.await_text("#news", "Not ready")
     window.shoot("not-ready")
-    reader.topics.create("user-info", partitions=3)
-    reader.put("chloe", record("chloe", 247))
+    topics.create("user-info", partitions=3)
+    topics.write("user-info", b"chloe", record("chloe", 247))
     window.await_text("#user-title", "Chloé Tremblay")
     window.await_text("#state", "ready")
     assert "" == window.text("#replay")
@@ -160,9 +141,9 @@ def test_a_replay_shows_how_far_it_is_and_how_long_it_still_takes(window: Browse
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_phone_is_enough(ready: Reader, window: Browser, dark: bool) -> None:
+def test_a_phone_is_enough(ready: Reader, topics: Topics, window: Browser, dark: bool) -> None:
     """Nothing is wider than 360 pixels, whatever a record holds; colours follow the person's wish."""
-    ready.put("chloe", record("chloe", 247, description="x" * 500, webPageUrl="https://" + "y" * 300))
+    topics.write("user-info", b"chloe", record("chloe", 247, description="x" * 500, webPageUrl="https://" + "y" * 300))
     window.open(ready.port, "?user=chloe", width=PHONE, dark=dark)
     window.await_text("#description", "x" * 500)
     window.run("document.querySelector('details').open = true")

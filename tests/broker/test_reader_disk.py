@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from reader.storage.store import FORMAT, Store
-from tests.broker.test_reader import Reader, body, reader, readers, topics
+from tests.support.readers import Reader, body
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
 
-__all__ = ["reader", "readers", "topics"]
 pytestmark = pytest.mark.broker
 
 SMALL, LARGE = 12 * 1024 * 1024, 400 * 1024 * 1024
@@ -29,16 +28,16 @@ def small_disk(folder: Path, reader: Reader) -> Iterator[Callable[[], object]]:
     """
     if ran("mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)):
         try:
-            reader.start()
+            reader.start_and_wait()
             yield lambda: ran("mount", "-o", f"remount,size={LARGE}", str(folder))
         finally:
-            reader.program.kill()
+            reader.kill()
             assert ran("umount", str(folder))
         return
-    reader.start()
-    unlimited = resource.prlimit(reader.program.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(reader.program.pid, resource.RLIMIT_FSIZE, (SMALL, unlimited[1]))
-    yield lambda: resource.prlimit(reader.program.pid, resource.RLIMIT_FSIZE, unlimited)
+    reader.start_and_wait()
+    unlimited = resource.prlimit(reader.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(reader.pid, resource.RLIMIT_FSIZE, (SMALL, unlimited[1]))
+    yield lambda: resource.prlimit(reader.pid, resource.RLIMIT_FSIZE, unlimited)
 
 
 def ran(*command: str) -> bool:
@@ -49,7 +48,7 @@ def ran(*command: str) -> bool:
 
 def test_a_full_disk_leaves_what_is_there_served_and_is_got_over(topics: Topics, reader: Reader) -> None:
     """Nothing is lost or skipped: /readyz says why it is stale, and with more room it catches up."""
-    folder = Path(reader.program.environment["READER_STATE_DIR"])
+    folder = reader.folder
     folder.mkdir()
     topics.send("user-info", b"alice", body("alice"))
     topics.flush()
@@ -74,12 +73,12 @@ def test_a_file_cut_short_while_it_was_away_is_replayed(topics: Topics, reader: 
     for number in range(60):
         topics.send("user-info", str(number).encode(), body(str(number)))
     topics.flush()
-    reader.start()
-    assert reader.program.stop() == 0
-    data = Path(reader.program.environment["READER_STATE_DIR"]) / "copy-1" / "data.mdb"
+    reader.start_and_wait()
+    assert reader.stop() == 0
+    data = reader.folder / "copy-1" / "data.mdb"
     os.truncate(data, data.stat().st_size // 2)
-    reader.start()
-    assert "was cut short" in reader.program.log()
+    reader.start_and_wait()
+    assert "was cut short" in reader.log()
     assert reader.holds({str(number): body(str(number)) for number in range(60)})
 
 
@@ -87,14 +86,14 @@ def test_data_of_another_format_is_rebuilt_beside_and_swapped(topics: Topics, re
     """What another version left is neither served nor written to; once the new copy is complete, it is deleted."""
     topics.send("user-info", b"alice", body("alice"))
     topics.flush()
-    reader.start()
-    assert reader.program.stop() == 0
-    folder = Path(reader.program.environment["READER_STATE_DIR"])
+    reader.start_and_wait()
+    assert reader.stop() == 0
+    folder = reader.folder
     store = Store(folder / "copy-1")
     store.write_notes(identity={**store.note("identity"), "format": FORMAT + 1})
     store.close()
-    reader.start()
-    assert "of a format that this version does not write" in reader.program.log()
+    reader.start_and_wait()
+    assert "of a format that this version does not write" in reader.log()
     assert reader.get("/users/alice").content == body("alice")
     wait_for(lambda: ["copy-2"] == [copy.name for copy in folder.glob("copy-*")])
     assert (folder / "current").read_text() == "copy-2"

@@ -4,15 +4,13 @@ import json
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stack.servers.ports import free_port
-from tests.support.programs import Program
+from tests.support.readers import Reader
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
 
@@ -30,36 +28,21 @@ def topics(kafka: str) -> Topics:
     return made
 
 
-@dataclass(frozen=True)
-class Reader:
-    """A reader that runs, and its port."""
-
-    program: Program
-    port: int
-
-
 @pytest.fixture
 def reader(topics: Topics, tmp_path: Path) -> Iterator[Reader]:
     """Give a reader that is ready; it holds alice at offset 0 and bob at offset 1."""
     topics.send("user-info", b"alice", ALICE)
     topics.send("user-info", b"bob", BOB)
     topics.flush()
-    port = free_port()
-    environment = {
-        "KAFKA_BOOTSTRAP_SERVERS": topics.bootstrap_servers,
-        "USER_INFO_TOPIC": topics.name("user-info"),
-        "READER_PORT": str(port),
-        "READER_STATE_DIR": str(tmp_path / "state"),
-    }
-    with Program("reader", environment, tmp_path / "log") as program:
-        program.wait_until_ready(port)
-        yield Reader(program, port)
+    with Reader(topics.settings(), tmp_path / "reader") as made:
+        made.wait_until_ready()
+        yield made
 
 
 @pytest.fixture
 def client(reader: Reader) -> Iterator[httpx.Client]:
     """Give a client of the reader."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{reader.port}") as made:
+    with httpx.Client(base_url=reader.url) as made:
         yield made
 
 
@@ -145,9 +128,9 @@ def test_a_reader_that_is_told_to_stop_ends_whatever_its_clients_do(reader: Read
         for connection, said in zip(connections, sent, strict=True):
             connection.setblocking(False)
             connection.send(said)
-        reader.program.signal(signal.SIGTERM)
-        assert reader.program.wait(5) == 0
-        assert "stopped" in reader.program.log()
+        reader.signal(signal.SIGTERM)
+        assert reader.wait(5) == 0
+        assert "stopped" in reader.log()
     finally:
         for connection in connections:
             connection.close()

@@ -9,17 +9,15 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Message
 
 from reader.storage.store import Store
-from tests.broker.test_reader import Reader, body, reader, readers, topics
+from tests.support.readers import Reader, body
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
 
-__all__ = ["reader", "readers", "topics"]
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(1800)]
 
 KILLS = int(os.environ.get("READER_KILLS", "10"))
@@ -75,18 +73,18 @@ def prefix(messages: list[Message], offsets: Mapping[int, int]) -> dict[bytes, t
 def test_whenever_it_is_killed_its_store_is_what_its_offsets_claim(topics: Topics, reader: Reader) -> None:
     """Every other time it begins with nothing; the others it goes on, so that both are killed in their midst."""
     chance = random.Random(7)
-    folder = Path(reader.program.environment["READER_STATE_DIR"])
+    folder = reader.folder
     torn_replays = 0
     for number in range(KILLS):
         if number % 2 == 0:
             shutil.rmtree(folder, ignore_errors=True)
         data = folder / "copy-1" / "data.mdb"
-        reader.program.start()
+        reader.start()
         wait_for(data.exists, 60)
         if number % 2 == 1:
             reader.await_state("ready", 60)
         time.sleep(chance.uniform(0.0, 1.5))  # the moment is what is tried, not waited for
-        reader.program.kill()
+        reader.kill()
         store = Store(folder / "copy-1", read_only=True)
         offsets = store.offsets()
         held = {record.key: (record.partition, record.offset, record.value) for record in store.records()}

@@ -7,32 +7,23 @@ from functools import partial
 import pytest
 
 from reader.replication.session import SERVING_BATCH
-from tests.broker.test_reader import PARTITIONS, Reader, body, reader, readers, topics
+from tests.support.readers import Reader, body
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
 
-__all__ = ["reader", "readers", "topics"]
 pytestmark = pytest.mark.broker
-
-
-def recreate(topics: Topics, partitions: int = PARTITIONS) -> None:
-    """Delete user-info and make it anew at once."""
-    name = topics.name("user-info")
-    topics.admin.delete_topics([name])[name].result()
-    wait_for(lambda: name not in topics.admin.list_topics(timeout=10).topics)
-    topics.create("user-info", partitions=partitions)
 
 
 def test_a_topic_recreated_and_filled_at_once_is_never_mixed_with_the_old(topics: Topics, reader: Reader) -> None:
     """A client goes on in the new topic without a word, at the old one's offsets: no answer shows both."""
     for generation in range(4):
         if generation:
-            recreate(topics)
+            topics.recreate("user-info")
         for number in range(100 * (generation + 1)):
             topics.send("user-info", f"{generation}-{number}".encode(), body(f"{generation}"))
         topics.flush()
         if not generation:
-            reader.start()
+            reader.start_and_wait()
         newest = f"{generation}-{100 * (generation + 1) - 1}"
         asked = "&".join(f"id={old}-{number}" for old in range(generation + 1) for number in (0, 50, 99))
 
@@ -57,8 +48,8 @@ def test_a_rebuild_goes_on_where_a_crash_left_it(topics: Topics, reader: Reader)
     """Old data is served through crashes in the middle of a rebuild; what was built before them is kept."""
     topics.send("user-info", b"old", body("old"))
     topics.flush()
-    reader.start()
-    recreate(topics)
+    reader.start_and_wait()
+    topics.recreate("user-info")
     for number in range(60_000):
         topics.send("user-info", str(number).encode(), body(str(number)))
     topics.flush()
@@ -66,8 +57,8 @@ def test_a_rebuild_goes_on_where_a_crash_left_it(topics: Topics, reader: Reader)
     for _ in range(2):
         kept = wait_for(partial(built, reader, kept), 60, "a rebuild in its midst")
         assert reader.get("/users/old").content == body("old")
-        reader.program.kill()
-        reader.program.start()
+        reader.kill()
+        reader.start()
         again = wait_for(partial(built, reader, 0), 60, "the rebuild that goes on")
         assert again >= kept
     reader.await_state("ready", 60)
@@ -80,12 +71,12 @@ def test_a_reader_that_answers_while_it_rebuilds_takes_small_batches(topics: Top
     """Also after a restart, when what it answers with is another copy than the one that it builds."""
     topics.send("user-info", b"old", body("old"))
     topics.flush()
-    assert reader.start().program.stop() == 0
-    recreate(topics)
+    assert reader.start_and_wait().stop() == 0
+    topics.recreate("user-info")
     for number in range(40 * SERVING_BATCH):
         topics.send("user-info", str(number).encode(), body(str(number)))
     topics.flush()
-    reader.start()
+    reader.start_and_wait()
     batches = re.search(r"^reader_batch_seconds_count (\d+)", reader.get("/metrics").text, re.MULTILINE)
     assert batches is not None
     assert int(batches[1]) >= 40
@@ -96,12 +87,12 @@ def test_an_absence_longer_than_the_topic_remembers_deletions_is_rebuilt(topics:
     topics.configure("user-info", delete_retention_ms="0")
     topics.send("user-info", b"alice", body("alice"))
     topics.flush()
-    reader.start()
-    assert reader.program.stop() == 0
+    reader.start_and_wait()
+    assert reader.stop() == 0
     stopped = time.monotonic()
     wait_for(lambda: time.monotonic() - stopped > 0.01)
-    reader.start()
-    assert "the topic remembers deletions for 0 s" in reader.program.log()
+    reader.start_and_wait()
+    assert "the topic remembers deletions for 0 s" in reader.log()
     assert reader.get("/users/alice").content == body("alice")
 
 
@@ -109,9 +100,9 @@ def test_a_topic_recreated_during_a_rebuild_is_rebuilt_again(topics: Topics, rea
     """What was built of a topic that is gone is dropped: only the newest topic is ever served next."""
     topics.send("user-info", b"old", body("old"))
     topics.flush()
-    reader.start()
+    reader.start_and_wait()
     for generation in ("second", "third"):
-        recreate(topics)
+        topics.recreate("user-info")
         for number in range(20_000):
             topics.send("user-info", f"{generation}-{number}".encode(), body(generation))
     topics.flush()

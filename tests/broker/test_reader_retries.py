@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from tests.broker.test_reader import Reader, body
 from tests.support.judgement import History, Written, wrong_answers
+from tests.support.readers import Reader, body
 from tests.support.retrying import Chaos, Client
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
@@ -78,15 +78,15 @@ def source(topics: Topics) -> Iterator[Source]:
 def readers(topics: Topics, source: Source, tmp_path: Path) -> Iterator[list[Reader]]:
     """Give three readers and one with two workers, all of them ready."""
     assert source.is_alive()
-    made = [Reader(topics, tmp_path / f"reader-{number}") for number in range(4)]
-    made[-1].program.environment["READER_WORKERS"] = "2"
+    made = [Reader(topics.settings(), tmp_path / f"reader-{number}") for number in range(4)]
+    made[-1].environment["READER_WORKERS"] = "2"
     for reader in made:
-        reader.program.start()
+        reader.start()
     for reader in made:
         reader.await_state("ready", 60)
     yield made
     for reader in made:
-        reader.program.kill()
+        reader.kill()
 
 
 @pytest.fixture

@@ -2,36 +2,19 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from reader.storage.store import Store
-from tests.broker.test_reader import PARTITIONS, Reader, body, readers, topics
-from tests.broker.test_reader_rebuild import recreate
-from tests.support.programs import ROOT
-from tests.support.topics import Topics
+from tests.support.readers import Reader, body
+from tests.support.topics import USER_INFO_PARTITIONS, Topics
 from tests.support.waiting import wait_for
 
-__all__ = ["readers", "topics"]
 pytestmark = pytest.mark.broker
 
 USERS = {str(number): body(str(number)) for number in range(40)}
-
-
-def command(reader: Reader, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run one of the reader's commands with a reader's settings."""
-    return subprocess.run(
-        [sys.executable, "-m", "reader", *arguments],
-        env=reader.program.environment,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -40,9 +23,9 @@ def snapshot(topics: Topics, readers: list[Reader], tmp_path: Path) -> Path:
     for user, value in USERS.items():
         topics.send("user-info", user.encode(), value)
     topics.flush()
-    readers[0].start()
+    readers[0].start_and_wait()
     target = tmp_path / "snapshot"
-    done = command(readers[0], "snapshot", str(target))
+    done = readers[0].run("snapshot", str(target))
     assert (done.returncode, done.stderr) == (0, "")
     return target
 
@@ -52,28 +35,28 @@ def test_a_reader_starts_from_a_snapshot_and_catches_up(topics: Topics, readers:
     manifest = json.loads((snapshot / "manifest.json").read_text())
     assert manifest["records"] == len(USERS)
     assert sum(manifest["offsets"].values()) == len(USERS)
-    assert PARTITIONS == manifest["identity"]["partitions"]
+    assert USER_INFO_PARTITIONS == manifest["identity"]["partitions"]
     topics.send("user-info", b"1", None)
     topics.send("user-info", b"later", body("later"))
     topics.flush()
     second = readers[1]
-    second.program.environment["READER_SNAPSHOT"] = str(snapshot)
-    second.start()
-    assert f"starting from the snapshot {snapshot}" in second.program.log()
-    assert "refused" not in second.program.log()
+    second.environment["READER_SNAPSHOT"] = str(snapshot)
+    second.start_and_wait()
+    assert f"starting from the snapshot {snapshot}" in second.log()
+    assert "refused" not in second.log()
     assert second.holds({user: value for user, value in USERS.items() if user != "1"} | {"later": body("later")})
     assert second.get("/users/1").status_code == 404
-    second.program.kill()
-    second.start()
+    second.kill()
+    second.start_and_wait()
     assert second.get("/users/later").content == body("later")
 
 
 def test_a_snapshot_is_not_looked_at_where_there_is_data(readers: list[Reader], snapshot: Path) -> None:
     """A restart with the same settings goes on with what it has."""
-    readers[0].program.environment["READER_SNAPSHOT"] = str(snapshot)
-    readers[0].program.kill()
-    readers[0].start()
-    assert "starting from the snapshot" not in readers[0].program.log()
+    readers[0].environment["READER_SNAPSHOT"] = str(snapshot)
+    readers[0].kill()
+    readers[0].start_and_wait()
+    assert "starting from the snapshot" not in readers[0].log()
 
 
 def cut_short(snapshot: Path) -> None:
@@ -115,9 +98,9 @@ def test_a_damaged_snapshot_is_refused_and_the_topic_replayed(
     """The warning says why; the reader comes up all the same."""
     spoil(snapshot)
     second = readers[1]
-    second.program.environment["READER_SNAPSHOT"] = str(snapshot)
-    second.start()
-    assert f"the snapshot {snapshot} is refused: {reason}" in second.program.log()
+    second.environment["READER_SNAPSHOT"] = str(snapshot)
+    second.start_and_wait()
+    assert f"the snapshot {snapshot} is refused: {reason}" in second.log()
     assert second.holds(USERS)
 
 
@@ -127,22 +110,22 @@ def test_a_foreign_or_old_snapshot_is_refused_and_never_served(
     """One of a topic that is gone, and one from before deletions that the topic has forgotten."""
     topics.configure("user-info", delete_retention_ms="0")
     old, foreign = readers[1], readers[2]
-    old.program.environment["READER_SNAPSHOT"] = str(snapshot)
-    old.start()
-    assert f"the snapshot {snapshot} is refused: the data was last complete" in old.program.log()
+    old.environment["READER_SNAPSHOT"] = str(snapshot)
+    old.start_and_wait()
+    assert f"the snapshot {snapshot} is refused: the data was last complete" in old.log()
     assert old.holds(USERS)
-    recreate(topics)
+    topics.recreate("user-info")
     topics.send("user-info", b"new", body("new"))
     topics.flush()
-    foreign.program.environment["READER_SNAPSHOT"] = str(snapshot)
-    foreign.program.start()
+    foreign.environment["READER_SNAPSHOT"] = str(snapshot)
+    foreign.start()
 
     def ready_and_never_wrong() -> bool:
         assert not foreign.state() or foreign.get("/users/1").status_code in {404, 503}
         return foreign.state().get("state") == "ready"
 
     wait_for(ready_and_never_wrong)
-    assert f"the snapshot {snapshot} is refused: the topic was deleted and made anew" in foreign.program.log()
+    assert f"the snapshot {snapshot} is refused: the topic was deleted and made anew" in foreign.log()
     assert foreign.get("/users/1").status_code == 404
     assert foreign.get("/users/new").content == body("new")
 
@@ -153,7 +136,7 @@ def test_what_cannot_be_copied_is_said(readers: list[Reader], snapshot: Path, tm
         (readers[0], snapshot, "is not empty; name a new one"),
         (readers[1], tmp_path / "other", "holds no copy of the topic"),
     ):
-        done = command(reader, "snapshot", str(target))
+        done = reader.run("snapshot", str(target))
         assert done.returncode == 1
         assert said in done.stderr
 
@@ -161,24 +144,24 @@ def test_what_cannot_be_copied_is_said(readers: list[Reader], snapshot: Path, tm
 def test_what_is_stored_can_be_looked_at_while_it_serves(readers: list[Reader], snapshot: Path) -> None:
     """Counts, sizes, offsets and identity as JSON; one user's bytes as they are sent."""
     assert snapshot.exists()
-    about = json.loads(command(readers[0], "inspect").stdout)
+    about = json.loads(readers[0].run("inspect").stdout)
     assert (about["records"], about["complete"]) == (len(USERS), True)
     assert sum(about["offsets"].values()) == len(USERS)
     assert 0 < about["bytesInUse"] <= about["bytesOnDisk"]
-    place, stored = command(readers[0], "inspect", "7").stdout.splitlines()
+    place, stored = readers[0].run("inspect", "7").stdout.splitlines()
     assert stored.encode() == USERS["7"]
     assert json.loads(place)["bytes"] == len(USERS["7"])
-    absent = command(readers[0], "inspect", "nobody")
+    absent = readers[0].run("inspect", "nobody")
     assert (absent.returncode, absent.stderr) == (1, "no user 'nobody'\n")
 
 
 def test_verify_compares_the_store_with_the_topic(topics: Topics, readers: list[Reader], snapshot: Path) -> None:
     """A whole copy has no differences, also while it serves; one that was tampered with does, and ends with 1."""
     assert snapshot.exists()
-    done = command(readers[0], "verify")
+    done = readers[0].run("verify")
     assert (done.returncode, done.stdout) == (0, f"{len(USERS)} records compared, 0 differences\n")
-    assert readers[0].program.stop() == 0
-    store = Store(Path(readers[0].program.environment["READER_STATE_DIR"]) / "copy-1")
+    assert readers[0].stop() == 0
+    store = Store(readers[0].folder / "copy-1")
     known = store.record(b"1")
     assert known is not None
     ahead = store.offsets()[known.partition] + 5
@@ -187,7 +170,7 @@ def test_verify_compares_the_store_with_the_topic(topics: Topics, readers: list[
     for count in range(10):
         topics.send("user-info", b"1", body("1", count))
     topics.flush()
-    done = command(readers[0], "verify")
+    done = readers[0].run("verify")
     assert done.returncode == 1
     assert f"user '1': the store holds {known.partition}:{known.offset}, the topic {known.partition}" in done.stdout
     assert f"user 'alien': the store holds {known.partition}:{ahead - 1}, the topic nothing" in done.stdout

@@ -8,10 +8,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from stack.servers.kafka import Kafka
-from stack.servers.ports import free_port
 from stack.servers.security import MECHANISM, Security, certify
-from tests.support.asking import get
-from tests.support.programs import Program
+from tests.support.joiners import Joiner
+from tests.support.readers import Reader
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
 
@@ -52,38 +51,31 @@ def topics(secured: Kafka) -> Topics:
     return made
 
 
-def settings_of(tier: str, topics: Topics, access: dict[str, str], folder: Path) -> tuple[dict[str, str], int]:
-    """Return a tier's environment and its port."""
-    port = free_port()
-    own = {
-        "joiner": {"JOINER_STATE_DIR": str(folder / "joiner"), "JOINER_HTTP_PORT": str(port)},
-        "reader": {"READER_STATE_DIR": str(folder / "reader"), "READER_PORT": str(port)},
-    }
-    return {**topics.settings(), **own[tier], **access}, port
+def tier_of(tier: str, topics: Topics, access: dict[str, str], folder: Path) -> Joiner | Reader:
+    """Return a joiner or a reader on the test's topics, not started."""
+    made = Joiner if tier == "joiner" else Reader
+    return made({**topics.settings(), **access}, folder / tier)
 
 
 def test_rows_become_answers_on_a_secured_kafka(topics: Topics, access: dict[str, str], tmp_path: Path) -> None:
     """Both tiers and a command work with TLS and a password, and no line that they log holds the password."""
-    joiner_settings, joiner_port = settings_of("joiner", topics, access, tmp_path)
-    reader_settings, reader_port = settings_of("reader", topics, access, tmp_path)
     topics.put("users", user_id="alice")
     topics.put("likes", like_id=1, user_id="alice")
     topics.send("likes", b"2", b"{")
     topics.flush()
     with (
-        Program("joiner", joiner_settings, tmp_path / "joiner.log") as joiner,
-        Program("reader", reader_settings, tmp_path / "reader.log") as reader,
+        Joiner({**topics.settings(), **access}, tmp_path / "joiner") as joiner,
+        Reader({**topics.settings(), **access}, tmp_path / "reader") as reader,
     ):
-        joiner.wait_until_ready(joiner_port)
-        reader.wait_until_ready(reader_port)
+        joiner.wait_until_ready()
+        reader.wait_until_ready()
 
         def likes() -> object:
-            answer = get(f"http://127.0.0.1:{reader_port}/users/alice")
-            return answer.json().get("likeCount")
+            return reader.get("/users/alice").json().get("likeCount")
 
         wait_for(lambda: likes() == 1, 60, "alice with one like")
         joiner.wait_until_said('"topic": "' + topics.name("likes"), 30)
-        letters = Program("joiner", joiner_settings, tmp_path / "letters.log", "dead-letters").start()
+        letters = joiner.run("dead-letters").start()
         assert letters.wait(60) == 0
         assert "bad-json" in letters.log()
         logs = [joiner.log(), reader.log(), letters.log()]
@@ -97,8 +89,7 @@ def test_wrong_credentials_end_in_one_clear_message(
     tier: str, topics: Topics, access: dict[str, str], tmp_path: Path
 ) -> None:
     """Who is not let in ends at once, and says which settings to look at, but not what they hold."""
-    settings, _ = settings_of(tier, topics, access | {"KAFKA_SASL_PASSWORD": "wrong-password"}, tmp_path)
-    log = refusal(tier, settings, tmp_path)
+    log = refusal(tier_of(tier, topics, access | {"KAFKA_SASL_PASSWORD": "wrong-password"}, tmp_path))
     assert "does not accept the credentials" in log
     assert "KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM" in log
     assert "wrong-password" not in log
@@ -111,15 +102,14 @@ def test_an_untrusted_certificate_ends_in_one_clear_message(
     """Nobody's password is sent to a broker whose certificate is another's; the message names the setting."""
     other = tmp_path / "other.pem"
     certify(other, tmp_path / "other.key")
-    settings, _ = settings_of(tier, topics, access | {"KAFKA_SSL_CA_LOCATION": str(other)}, tmp_path)
-    log = refusal(tier, settings, tmp_path)
+    log = refusal(tier_of(tier, topics, access | {"KAFKA_SSL_CA_LOCATION": str(other)}, tmp_path))
     assert "is not trusted" in log
     assert "check KAFKA_SSL_CA_LOCATION" in log
 
 
-def refusal(tier: str, settings: dict[str, str], folder: Path) -> str:
+def refusal(tier: Joiner | Reader) -> str:
     """Return the one line, apart from events in JSON, that a tier says before it ends with status 1."""
-    with Program(tier, settings, folder / f"{tier}.log") as program:
+    with tier as program:
         assert program.wait(60) == 1
         (line,) = [line for line in program.log().splitlines() if not line.startswith("{")]
     return line

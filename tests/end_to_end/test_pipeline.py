@@ -10,7 +10,7 @@ import string
 import httpx
 import pytest
 
-from tests.support.asking import get
+from tests.support.http_client import get
 from tests.support.service import Service
 from tests.support.waiting import wait_for
 

@@ -19,8 +19,8 @@ import pytest
 
 from stack.servers.kafka import VERSION
 from stack.servers.ports import free_port
-from tests.support.asking import get
 from tests.support.connectors import LARGE_ROW, LARGE_USER, SOURCE_RECORD_BYTES, set_largest_record
+from tests.support.http_client import get
 from tests.support.programs import ROOT, Program
 from tests.support.topics import read_all
 from tests.support.waiting import wait_for

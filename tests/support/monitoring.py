@@ -14,7 +14,7 @@ import yaml
 from stack.servers.ports import free_port
 from stack.servers.process import Command
 from tests.support.alert_rules import ALERTMANAGER, PROMETHEUS, program
-from tests.support.asking import get
+from tests.support.http_client import get
 
 Jobs = Mapping[str, Sequence[int]]
 """Job of Prometheus' configuration -> the ports of 127.0.0.1 that it asks."""

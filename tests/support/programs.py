@@ -7,12 +7,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import httpx
 
 from stack.servers.process import die_with_parent
-from tests.support.asking import get
+from tests.support.http_client import get
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -97,17 +97,6 @@ class Program:
         """Wait until its log holds a text."""
         wait_for(lambda: text in self.log(), seconds, f"{text!r} in the log:\n{self.log()[-2000:]}")
 
-    def wait_until_ready(self, port: int, seconds: float = 60.0) -> None:
-        """Wait until its /readyz answers 200."""
-        wait_for(lambda: self._answers(port), seconds, f"/readyz of {self._command}, log:\n{self.log()[-2000:]}")
-
-    def _answers(self, port: int) -> bool:
-        assert self.running, f"{self._command} ended:\n{self.log()}"
-        try:
-            return get(f"http://127.0.0.1:{port}/readyz").status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
-
     def __enter__(self) -> Self:
         """Start it."""
         return self.start()
@@ -117,3 +106,40 @@ class Program:
     ) -> None:
         """End it, whatever happened."""
         self.kill()
+
+
+class Tier(Program):
+    """A joiner or a reader: it says on a port of its own whether it is ready."""
+
+    port_variable: ClassVar[str]
+    """The setting that names the port."""
+
+    @property
+    def port(self) -> int:
+        """The port that it is told to listen on."""
+        return int(self.environment[self.port_variable])
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> httpx.Response:
+        """Return its response to a GET request, on a connection of its own."""
+        return get(f"{self.url}{path}")
+
+    def start_and_wait(self, seconds: float = 60.0) -> Self:
+        """Start it, and wait until it is ready."""
+        self.start().wait_until_ready(seconds)
+        return self
+
+    def wait_until_ready(self, seconds: float = 60.0) -> None:
+        """Wait until its /readyz answers 200."""
+        wait_for(self._is_ready, seconds, f"/readyz of {self.url}, log:\n{self.log()[-2000:]}")
+
+    def _is_ready(self) -> bool:
+        assert self.running, f"the program at {self.url} ended:\n{self.log()}"
+        try:
+            return self.get("/readyz").status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False

@@ -9,8 +9,8 @@ from functools import partial
 
 import psutil
 
-from tests.broker.test_reader import Reader
 from tests.support.judgement import Given, Place
+from tests.support.readers import Reader
 from tests.support.waiting import wait_for
 
 PATIENCE_SECONDS = 60.0
@@ -144,19 +144,19 @@ class Chaos:
 
     def _start(self, reader: Reader) -> None:
         self._down.remove(reader)
-        reader.program.start()
+        reader.start()
 
     def _kill(self, reader: Reader) -> None:
         if reader in self._down:
             self._start(reader)
             reader.await_state("ready", 60)
-        workers = psutil.Process(reader.program.pid).children()
-        reader.program.kill()
+        workers = reader.workers()
+        reader.kill()
         self._down.append(reader)
         psutil.wait_procs(workers, timeout=30)  # until then its port is taken
 
     def _kill_a_worker(self, reader: Reader) -> None:
         if reader in self._down:
             self._start(reader)
-        workers = wait_for(psutil.Process(reader.program.pid).children, 60, "a worker to kill")
+        workers = wait_for(reader.workers, 60, "a worker to kill")
         self._chance.choice(workers).kill()

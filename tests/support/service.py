@@ -12,10 +12,10 @@ import httpx
 import psycopg
 
 from stack.servers.kafka import Kafka
-from stack.servers.ports import free_port
 from stack.servers.postgres import HEARTBEATS
-from tests.support.asking import get
-from tests.support.programs import Program
+from tests.support.http_client import get
+from tests.support.joiners import Joiner
+from tests.support.readers import Reader
 from tests.support.waiting import wait_for
 
 TRUTH = """
@@ -121,19 +121,11 @@ class Service:
 @contextmanager
 def joiner_and_reader(kafka: Kafka, folder: Path) -> Iterator[tuple[int, int]]:
     """Run one joiner and one reader; give their ports once both are ready."""
-    joiner_port, reader_port = free_port(), free_port()
     address = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
-    joiner = {
-        **address,
-        "HEARTBEATS_TOPIC": HEARTBEATS,
-        "JOINER_STATE_DIR": str(folder / "joiner"),
-        "JOINER_HTTP_PORT": str(joiner_port),
-    }
-    reader = {**address, "READER_STATE_DIR": str(folder / "reader"), "READER_PORT": str(reader_port)}
     with (
-        Program("joiner", joiner, folder / "joiner.log") as joining,
-        Program("reader", reader, folder / "reader.log") as reading,
+        Joiner(address, folder / "joiner", HEARTBEATS_TOPIC=HEARTBEATS) as joiner,
+        Reader(address, folder / "reader") as reader,
     ):
-        joining.wait_until_ready(joiner_port)
-        reading.wait_until_ready(reader_port)
-        yield joiner_port, reader_port
+        joiner.wait_until_ready()
+        reader.wait_until_ready()
+        yield joiner.port, reader.port

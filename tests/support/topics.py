@@ -17,6 +17,7 @@ TABLES = {
     "follows": ("follow_id", (("follower_id", "followingCount"), ("followee_id", "followerCount"))),
     "likes": ("like_id", (("user_id", "likeCount"),)),
 }
+USER_INFO_PARTITIONS = 3
 COUNTS = ("tweetCount", "followingCount", "followerCount", "likeCount")
 
 
@@ -73,11 +74,11 @@ class Topics:
         """Create the four source topics, as a connector would."""
         self.create(*TABLES, partitions=partitions)
 
-    def recreate(self, table: str, partitions: int = 3) -> None:
-        """Delete a source topic with all its rows, and make an empty one of the same name."""
-        self.drop(table)
-        self.create(table, partitions=partitions)
-        self.rows[table].clear()
+    def recreate(self, topic: str, partitions: int = 3) -> None:
+        """Delete a topic with all that was written to it, and make an empty one of the same name."""
+        self.drop(topic)
+        self.create(topic, partitions=partitions)
+        self.rows.get(topic, {}).clear()
 
     def drop(self, topic: str) -> None:
         """Delete a topic, and wait until it is gone."""
@@ -100,6 +101,11 @@ class Topics:
         """Write a record as it stands."""
         self._producer.produce(self.name(topic), value, key)
         self._producer.poll(0)
+
+    def write(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        """Write a record as it is, and wait until it has arrived."""
+        self.send(topic, key, value)
+        self.flush()
 
     def flush(self) -> None:
         """Wait until all that was written has arrived."""

@@ -15,8 +15,8 @@ from shared.kafka import properties_from
 from shared.settings import KafkaSettings, read_settings
 from stack.servers import connect, kafka, postgres
 from stack.settings import StackSettings
-from tests.alerts.conftest import AGENT
 from tests.support.programs import ROOT
+from tests.support.site import AGENT
 
 COMPOSE = ROOT / "compose.yaml"
 TIERS: dict[str, type[KafkaSettings]] = {"joiner": JoinerSettings, "reader": ReaderSettings}

@@ -8,8 +8,8 @@ from reader.http import events_route
 from reader.http.events import EventStreams
 from reader.http.server_state import Limits
 from reader.storage.read_view import StoredRecord
+from tests.support.event_streams import Listener
 from tests.support.http import LATEST, DictView, Serving, exchange
-from tests.support.streams import Listener
 from tests.support.waiting import wait_for
 
 BIG = b"x" * 200_000

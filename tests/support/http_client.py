@@ -1,4 +1,4 @@
-"""Asking a server on this machine over HTTP, again and again: `httpx.get` would read all certificates each time."""
+"""GET requests to servers on this machine: `httpx.get` would read every certificate again for each of them."""
 
 import httpx
 

@@ -15,9 +15,9 @@ from tests.support.alert_rules import (
     RUNBOOK,
     alerts,
     metrics_in,
-    program,
     sections,
 )
+from tests.support.system_programs import AMTOOL, PROMTOOL, require
 
 SHOWS = re.compile(r'ALERTS\{alertname="(\w+)",alertstate="firing"\}')
 PARTS = ("means", "users see", "confirm", "fix", "do not")
@@ -37,19 +37,19 @@ def checks() -> list[dict[str, Any]]:
 
 def test_prometheus_takes_the_rules_and_its_configuration() -> None:
     """What is shipped is what Prometheus itself calls valid."""
-    promtool = program("promtool")
+    promtool = require(PROMTOOL)
     run(promtool, "check", "rules", *map(str, RULES))
     run(promtool, "check", "config", "--syntax-only", str(PROMETHEUS / "prometheus.yml"))
 
 
 def test_the_rules_fire_and_are_silent_when_their_tests_say_so() -> None:
     """Each alert fires on literal numbers that break its promise, and not on numbers just short of that."""
-    run(program("promtool"), "test", "rules", *map(str, RULE_TESTS))
+    run(require(PROMTOOL), "test", "rules", *map(str, RULE_TESTS))
 
 
 def test_alertmanager_takes_its_configuration() -> None:
     """What is shipped is what Alertmanager itself calls valid."""
-    run(program("amtool"), "check-config", str(ALERTMANAGER))
+    run(require(AMTOOL), "check-config", str(ALERTMANAGER))
 
 
 @pytest.mark.parametrize("alert", alerts())

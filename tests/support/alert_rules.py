@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,6 @@ NAME = re.compile(r"(?<![\w.:])([a-zA-Z_:][\w:]*)\b(?!\s*\()")
 
 ALERTS = "ALERTS"
 """Prometheus' own metric of what fires."""
-
-
-def program(name: str, *others: str) -> str:
-    """Return the path of a program of Prometheus', which goes by different names in different packages."""
-    found = next(filter(None, map(shutil.which, (name, *others))), None)
-    assert found is not None, f"{name} is not installed; install the Debian packages that .ci/packages lists"
-    return found
 
 
 def rules() -> Iterator[dict[str, Any]]:

@@ -1,18 +1,16 @@
 """A real browser without a window, out of the system's own packages: Chromium, driven by its own driver."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 
+from tests.support.system_programs import CHROMEDRIVER, CHROMIUM, require
 from tests.support.waiting import wait_for
 
-MISSING = "needs Chromium and its driver; on Debian: apt-get install chromium chromium-driver"
 PHONE, DESK, HEIGHT = 360, 900, 840
 
 
@@ -74,22 +72,19 @@ class Browser:
 
 @contextmanager
 def browser(shots: Path) -> Iterator[Browser]:
-    """Give a browser, or skip the test where there is none.
+    """Give a browser.
 
     Args:
         shots: where pictures go, unless TEST_SCREENSHOTS names another folder.
     """
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip(MISSING)
     options = ChromeOptions()
-    options.binary_location = chromium
+    options.binary_location = require(CHROMIUM)
     for argument in ("--headless=new", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(argument)
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = Chrome(options=options, service=ChromeService(driver))
+    started = Chrome(options=options, service=ChromeService(require(CHROMEDRIVER)))
     try:
         yield Browser(started, Path(os.environ.get("TEST_SCREENSHOTS") or shots))
     finally:

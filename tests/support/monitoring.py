@@ -13,8 +13,9 @@ import yaml
 
 from stack.servers.ports import free_port
 from stack.servers.process import Command
-from tests.support.alert_rules import ALERTMANAGER, PROMETHEUS, program
+from tests.support.alert_rules import ALERTMANAGER, PROMETHEUS
 from tests.support.http_client import get
+from tests.support.system_programs import ALERTMANAGER_SERVER, POSTGRES_EXPORTER, PROMETHEUS_SERVER, require
 
 Jobs = Mapping[str, Sequence[int]]
 """Job of Prometheus' configuration -> the ports of 127.0.0.1 that it asks."""
@@ -66,7 +67,7 @@ def prometheus(folder: Path, jobs: Jobs, alertmanager: int, port: int) -> Server
     file = written(folder, "prometheus.yml", settings)
     flags = (f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}")
     listening = f"--web.listen-address=127.0.0.1:{port}"
-    arguments = [program("prometheus"), *flags, listening]
+    arguments = [require(PROMETHEUS_SERVER), *flags, listening]
     return Server("Prometheus", arguments, folder, f"http://127.0.0.1:{port}/-/ready")
 
 
@@ -80,13 +81,13 @@ def alertmanager(folder: Path, webhook: str, port: int) -> Server:
     file = written(folder, "alertmanager.yml", settings)
     flags = (f"--config.file={file}", f"--storage.path={folder / 'data'}", "--cluster.listen-address=")
     listening = f"--web.listen-address=127.0.0.1:{port}"
-    arguments = [program("prometheus-alertmanager", "alertmanager"), *flags, listening]
+    arguments = [require(ALERTMANAGER_SERVER), *flags, listening]
     return Server("Alertmanager", arguments, folder, f"http://127.0.0.1:{port}/-/ready")
 
 
 def postgres_exporter(folder: Path, dsn: str, port: int) -> Server:
     """Return the exporter of one PostgreSQL's metrics."""
-    arguments = [program("prometheus-postgres-exporter", "postgres_exporter"), f"--web.listen-address=127.0.0.1:{port}"]
+    arguments = [require(POSTGRES_EXPORTER), f"--web.listen-address=127.0.0.1:{port}"]
     source = {"DATA_SOURCE_NAME": f"{dsn} sslmode=disable"}
     return Server("PostgreSQL's exporter", arguments, folder, f"http://127.0.0.1:{port}/metrics", source)
 

@@ -12,7 +12,13 @@ from tests.support.contract import collect
 
 CONTRACT: dict[str, list[str]] = json.loads(Path(__file__).with_name("contract.json").read_text())
 
-ADDITIONS: dict[str, list[str]] = {}
+ADDITIONS: dict[str, list[str]] = {
+    "commands": [
+        "python -m bench charts",
+        "python -m bench charts --output <directory> = docs/charts",
+        "python -m bench charts --results <directory> = docs/results",
+    ],
+}
 """What was added since, by kind."""
 
 

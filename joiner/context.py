@@ -1,7 +1,7 @@
-"""What one joiner process keeps while its loop comes and goes."""
+"""What one joiner process keeps while its loop begins and ends."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from confluent_kafka.admin import AdminClient
 
@@ -13,15 +13,14 @@ from joiner.settings import JoinerSettings
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Handed to whatever works in the process.
+    """Handed to the loop and to every background thread; each of its parts may be used from any thread.
 
     Args:
-        settings: what the joiner is told.
-        properties: librdkafka properties out of the environment.
+        settings: the joiner's.
+        properties: librdkafka properties from the environment.
         admin: a client of the cluster.
         health: told what the loop does.
         metrics: told what is counted.
-        applications: the engine's, one for each time that the loop was begun.
     """
 
     settings: JoinerSettings
@@ -29,7 +28,6 @@ class Context:
     admin: AdminClient
     health: Health
     metrics: Metrics
-    applications: list[object] = field(default_factory=list)
 
     @property
     def client(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The joiner as a process: locks, topics, the check that its state fits them, and the loop.
 
-Guarantees: the loop never starts on state that does not belong to the topics; where Kafka breaks it off, it begins
-again from the last commit, and whoever has run once waits for Kafka as long as it takes.
+Guarantees: the loop never starts on state that does not belong to the topics. Where Kafka breaks it off, it begins
+again from the last commit, and a joiner that has run once waits for Kafka as long as it takes.
 """
 
 import hashlib
@@ -43,19 +43,19 @@ SETTLE_SECONDS = 10.0
 """How long a broker that has just started may take to know the ends of its partitions again."""
 
 QUIET_LOGGERS = {"quixstreams": "WARNING", "quixstreams.state.recovery": "DEBUG"}
-"""The engine reports each of its steps; of those, only what it restores concerns an operator."""
+"""Quix logs each of its steps; of those, only what it restores concerns an operator."""
 
-FRUITLESS_ROUNDS = 5
-"""Times in a row that the loop is begun again without having committed anything, before that is given up."""
+FRUITLESS_RUNS = 5
+"""Times in a row that the loop may end without having committed anything, before the process gives up."""
 
 
 def run(settings: JoinerSettings) -> None:
     """Join until told to stop.
 
     Raises:
-        UserInformationError: something stands in the way; its message says what to do.
+        UserInformationError: the joiner cannot run; its hint says what to do.
     """
-    _take_signals()
+    _end_on_signals()
     logs.configure(settings.log_level, settings.log_format, QUIET_LOGGERS)
     properties = config.properties(settings)
     locks = take_locks(settings)
@@ -73,7 +73,7 @@ def run(settings: JoinerSettings) -> None:
 
 
 def take_locks(settings: JoinerSettings) -> list[IO[str]]:
-    """Take the locks of this process's folder and id.
+    """Take the locks of this process's folder and id; they are held until they are closed.
 
     Raises:
         AlreadyRunning: another process has one of them.
@@ -92,24 +92,28 @@ def _id_lock(settings: JoinerSettings) -> Path:
     return Path(tempfile.gettempdir()) / f"user-info-joiner-{identity[:16]}.lock"
 
 
-def _run_until_stopped(around: Context) -> None:
+def _run_until_stopped(context: Context) -> None:
     """Run the loop, and again from the last commit where Kafka broke it off."""
-    patience, fruitless = around.settings.joiner_wait_for_topics_seconds, 0
+    patience, fruitless = context.settings.joiner_wait_for_topics_seconds, 0
+    # Kept until the process ends: freeing a Kafka client whose connections were cut off can block the thread that frees
+    # it, whichever that is.
+    retired: list[object] = []
     while True:
         progress = Progress()
-        around.metrics.seconds_since_commit.set_function(partial(_seconds_since_commit, progress))
+        context.metrics.seconds_since_commit.set_function(partial(_seconds_since_commit, progress))
         try:
-            _run_once(around, progress, patience)
+            _run_once(context, progress, patience, retired)
         except (Interrupted, KafkaException) as error:
             fruitless = 0 if progress.commits else fruitless + 1
-            if fruitless == FRUITLESS_ROUNDS:
-                raise KafkaError(f"{error}; nothing was committed in {fruitless} attempts, start it again") from error
+            if fruitless == FRUITLESS_RUNS:
+                raise KafkaError(
+                    f"{error}; nothing was committed in {fruitless} attempts", hint="start it again"
+                ) from error
             logger.warning("%s; beginning again from the last commit", error)
-            around.health.enter("waiting", str(error))
-            around.metrics.restarts.inc()
-            # Who has run once waits for Kafka as long as it takes.
+            context.health.enter("waiting", str(error))
+            context.metrics.restarts.inc()
             patience = math.inf
-            _take_signals()
+            _end_on_signals()
             time.sleep(fruitless)
         else:
             return
@@ -119,8 +123,8 @@ def _seconds_since_commit(progress: Progress) -> float:
     return time.monotonic() - progress.committed_at
 
 
-def _take_signals() -> None:
-    """Have a signal end the process while its loop, which takes signals itself, does not run."""
+def _end_on_signals() -> None:
+    """Have a signal end the process while its loop, which handles signals itself, does not run."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
 
@@ -130,27 +134,40 @@ def _end(*_: object) -> None:
     sys.exit(0)
 
 
-def _run_once(around: Context, progress: Progress, patience: float) -> None:
-    settings = around.settings
-    prepared = topics.prepare(around.admin, settings, lambda problem: around.health.enter("waiting", problem), patience)
-    with ThreadPoolExecutor(1) as beside:
-        # Else what the group has committed would not be told before that transaction's time-out.
-        ended = beside.submit(config.end_left_open, settings, around.properties)
+def _run_once(context: Context, progress: Progress, patience: float, retired: list[object]) -> None:
+    """Run the loop once, with its background threads.
 
-        # Imported late: it takes a second, and whoever waits for a wrong setting should not.
+    Args:
+        context: what the process keeps.
+        progress: what this run commits.
+        patience: how many seconds to wait for topics.
+        retired: is given the application, which outlives its loop.
+
+    Raises:
+        Interrupted, KafkaException: Kafka broke it off.
+        StateError: continuing would not be exact.
+    """
+    settings = context.settings
+    prepared = topics.prepare(
+        context.admin, settings, lambda problem: context.health.enter("waiting", problem), patience
+    )
+    with ThreadPoolExecutor(1) as executor:
+        # Otherwise Kafka would not say what the group has committed before that transaction's time-out.
+        ended = executor.submit(config.end_left_open, settings, context.properties)
+
+        # Imported late: it takes a second, which should not delay the message about a wrong setting.
         from joiner.engine.application import JoinerApplication  # noqa: PLC0415
 
         ended.result()
-    found, rebuilding = check_state(around, prepared)
+    found, rebuilding = check_state(context, prepared)
     logger.info("joining as %s", settings.transactional_id)
-    with ExitStack() as beside:
-        pulse = beside.enter_context(Pulse())
-        beside.enter_context(Upkeep(around, found, progress, rebuilding=rebuilding))
+    with ExitStack() as background:
+        pulse = background.enter_context(Pulse())
+        background.enter_context(Upkeep(context, found, progress, rebuilding=rebuilding))
         if settings.heartbeats_topic is not None:
-            beside.enter_context(Heartbeats(around, settings.heartbeats_topic, found.inputs, progress))
-        application = JoinerApplication(around, prepared, progress)
-        # Kept to the end: taking a client apart whose connections were cut off can hold up whoever happens to do it.
-        around.applications.append(application)
+            background.enter_context(Heartbeats(context, settings.heartbeats_topic, found.inputs, progress))
+        application = JoinerApplication(context, prepared, progress)
+        retired.append(application)
         try:
             application.join()
         except Interrupted as error:
@@ -159,57 +176,62 @@ def _run_once(around: Context, progress: Progress, patience: float) -> None:
 
 
 def _stop_if_paused(pulse: Pulse, settings: JoinerSettings, error: Interrupted) -> None:
-    """End a zombie: whoever stood still for longer than its session is told what Kafka broke off, not why.
+    """End a zombie: after a pause longer than its session, Kafka says what it broke off, but not why.
 
     Raises:
-        StateError: it stood still.
+        StateError: this process was paused.
     """
     if pulse.stood_still_seconds > config.session_seconds(settings):
         raise StateError(
-            f"this joiner was paused for {pulse.stood_still_seconds:.0f} s, longer than its session, so that others may"
-            " have its partitions; it ends without committing, start it again"
+            f"this joiner was paused for {pulse.stood_still_seconds:.0f} s, longer than its session, so other joiners"
+            " may own its partitions; it ends without committing",
+            hint="start it again",
         ) from error
 
 
-def check_state(around: Context, prepared: topics.Prepared) -> tuple[Found, bool]:
+def check_state(context: Context, prepared: topics.Prepared) -> tuple[Found, bool]:
     """Make sure that the group's state belongs to the topics; note what it belongs to where it is new.
+
+    Args:
+        context: what the process keeps.
+        prepared: the joiner's topics.
 
     Returns:
         What was found, and whether a rebuild is not finished.
 
     Raises:
-        StateError: the state does not fit; says what to do.
+        StateError: the state does not belong to the topics.
     """
-    settings = around.settings
-    ledger = Ledger(around.client, prepared.ledger)
+    settings = context.settings
+    ledger = Ledger(context.client, prepared.ledger)
     # The ledger after the topics: another joiner may be starting the group at this moment.
-    found = survey(around.admin, around.client, settings, prepared)
+    found = survey(context.admin, context.client, settings, prepared)
     noted = ledger.read()
     wrong = problems(noted, found)
     retry_until = time.monotonic() + SETTLE_SECONDS
     while wrong and found.is_behind and time.monotonic() < retry_until:
         time.sleep(1)
-        found = survey(around.admin, around.client, settings, prepared)
+        found = survey(context.admin, context.client, settings, prepared)
         wrong = problems(noted, found)
     if wrong:
-        raise StateError(f"{'; '.join(wrong)}: {RESET}")
+        raise StateError("; ".join(wrong), hint=RESET)
     if noted.inputs is None:
         partitions = range(found.inputs.topics[settings.user_info_topic].partitions)
-        ends = extents(around.admin, [(settings.user_info_topic, partition) for partition in partitions])
+        ends = extents(context.admin, [(settings.user_info_topic, partition) for partition in partitions])
         user_info_ends = {partition: extent.high for (_, partition), extent in ends.items()}
         rebuild.begin(ledger, found.inputs, user_info_ends, found.sources, found.now_ms)
         noted = ledger.read()
     elif found.is_forgotten:
         logger.warning("the group's committed offsets are lost; reading the sources again, which changes no count")
-    _fit_local(settings, found, prepared)
+    _drop_foreign_stores(settings, found, prepared)
     return found, noted.rebuild is not None
 
 
-def _fit_local(settings: JoinerSettings, found: Found, prepared: topics.Prepared) -> None:
-    """Drop local stores that copy other changelogs; they are restored from Kafka."""
+def _drop_foreign_stores(settings: JoinerSettings, found: Found, prepared: topics.Prepared) -> None:
+    """Delete local stores that belong to other changelogs; they are restored from Kafka."""
     mark = settings.joiner_state_dir / "changelogs"
     wanted = " ".join(f"{name}={found.inputs.topics[name].id}" for name in sorted(prepared.changelogs))
     if settings.local_state.exists() and (not mark.exists() or mark.read_text() != wanted):
-        logger.warning("the local state is that of other changelogs; restoring it from Kafka")
+        logger.warning("the local state belongs to other changelogs; restoring it from Kafka")
         shutil.rmtree(settings.local_state)
     mark.write_text(wanted)

@@ -53,5 +53,5 @@ def test_what_broke_off_in_a_pause_ends_the_process() -> None:
     pulse: Any = SimpleNamespace(stood_still_seconds=5.9)
     _stop_if_paused(pulse, settings, broken)
     pulse.stood_still_seconds = 9.0
-    with pytest.raises(StateError, match=r"was paused for 9 s, longer than its session.*start it again"):
+    with pytest.raises(StateError, match=r"was paused for 9 s, longer than its session.*; start it again"):
         _stop_if_paused(pulse, settings, broken)

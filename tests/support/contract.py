@@ -47,8 +47,9 @@ from shared.errors import BadRow
 from stack.cli import main as stack
 from stack.run import RunSettings
 from stack.settings import StackSettings
-from tests.support.http import DictView, Serving, exchange
+from tests.support.http import Serving, exchange
 from tests.support.programs import ROOT
+from tests.support.read_views import DictReadView
 
 SETTINGS: dict[str, type[BaseSettings]] = {
     "joiner": JoinerSettings,
@@ -240,7 +241,7 @@ def _problems() -> Iterator[str]:
 
 def _events() -> Iterator[str]:
     for records_here in ({b"alice": ALICE}, {}):
-        found = find_update(DictView(records_here), b"alice", NOTHING_KNOWN)
+        found = find_update(DictReadView(records_here), b"alice", NOTHING_KNOWN)
         assert found is not None
         yield " ".join(line for line in found.event().decode().split("\n") if line.partition(":")[0] != "data")
 

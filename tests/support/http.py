@@ -4,7 +4,6 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -23,30 +22,10 @@ from reader.status.prometheus import render_metrics
 from reader.status.readiness import Readiness
 from reader.status.report import StatusReport
 from reader.storage.read_view import StoredRecord
+from tests.support.read_views import DictReadView
 
 LATEST = Readiness("ready", serves=True, complete_at=float("inf"))
 """Ready, and never behind, whatever the clock says."""
-
-
-@dataclass(frozen=True)
-class DictView:
-    """A view over plain dictionaries."""
-
-    records: Mapping[bytes, StoredRecord]
-    tag: bytes = b"0badcafe"
-
-    def find(self, key: bytes) -> StoredRecord | None:
-        """Return a key's record."""
-        assert 0 < len(key) <= 511, "LMDB takes no such key"
-        return self.records.get(key)
-
-    def position(self, partition: int) -> int | None:
-        """Return where a partition goes on: after its newest record."""
-        offsets = [found.offset + 1 for found in self.records.values() if found.partition == partition]
-        return max(offsets, default=None)
-
-    def close(self) -> None:
-        """Let go of nothing."""
 
 
 class CountingApplication(Application):
@@ -99,7 +78,7 @@ class Serving:
 
     async def _serve(self) -> None:
         answers = UserResponses(
-            lambda: DictView(self._records), lambda: self._progress, asyncio.get_running_loop().call_soon
+            lambda: DictReadView(self._records), lambda: self._progress, asyncio.get_running_loop().call_soon
         )
         self.traffic = ResponseCounters()
         self.application = CountingApplication(

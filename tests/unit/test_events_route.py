@@ -9,7 +9,8 @@ from reader.http.events import EventStreams
 from reader.http.server_state import Limits
 from reader.storage.read_view import StoredRecord
 from tests.support.event_streams import Listener
-from tests.support.http import LATEST, DictView, Serving, exchange
+from tests.support.http import LATEST, Serving, exchange
+from tests.support.read_views import DictReadView
 from tests.support.waiting import wait_for
 
 BIG = b"x" * 200_000
@@ -18,7 +19,7 @@ BIG = b"x" * 200_000
 @contextmanager
 def serving(records: dict[bytes, StoredRecord], limits: Limits, most: int = 1) -> Iterator[Serving]:
     """Give a server with streams over given records, which may change."""
-    events = EventStreams(lambda: DictView(records), lambda: LATEST, most=most)
+    events = EventStreams(lambda: DictReadView(records), lambda: LATEST, most=most)
     with Serving(records, limits=limits, routes=events_route.routes(events)) as started:
         yield started
 

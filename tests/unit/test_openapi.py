@@ -13,8 +13,9 @@ from reader.http.openapi import build_document
 from reader.http.openapi_components import PROBLEMS
 from reader.http.static_routes import MEDIA_TYPES
 from reader.storage.read_view import StoredRecord
-from tests.support.http import LATEST, DictView, Serving
+from tests.support.http import LATEST, Serving
 from tests.support.programs import ROOT
+from tests.support.read_views import DictReadView
 
 RECORDS = {b"alice": StoredRecord(0, 7, 0, b"{}")}
 
@@ -26,7 +27,7 @@ def test_the_description_is_openapi() -> None:
 
 def test_every_route_is_described_and_every_described_route_is_there() -> None:
     """But for the page's own files; and what is served is the same description."""
-    events = EventStreams(lambda: DictView(RECORDS), lambda: LATEST)
+    events = EventStreams(lambda: DictReadView(RECORDS), lambda: LATEST)
     with Serving(RECORDS, routes=[*events_route.routes(events), *static_routes.routes()]) as serving:
         routes = serving.application._starlette.routes  # noqa: SLF001 - nothing else needs to know them
         described = httpx.get(f"http://127.0.0.1:{serving.port}/openapi.json").json()

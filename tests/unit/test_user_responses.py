@@ -13,34 +13,11 @@ from hypothesis import strategies as st
 from reader.http.users import MAX_IDS, NO_CONDITIONS, Conditions, UserResponses, decode_user_id, parse_conditions
 from reader.status.readiness import Readiness
 from reader.storage.read_view import StoredRecord
+from tests.support.read_views import DictReadView
 
 READY = Readiness("ready", serves=True)
 ALICE = StoredRecord(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}')
 ZOE = StoredRecord(0, 7, 1_700_000_000_456, '{"userId":"zoë"}'.encode())
-
-
-@dataclass
-class DictView:
-    """A view over plain dictionaries."""
-
-    records: Mapping[bytes, StoredRecord]
-    positions: Mapping[int, int] = field(default_factory=lambda: {0: 8, 3: 1043})
-    tag: bytes = b"0badcafe"
-    closed: bool = False
-
-    def find(self, key: bytes) -> StoredRecord | None:
-        """Return a key's record."""
-        assert 0 < len(key) <= 511, "LMDB takes no such key"
-        return self.records.get(key)
-
-    def position(self, partition: int) -> int | None:
-        """Return where a partition goes on."""
-        return self.positions.get(partition)
-
-    def close(self) -> None:
-        """Note that it was let go of."""
-        assert not self.closed
-        self.closed = True
 
 
 @dataclass
@@ -49,15 +26,15 @@ class Turn:
 
     records: Mapping[bytes, StoredRecord] = field(default_factory=lambda: {b"alice": ALICE, "zoë".encode(): ZOE})
     progress: Readiness = READY
-    views: list[DictView] = field(default_factory=list)
+    views: list[DictReadView] = field(default_factory=list)
     at_its_end: list[Callable[[], None]] = field(default_factory=list)
 
     def answers(self) -> UserResponses:
         """Return answers out of this turn's records."""
         return UserResponses(self._view, lambda: self.progress, self.at_its_end.append)
 
-    def _view(self) -> DictView:
-        self.views.append(DictView(self.records))
+    def _view(self) -> DictReadView:
+        self.views.append(DictReadView(self.records, {0: 8, 3: 1043}))
         return self.views[-1]
 
 

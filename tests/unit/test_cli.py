@@ -15,7 +15,7 @@ from stack.servers.ports import free_port
 from tests.support.programs import ROOT, environment
 from tests.support.waiting import wait_for
 
-PROGRAMS = sorted(OURS - {"shared"})
+PROGRAMS = sorted(file.parent.name for file in ROOT.glob("*/__main__.py"))
 
 MODULE = """
 import os, sys, time
@@ -48,15 +48,8 @@ def program(tmp_path: Path) -> list[str]:
 
 def run(command: list[str], **settings: str) -> tuple[int, str, str]:
     """Return a command's exit status, and what it says on standard output and standard error."""
-    ended = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    nothing, own = subprocess.DEVNULL, environment(settings)
+    ended = subprocess.run(command, cwd=ROOT, env=own, stdin=nothing, capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout, ended.stderr
 
 
@@ -84,7 +77,7 @@ def test_a_command_line_that_is_wrong_ends_with_the_usage(program: list[str]) ->
     status, output, errors = run([*program, "pass", "--loud"])
     assert (2, "") == (status, output)
     assert errors.startswith("Usage: python -m toy [OPTIONS] CODE\n")
-    assert errors.endswith("Error: No such option: --loud\n") or "No such option '--loud'" in errors
+    assert "Error: No such option" in errors
 
 
 def test_an_unexpected_exception_is_called_a_fault(program: list[str]) -> None:
@@ -160,6 +153,7 @@ def test_a_module_of_ours_that_is_missing_is_a_fault(program: list[str], tmp_pat
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_program_runs_in_the_frame_and_imports_nothing_outside_of_it(name: str) -> None:
     """Its `__main__` imports the frame alone and calls it with the program's name."""
+    assert name in OURS
     tree = ast.parse((ROOT / name / "__main__.py").read_text())
     imports = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     assert ["from shared import cli"] == imports

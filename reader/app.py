@@ -1,4 +1,4 @@
-"""The application out of its parts, alike in every process that answers. Here further routes come in."""
+"""Build the reader's ASGI application. Every serving process uses this; new routes are added here."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,33 +16,33 @@ from reader.storage.read_view import ReadView
 
 def build_application(  # noqa: PLR0913 - what a process knows of the reader
     settings: ReaderSettings,
-    stopping: StopSignal,
+    stop_signal: StopSignal,
     *,
-    view: Callable[[], ReadView],
-    progress: Callable[[], Readiness],
-    alive: Callable[[], bool],
-    metrics: Callable[[], bytes],
-    traffic: ResponseCounters,
+    open_view: Callable[[], ReadView],
+    readiness: Callable[[], Readiness],
+    is_alive: Callable[[], bool],
+    render_metrics: Callable[[], bytes],
+    counters: ResponseCounters,
 ) -> Application:
-    """Return what answers in this process; to be called in its event loop.
+    """Return this process's application; to be called in its event loop.
 
     Args:
         settings: of the reader.
-        stopping: ends what would not end by itself.
-        view: looks at the store as it is now.
-        progress: how far the reader is.
-        alive: whether it still does its work.
-        metrics: what `/metrics` says.
-        traffic: where this process's answers are counted.
+        stop_signal: ends the streams, which would not end by themselves.
+        open_view: returns a read view of the store as it is now.
+        readiness: how far the reader is.
+        is_alive: whether the process still does its work.
+        render_metrics: returns the body of `/metrics`.
+        counters: of this process's responses.
     """
-    events = EventStreams(view, progress, settings.reader_max_streams)
-    stopping.add(events.close)
+    streams = EventStreams(open_view, readiness, settings.reader_max_streams)
+    stop_signal.add_callback(streams.close)
     return Application(
-        UserResponses(view, progress, asyncio.get_running_loop().call_soon),
-        progress=progress,
-        alive=alive,
-        metrics=metrics,
-        traffic=traffic,
-        routes=[*events_route.routes(events), *static_routes.routes()],
+        UserResponses(open_view, readiness, asyncio.get_running_loop().call_soon),
+        readiness=readiness,
+        is_alive=is_alive,
+        render_metrics=render_metrics,
+        counters=counters,
+        routes=[*events_route.build_routes(streams), *static_routes.build_routes()],
         origins=settings.origins,
     )

@@ -1,4 +1,4 @@
-"""`python -m reader`: read the settings, take the locks, follow the topic, answer until told to stop."""
+"""The reader's process: takes the lock and the port, follows the topic, serves until told to stop."""
 
 import asyncio
 import logging
@@ -33,10 +33,10 @@ logger = logging.getLogger("reader")
 
 
 def run(settings: ReaderSettings) -> None:
-    """Answer until told to stop.
+    """Serve until told to stop.
 
     Raises:
-        UserInformationError: something stands in the way; its message says what to do.
+        UserInformationError: the reader cannot start; the hint says what to do.
     """
     logs.configure(settings.log_level, settings.log_format)
     properties = validate_properties(settings.kafka_properties)
@@ -44,22 +44,22 @@ def run(settings: ReaderSettings) -> None:
     held = lock.acquire(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
     listeners = [listen(settings)] if settings.reader_workers == 1 else listen_per_worker(settings)
     if settings.reader_snapshot is not None:
-        _start_from(settings.reader_snapshot, settings.reader_state_dir)
+        _install_snapshot(settings.reader_snapshot, settings.reader_state_dir)
     generations = Generations(settings.reader_state_dir)
     try:
-        # Who has everything serves it, whatever Kafka says.
+        # A complete copy is served even if Kafka refuses the credentials or cannot be reached.
         if not generations.live.complete:
             admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
         with asyncio.Runner(loop_factory=choose_loop_factory()) as loop:
-            answer = _answer_here if len(listeners) == 1 else _have_workers_answer
-            loop.run(answer(settings, properties, generations, listeners))
+            serving = _serve_here if len(listeners) == 1 else _serve_in_workers
+            loop.run(serving(settings, properties, generations, listeners))
     finally:
         generations.close()
         held.close()
     logger.info("stopped")
 
 
-def _start_from(snapshot: Path, state: Path) -> None:
+def _install_snapshot(snapshot: Path, state: Path) -> None:
     try:
         if install(snapshot, state):
             logger.info("starting from the snapshot %s", snapshot)
@@ -67,37 +67,37 @@ def _start_from(snapshot: Path, state: Path) -> None:
         logger.warning("the snapshot %s is refused: %s; the topic is replayed instead", snapshot, refusal)
 
 
-async def _answer_here(
+async def _serve_here(
     settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[socket.socket]
 ) -> None:
-    """Follow the topic in a thread, and answer in this process."""
+    """Follow the topic in a thread, and serve in this process."""
 
-    def let_go() -> None:
-        application.answers.release()
+    def release() -> None:
+        application.users.release()
 
     replicator = Replicator(
-        settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), let_go)
+        settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), release)
     )
-    stopping = StopSignal(replicator.stopping.set)
-    traffic = ResponseCounters()
+    stop_signal = StopSignal(replicator.stopping.set)
+    counters = ResponseCounters()
     application = build_application(
         settings,
-        stopping,
-        view=generations.view,
-        progress=lambda: replicator.progress,
-        alive=lambda: replicator.alive,
-        metrics=lambda: render_metrics([traffic], replicator.report_status()),
-        traffic=traffic,
+        stop_signal,
+        open_view=generations.view,
+        readiness=lambda: replicator.progress,
+        is_alive=lambda: replicator.alive,
+        render_metrics=lambda: render_metrics([counters], replicator.report_status()),
+        counters=counters,
     )
     replicator.start()
-    await serve(application, listeners[0], prepare_limits(settings), stopping)
+    await serve(application, listeners[0], prepare_limits(settings), stop_signal)
     await asyncio.to_thread(replicator.stop)
 
 
-async def _have_workers_answer(
+async def _serve_in_workers(
     settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[socket.socket]
 ) -> None:
-    """Follow the topic in a thread, and answer in other processes, out of the same copy."""
+    """Follow the topic in a thread, and have other processes serve the same copy."""
     replicator = Replicator(
         settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), lambda: None)
     )

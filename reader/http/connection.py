@@ -1,11 +1,18 @@
-"""HTTP/1.1 on one connection: uvicorn's protocol, with limits on what a client takes up, and good manners at the end.
+"""HTTP/1.1 on one connection: uvicorn's protocol, with limits on what a client may use, and an orderly close.
 
-Sizes are checked while a request arrives, times by the sweep of reader.http.server_state. Whatever ends a connection,
-what was asked before is answered first, and the client is given time to read what it was told.
+Sizes are checked while a request arrives, times by the sweep of reader.http.server_state. However a connection ends,
+earlier requests are answered first, and the client gets time to read what it was sent.
+
+Borrows from uvicorn what is not its public interface (tests/unit/test_uvicorn_parts.py holds the source):
+- of `HttpToolsProtocol` all connection and parser callbacks, overridden or called, `_start_asgi_task` (tells what cycle
+  runs) and `on_response_complete` (replaced: the sweep does what its keep-alive timer would), and the attributes
+  `parser`, `url`, `headers`, `expect_100_continue`, `cycle`, `pipeline`, `flow`, `transport` and `connections`;
+- of `RequestResponseCycle` the attributes `transport` (replaced), `scope`, `keep_alive`, `disconnected` and
+  `response_complete`;
+- the type `ASGI3Application`.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
@@ -17,29 +24,16 @@ from reader.http import problems
 from reader.http.response import Response
 from reader.http.routes import ENDLESS
 from reader.http.server_state import ReaderServerState
+from reader.http.transport import TransportWithOwnClose
 
 ALWAYS_SERVED = frozenset({b"/livez", b"/readyz", b"/metrics"})
-"""What is answered however many connections there are."""
+"""Paths that are served however many connections there are."""
 
 END = b"\r\n"
 
 
 class RefusedError(Exception):
-    """The request is refused before it is whole; raised through the parser, which then stops."""
-
-
-class _TransportWithOwnClose:
-    """A transport that is closed the reader's way.
-
-    Args:
-        transport: where to write.
-        close: called instead of its own closing.
-    """
-
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = close
+    """The request is refused before it is complete; raised through the parser, which then stops."""
 
 
 class Connection(HttpToolsProtocol):
@@ -49,7 +43,7 @@ class Connection(HttpToolsProtocol):
         config: of uvicorn.
         server_state: shared by all connections of the server.
         app_state: of uvicorn.
-        _loop: the event loop, where it is not the running one.
+        _loop: the event loop; None: the running one.
     """
 
     def __init__(
@@ -62,193 +56,193 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._state = server_state
         self._limits = server_state.limits
-        self._late = False
-        self._since = server_state.now
-        self._unsent = 0
-        self._chunk = self._first = self._after_first = 0
-        self._arriving = self._in_head = False
+        self._over_limit = False
+        self._waiting_since = server_state.now
+        self._unsent_bytes = 0
+        self._chunk_bytes = self._first_bytes = self._later_bytes = 0
+        self._receiving = self._in_head = False
         self._refusal: Response | None = None
-        self._deaf = self._heard_all = self._ended = False
-        self._last_words = b""
-        self._answering: RequestResponseCycle | None = None
+        self._stopped_reading = self._eof_received = self._closing = False
+        self._final_response = b""
+        self._current_cycle: RequestResponseCycle | None = None
 
-    # What arrives
+    # Receiving
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or note that it is one too many."""
+        """Accept a connection, and note whether it is over the limit."""
         super().connection_made(transport)
-        self._late = len(self.connections) > self._limits.connections
+        self._over_limit = len(self.connections) > self._limits.connections
         if len(self.connections) > 2 * self._limits.connections:
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Take what has arrived."""
-        if self._deaf:
+        """Parse bytes that have arrived."""
+        if self._stopped_reading:
             return
-        self._chunk = len(data)
-        self._after_first += len(data)
+        self._chunk_bytes = len(data)
+        self._later_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             if not self._idle:
                 self.cycle.keep_alive = False
-            self._stop_hearing()
+            self._stop_reading()
         except httptools.HttpParserError:
-            if self._refusal is None and self._arriving and not self._in_head:
-                self._stop_hearing()  # the body is wrong, and the request has its answer: a second would be another's
+            if self._refusal is None and self._receiving and not self._in_head:
+                # The body is malformed, but its request has been answered: a 400 would answer the next request.
+                self._stop_reading()
             else:
                 self._refuse(self._refusal or problems.BAD_HTTP)
         else:
-            if self._in_head and self._after_first > self._limits.head_bytes:
+            if self._in_head and self._later_bytes > self._limits.head_bytes:
                 self._refuse(problems.HEADERS_TOO_LARGE)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let no answer that is still being prepared be written; uvicorn knows of the last one only."""
+        """Keep every response in preparation from being written; uvicorn knows of the last one only."""
         for cycle, _ in self.pipeline:
             cycle.disconnected = True
-        if self._answering is not None:
-            self._answering.disconnected = True
+        if self._current_cycle is not None:
+            self._current_cycle.disconnected = True
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer what was asked before the client said its last, and close."""
-        self._heard_all = True
-        self._stop_hearing()
-        return not self._ended
+        """Answer the requests that arrived before the client's end of stream, then close."""
+        self._eof_received = True
+        self._stop_reading()
+        return not self._closing
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        if self._ended:
+        if self._closing:
             raise RefusedError
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._first, self._after_first = self._chunk, 0
-        self._arriving = self._in_head = True
-        self._since = self._state.now
+        self._first_bytes, self._later_bytes = self._chunk_bytes, 0
+        self._receiving = self._in_head = True
+        self._waiting_since = self._state.now
 
     def on_url(self, url: bytes) -> None:
-        """Take a piece of the request target."""
+        """Append a piece of the request target."""
         self.url += url
         if len(self.url) > self._limits.target_bytes:
             self._refusal = problems.URI_TOO_LONG
             raise RefusedError
 
     def on_headers_complete(self) -> None:
-        """Take a request whose head has arrived, unless it is too large, does not say to whom, or comes too late."""
+        """Handle a request whose head is complete, unless it is too large, has no single Host, or is over the limit."""
         self._in_head = False
-        if self._first + self._after_first > self._limits.head_bytes:
-            self._check_size()
+        if self._first_bytes + self._later_bytes > self._limits.head_bytes:
+            self._check_head_size()
         hosts = [name for name, _ in self.headers].count(b"host")
         if hosts != 1 and (hosts or self.parser.get_http_version() == "1.1"):
-            self._refusal = problems.NO_HOST  # RFC 9112, section 3.2; two of them are a way to smuggle
+            self._refusal = problems.NO_HOST  # RFC 9112, section 3.2; a second one is a way to smuggle requests
             raise RefusedError
-        if self._late and self.url.partition(b"?")[0] not in ALWAYS_SERVED:
+        if self._over_limit and self.url.partition(b"?")[0] not in ALWAYS_SERVED:
             self._refusal = problems.OVERLOADED
             raise RefusedError
-        self._take()
+        self._handle_request()
 
-    def _check_size(self) -> None:
-        """Refuse a request whose head is too large; what has arrived may be more than one request."""
+    def _check_head_size(self) -> None:
+        """Refuse a request whose head is too large; the bytes that arrived may be more than one request."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._limits.head_bytes:
             self._refusal = problems.HEADERS_TOO_LARGE
             raise RefusedError
 
-    def _take(self) -> None:
-        """Have uvicorn answer the request whose head has arrived."""
+    def _handle_request(self) -> None:
+        """Have uvicorn handle the request whose head has arrived."""
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers += headers
         super().on_headers_complete()
-        self.cycle.transport = cast(
-            "asyncio.Transport", _TransportWithOwnClose(self.transport, self._end_after_an_answer)
-        )
+        transport = TransportWithOwnClose(self.transport, self._close_after_response)
+        self.cycle.transport = cast("asyncio.Transport", transport)
 
     def on_message_complete(self) -> None:
         """End a request."""
-        self._arriving = False
+        self._receiving = False
         super().on_message_complete()
 
-    # What is answered
+    # Responding
 
     @property
     def _idle(self) -> bool:
-        """Whether nothing is being answered."""
+        """Whether no response is in preparation."""
         return self.cycle is None or self.cycle.response_complete
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._answering = cycle
+        self._current_cycle = cycle
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        """Go on after an answer of the ordinary path; the sweep sees to a client that does not."""
+        """Continue after a response of the ordinary path; the sweep ends the connection of a silent client."""
         self._state.total_requests += 1
-        if self._ended or self.transport.is_closing():
+        if self._closing or self.transport.is_closing():
             return
-        self._since = self._state.now
+        self._waiting_since = self._state.now
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif self._deaf:
-            self._end()
+        elif self._stopped_reading:
+            self._close_gracefully()
 
-    # What ends a connection
+    # Closing
 
-    def _stop_hearing(self, last_words: bytes = b"") -> None:
-        """Hear nothing more, answer what was asked, say a last thing, and close."""
-        if not self._deaf:
-            self._deaf, self._last_words = True, last_words
+    def _stop_reading(self, final_response: bytes = b"") -> None:
+        """Read no more, finish the responses in preparation, send a final one, and close."""
+        if not self._stopped_reading:
+            self._stopped_reading, self._final_response = True, final_response
             if self._idle:
-                self._end()
+                self._close_gracefully()
 
-    def _refuse(self, answer: Response) -> None:
-        """Say why the client is not heard any further."""
-        self._state.traffic.count_response(answer.status, 0.0)
-        self._stop_hearing(self._state.response_start(answer.status) + answer.head + END + answer.body)
+    def _refuse(self, response: Response) -> None:
+        """Read no more, and send the reason as the final response."""
+        self._state.counters.count_response(response.status, 0.0)
+        self._stop_reading(self._state.response_start(response.status) + response.head + END + response.body)
 
-    def _end_after_an_answer(self) -> None:
-        """Close after an answer that said so: whatever else there is to say is said to nobody."""
-        self._last_words = b""
-        self._end()
+    def _close_after_response(self) -> None:
+        """Close after a response that announced it; no client expects a further one."""
+        self._final_response = b""
+        self._close_gracefully()
 
-    def _end(self) -> None:
-        """Close as soon as the client has read all: a reset, sent because it is still talking, would lose that."""
-        if self._ended or self.transport.is_closing():
+    def _close_gracefully(self) -> None:
+        """Close as soon as the client has read everything: a reset, sent because it still sends, would lose that."""
+        if self._closing or self.transport.is_closing():
             return
-        self._deaf = self._ended = True
-        self._since = self._state.now
-        if self._last_words:
-            self.transport.write(self._last_words)
-        if self._heard_all or not self.transport.can_write_eof():
+        self._stopped_reading = self._closing = True
+        self._waiting_since = self._state.now
+        if self._final_response:
+            self.transport.write(self._final_response)
+        if self._eof_received or not self.transport.can_write_eof():
             self.transport.close()
         else:
             self.transport.write_eof()
 
     def sweep(self, now: float) -> None:
         """End the connection if the client is past a limit."""
-        unsent = self.transport.get_write_buffer_size()
-        if unsent:
-            self._sweep_slow_reader(unsent, now)
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes:
+            self._sweep_stalled(unsent_bytes, now)
             return
-        self._unsent = 0
-        limits, waited = self._limits, now - self._since
-        if self._ended:
+        self._unsent_bytes = 0
+        limits, waited = self._limits, now - self._waiting_since
+        if self._closing:
             if waited > limits.linger_seconds:
                 self.transport.abort()
         elif not self._idle:
-            if self._heard_all and self._answering is not None and ENDLESS in self._answering.scope:
-                self.transport.close()  # nobody is left to read it, or so it looks: its place is for another
+            if self._eof_received and self._current_cycle is not None and ENDLESS in self._current_cycle.scope:
+                self.transport.close()  # the client has gone, or looks like it: another may need the stream's slot
         elif self._in_head:
             if waited > limits.request_seconds:
                 self._refuse(problems.REQUEST_TIMEOUT)
-        elif waited > (limits.request_seconds if self._arriving else limits.idle_seconds):
+        elif waited > (limits.request_seconds if self._receiving else limits.idle_seconds):
             self.transport.close()
 
-    def _sweep_slow_reader(self, unsent: int, now: float) -> None:
-        """End the connection of a client that takes nothing of what it was sent."""
-        if unsent != self._unsent:
-            self._unsent, self._since = unsent, now
-        elif now - self._since > self._limits.stalled_seconds:
+    def _sweep_stalled(self, unsent_bytes: int, now: float) -> None:
+        """End the connection of a client that reads nothing of what it was sent."""
+        if unsent_bytes != self._unsent_bytes:
+            self._unsent_bytes, self._waiting_since = unsent_bytes, now
+        elif now - self._waiting_since > self._limits.stalled_seconds:
             self.transport.abort()

@@ -1,9 +1,9 @@
-"""Changes of users for whoever listens, as server-sent events. Knows no server, no framework, and nothing of Kafka.
+"""Changes of users as server-sent events. Knows no server, no framework, and nothing of Kafka.
 
-While anybody listens, the store is looked at again and again, so that every process that can read it can tell of
-changes, and a process that nobody listens to pays nothing. What a stream says is what a read would be answered at that
-moment, never anything older than what it said before, and always the newest in the end. Nothing is queued: a client
-that is slow to read misses what came between.
+While there are streams, the store is polled. So every process that can read the store can serve streams, and a process
+without streams pays nothing. An event holds what a read would return at that moment. A stream never goes back to an
+older version, and always arrives at the newest one. Nothing is queued: a client that reads slowly misses versions in
+between.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from reader.http import problems
 from reader.http.response import Response
-from reader.http.users import not_ready
 from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView, StoredRecord
 
@@ -23,22 +22,22 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 5.0
-"""How long a stream is silent at most: a comment shows the client that it goes on, and us that the client does."""
+"""Longest silence of a stream: then a comment shows the client that the stream lives, and us that the client does."""
 
 RETRY_LINE = b"retry: 1000\n\n"
-"""When a client is to come back, in ms."""
+"""How long a client waits before it reconnects, in ms."""
 
 LOOKUPS_PER_TURN = 16
-"""Users that are looked up without letting the event loop go on; a record may be large."""
+"""Users looked up before the event loop gets its turn; a record may be large."""
 
 
 class EventId(NamedTuple):
-    """A place in a topic, which is also the `id` of an event.
+    """The `id` of an event: an offset of the topic user-info.
 
     Args:
         partition: of the topic.
         offset: in that partition.
-        tag: of the topic; None where a client does not say.
+        tag: of the topic; None where a client sends none.
     """
 
     partition: int
@@ -47,14 +46,14 @@ class EventId(NamedTuple):
 
 
 class KnownVersion(NamedTuple):
-    """What a client knows.
+    """Which version of a user a client knows.
 
     Args:
-        place: as of which it knows it; None where it has no place.
-        absent: whether it knows that there is no such user.
+        event_id: of that version; None if the client knows none, or knows only that the user never existed.
+        absent: whether it knows that the user does not exist.
     """
 
-    place: EventId | None = None
+    event_id: EventId | None = None
     absent: bool = False
 
 
@@ -62,31 +61,31 @@ NOTHING_KNOWN = KnownVersion()
 
 
 class Update(NamedTuple):
-    """What a client is to be told.
+    """What a client has to be sent.
 
     Args:
-        told: what it knows afterwards.
-        found: the record; None where there is no such user.
+        known: what the client knows afterwards.
+        found: the record; None if there is no such user.
     """
 
-    told: KnownVersion
+    known: KnownVersion
     found: StoredRecord | None
 
-    def event(self) -> bytes:
-        """Return it as it is sent."""
+    def encode(self) -> bytes:
+        """Return the event as it is sent."""
         name, body = (b"absent", problems.UNKNOWN_USER.body) if self.found is None else (b"record", self.found.body)
         data = b"".join(b"data: %b\n" % line for line in body.splitlines() or [b""])
-        place = self.told.place
-        where = b"" if place is None else b"id: %d:%d:%b\n" % (place.partition, place.offset, place.tag or b"")
-        return where + b"event: %b\n" % name + data + b"\n"
+        last = self.known.event_id
+        id_line = b"" if last is None else b"id: %d:%d:%b\n" % (last.partition, last.offset, last.tag or b"")
+        return id_line + b"event: %b\n" % name + data + b"\n"
 
 
 def parse_last_event_id(last_event_id: bytes | None) -> KnownVersion:
-    """Return what a client knows that comes back.
+    """Return what a reconnecting client knows.
 
     Args:
-        last_event_id: as it says it: `<partition>:<offset>:<topic>`, the last of which may be missing, so that the
-            header User-Info-Offset of another answer will do; anything else is as good as nothing.
+        last_event_id: the header's value, `<partition>:<offset>:<topic>`. The topic may be missing, so that the header
+            User-Info-Offset of another response works too. Anything else counts as nothing.
     """
     partition, _, rest = (last_event_id or b"").partition(b":")
     offset, colon, tag = rest.partition(b":")
@@ -95,139 +94,141 @@ def parse_last_event_id(last_event_id: bytes | None) -> KnownVersion:
     return KnownVersion(EventId(int(partition), int(offset), tag if colon else None))
 
 
-def find_update(view: ReadView, key: bytes, told: KnownVersion) -> Update | None:
-    """Return what is new to a client; None where nothing is.
+def find_update(view: ReadView, key: bytes, known: KnownVersion) -> Update | None:
+    """Return what a client has to be sent; None if it knows the newest version.
 
-    An absent user has no record, and so no offset: its place is that of the last record that was taken in of the
-    partition in which the client last saw the user, which a deletion cannot come after.
+    An absent user has no record and so no offset. Its event gets the newest offset applied of the partition in which
+    the client last saw the user: the tombstone cannot be later than that.
 
     Args:
         view: of the store now.
         key: the user's.
-        told: what the client knows.
+        known: what the client knows.
     """
-    place = told.place
-    if place is not None and place.tag not in {None, view.tag}:
-        place = None  # of another topic, whose offsets say nothing here
+    last = known.event_id
+    if last is not None and last.tag not in {None, view.tag}:
+        last = None  # of another topic, whose offsets mean nothing here
     found = view.find(key)
     if found is not None:
-        if place is not None and place.partition == found.partition and place.offset >= found.offset:
+        if last is not None and last.partition == found.partition and last.offset >= found.offset:
             return None
         return Update(KnownVersion(EventId(found.partition, found.offset, view.tag)), found)
-    if told.absent:
+    if known.absent:
         return None
-    if place is None:
+    if last is None:
         return Update(KnownVersion(None, absent=True), None)
-    newest = (view.position(place.partition) or 0) - 1
-    if newest <= place.offset:
+    newest = (view.position(last.partition) or 0) - 1
+    if newest <= last.offset:
         return None
-    return Update(KnownVersion(EventId(place.partition, newest, view.tag), absent=True), None)
+    return Update(KnownVersion(EventId(last.partition, newest, view.tag), absent=True), None)
 
 
 class Stream:
     """One client's stream.
 
     Args:
-        key: of the user that it listens to.
-        told: what it knows already.
+        key: of the user that it follows.
+        known: what its client knows.
     """
 
-    def __init__(self, key: bytes, told: KnownVersion) -> None:
+    def __init__(self, key: bytes, known: KnownVersion) -> None:
         self.key = key
-        self.told = told
-        self.due = asyncio.Event()
+        self.known = known
+        self.update_due = asyncio.Event()
 
 
 class EventStreams:
     """The streams of one process; to be used in the event loop only.
 
     Args:
-        view: looks at the store as it is now.
-        progress: how far the reader is.
-        most: streams at a time.
+        open_view: returns a read view of the store as it is now.
+        readiness: how far the reader is.
+        max_streams: how many may be open at a time.
     """
 
-    def __init__(self, view: Callable[[], ReadView], progress: Callable[[], Readiness], most: int = 256) -> None:
-        self._view = view
-        self._progress = progress
-        self._most = most
+    def __init__(
+        self, open_view: Callable[[], ReadView], readiness: Callable[[], Readiness], max_streams: int = 256
+    ) -> None:
+        self._open_view = open_view
+        self._readiness = readiness
+        self._max_streams = max_streams
         self._streams: set[Stream] = set()
         self._polling: asyncio.Task[None] | None = None
         self._closed = False
 
-    def refusal(self) -> Response | None:
-        """Return what whoever asks is answered before the reader is ready; None where it is."""
-        progress = self._progress()
-        return None if progress.serves else not_ready(progress)
+    def check_ready(self) -> Response | None:
+        """Return the 503 that clients get before the reader is ready, else None."""
+        readiness = self._readiness()
+        return None if readiness.serves else problems.not_ready(readiness)
 
-    def open(self, key: bytes, told: KnownVersion) -> Stream | None:
-        """Begin a stream, to be ended by `leave`; None where there are as many as there may be.
+    def open_stream(self, key: bytes, known: KnownVersion) -> Stream | None:
+        """Open a stream, which `close_stream` must close; return None if there are too many.
 
         Args:
             key: of the user.
-            told: what the client knows already.
+            known: what the client knows already.
         """
-        if self._closed or len(self._streams) >= self._most:
+        if self._closed or len(self._streams) >= self._max_streams:
             return None
-        stream = Stream(key, told)
+        stream = Stream(key, known)
         self._streams.add(stream)
         if self._polling is None:
             self._polling = asyncio.get_running_loop().create_task(self._poll())
         return stream
 
-    def leave(self, stream: Stream) -> None:
-        """End a stream."""
+    def close_stream(self, stream: Stream) -> None:
+        """Close a stream."""
         self._streams.discard(stream)
 
     def close(self) -> None:
-        """End all streams, for good."""
+        """End all streams, and open no more."""
         self._closed = True
         for stream in self._streams:
-            stream.due.set()
+            stream.update_due.set()
 
-    def now(self, key: bytes, told: KnownVersion) -> bytes:
-        """Return what there is to tell a client now, which may be nothing."""
-        found = self._news([Stream(key, told)])
-        return b"".join([RETRY_LINE, *(new.event() for _, new in found)])
+    def encode_current(self, key: bytes, known: KnownVersion) -> bytes:
+        """Return what a client has to be sent now, which may be nothing, as a body with an end."""
+        updates = self._find_updates([Stream(key, known)])
+        return b"".join([RETRY_LINE, *(update.encode() for _, update in updates)])
 
-    async def of(self, stream: Stream) -> AsyncIterator[bytes]:
-        """Return the pieces of a stream, as they are sent."""
+    async def read_stream(self, stream: Stream) -> AsyncIterator[bytes]:
+        """Yield the pieces of a stream, as they are sent."""
         yield RETRY_LINE
         while not self._closed:
-            stream.due.clear()
-            for _, new in self._news([stream]):
-                stream.told = new.told
-                yield new.event()
+            stream.update_due.clear()
+            for _, update in self._find_updates([stream]):
+                stream.known = update.known
+                yield update.encode()
             try:
-                await asyncio.wait_for(stream.due.wait(), KEEP_ALIVE_SECONDS)
+                await asyncio.wait_for(stream.update_due.wait(), KEEP_ALIVE_SECONDS)
             except TimeoutError:
                 yield b":\n\n"
 
     async def _poll(self) -> None:
-        """Look at the store at intervals, and wake the streams that there are news for."""
+        """Look for updates at intervals, and wake the streams that have one, until there are no streams."""
         while self._streams:
             await asyncio.sleep(POLL_SECONDS)
             try:
-                await self._wake()
+                await self._wake_streams()
             except Exception:
                 logger.exception("looking for changes failed unexpectedly; trying again")
                 await asyncio.sleep(RETRY_SECONDS)
         self._polling = None
 
-    async def _wake(self) -> None:
-        waiting = iter([stream for stream in self._streams if not stream.due.is_set()])
+    async def _wake_streams(self) -> None:
+        waiting = iter([stream for stream in self._streams if not stream.update_due.is_set()])
         while some := list(islice(waiting, LOOKUPS_PER_TURN)):
-            for stream, _ in self._news(some):
-                stream.due.set()
+            for stream, _ in self._find_updates(some):
+                stream.update_due.set()
             await asyncio.sleep(0)
 
-    def _news(self, streams: Iterable[Stream]) -> list[tuple[Stream, Update]]:
-        """Return what is new to each of some streams, leaving out those that nothing is new to."""
-        if not self._progress().serves:
+    def _find_updates(self, streams: Iterable[Stream]) -> list[tuple[Stream, Update]]:
+        """Return the streams that have an update, each with its update."""
+        if not self._readiness().serves:
             return []
-        view = self._view()
+        view = self._open_view()
         try:
-            found = [(stream, find_update(view, stream.key, stream.told)) for stream in streams]
+            found = [(stream, find_update(view, stream.key, stream.known)) for stream in streams]
         finally:
             view.close()
-        return [(stream, new) for stream, new in found if new is not None]
+        return [(stream, update) for stream, update in found if update is not None]

@@ -13,20 +13,20 @@ from reader.http.routes import ENDLESS, PreparedResponse
 from reader.http.users import decode_user_id
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
-"""No intermediary may keep events back; the second is for nginx."""
+"""No intermediary may hold events back; the second header is for nginx."""
 
 EVENT_STREAM = "text/event-stream"
 
 
-def routes(events: EventStreams) -> Sequence[BaseRoute]:
+def build_routes(streams: EventStreams) -> Sequence[BaseRoute]:
     """Return the route.
 
     Args:
-        events: where to listen.
+        streams: of this process.
     """
 
-    async def listen(request: Request) -> responses.Response:
-        refusal = events.refusal()
+    async def follow_user(request: Request) -> responses.Response:
+        refusal = streams.check_ready()
         if refusal is not None:
             return PreparedResponse(refusal)
         user_id = decode_user_id(request.path_params["user_id"].encode())
@@ -35,33 +35,35 @@ def routes(events: EventStreams) -> Sequence[BaseRoute]:
         if request.method == "HEAD":
             return responses.Response(None, headers={**HEADERS, "content-type": EVENT_STREAM})
         last = request.headers.get("last-event-id")
-        told = parse_last_event_id(None if last is None else last.encode("latin-1"))
+        known = parse_last_event_id(None if last is None else last.encode("latin-1"))
         if request.scope["http_version"] == "1.0":
-            # A body without an end cannot be framed for it: it gets the news there is, and comes back for more.
-            return responses.Response(events.now(user_id, told), 200, HEADERS, EVENT_STREAM)
+            # HTTP/1.0 cannot frame a body without an end: this client gets what is new now, and reconnects for more.
+            return responses.Response(streams.encode_current(user_id, known), 200, HEADERS, EVENT_STREAM)
         request.scope[ENDLESS] = True
-        stream = events.open(user_id, told)
-        return PreparedResponse(problems.TOO_MANY_STREAMS) if stream is None else _EventStreamResponse(events, stream)
+        stream = streams.open_stream(user_id, known)
+        if stream is None:
+            return PreparedResponse(problems.TOO_MANY_STREAMS)
+        return _EventStreamResponse(streams, stream)
 
-    return [Route("/users/{user_id}/events", listen)]
+    return [Route("/users/{user_id}/events", follow_user)]
 
 
 class _EventStreamResponse(responses.StreamingResponse):
-    """A stream, which ends when its client goes away.
+    """A response with one stream, which is closed when the client disconnects.
 
     Args:
-        events: where it listens.
-        stream: what it listens to.
+        streams: of this process.
+        stream: what is sent.
     """
 
-    def __init__(self, events: EventStreams, stream: Stream) -> None:
-        super().__init__(events.of(stream), 200, HEADERS, EVENT_STREAM)
-        self._events = events
+    def __init__(self, streams: EventStreams, stream: Stream) -> None:
+        super().__init__(streams.read_stream(stream), 200, HEADERS, EVENT_STREAM)
+        self._streams = streams
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what there is until nobody is there to read it."""
+        """Send events until the client disconnects or the reader stops."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._events.leave(self._stream)
+            self._streams.close_stream(self._stream)

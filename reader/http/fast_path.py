@@ -1,7 +1,10 @@
-"""The short cut: `GET /users/{userId}` is answered where it arrives, without a task, a scope or a route.
+"""The fast path: `GET /users/{userId}` is answered while it is parsed, without a task, a scope or a route.
 
-Everything that is not plain is handed to uvicorn's own path. Both send what reader.http.users decided, in uvicorn's
-framing, so that no client can tell them apart; tests/properties/test_fast_path.py compares them byte for byte.
+A request that is not plain takes uvicorn's ordinary path. Both send what reader.http.users decided, in uvicorn's
+framing, so clients cannot tell them apart; tests/properties/test_fast_path.py compares them byte for byte.
+
+Borrows from uvicorn, besides what reader.http.connection lists, `HttpToolsProtocol.on_header` (replaced: it notes at
+once which fields keep a request from the fast path), `flow.write_paused`, `loop` and `ServerState.total_requests`.
 """
 
 import asyncio
@@ -11,11 +14,11 @@ from typing import Any, cast
 from uvicorn.config import Config
 
 from reader.http import problems
+from reader.http.conditions import CONDITION_FIELDS, NO_CONDITIONS, parse_conditions
 from reader.http.connection import END, Connection
 from reader.http.response import Response
 from reader.http.routes import Application
 from reader.http.server_state import ReaderServerState
-from reader.http.users import CONDITION_FIELDS, NO_CONDITIONS, parse_conditions
 
 USER = re.compile(rb"/users/([A-Za-z0-9\-._~%!$&'()*+,;=:@]+)")
 """The path of a user, in the characters that a path segment is made of."""
@@ -26,7 +29,7 @@ NOT_PLAIN = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upg
 METHODS = frozenset({b"GET", b"HEAD"})
 
 MAX_IN_A_ROW = 32
-"""Pipelined requests that are answered in one go; then others get their turn."""
+"""Pipelined requests handled in one go; then other connections get their turn."""
 
 LAST_END = problems.CLOSE + END
 
@@ -38,7 +41,7 @@ class FastPathConnection(Connection):
         config: with that application.
         server_state: shared by all connections of the server.
         app_state: of uvicorn.
-        _loop: the event loop, where it is not the running one.
+        _loop: the event loop; None: the running one.
     """
 
     def __init__(
@@ -49,43 +52,43 @@ class FastPathConnection(Connection):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._answers = cast("Application", config.app).answers
+        self._users = cast("Application", config.app).users
         self._in_a_row = 0
         self._segment: bytes | None = None
         self._keep_alive = True
-        self._noted = self._plain = True
+        self._conditional = self._plain = True
 
     def data_received(self, data: bytes) -> None:
-        """Take what has arrived."""
+        """Parse bytes that have arrived."""
         self._in_a_row = 0
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """Begin a request, of which nothing is known yet."""
-        self._plain, self._noted = True, False
+        """Begin a request, which is plain until a header field says otherwise."""
+        self._plain, self._conditional = True, False
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header field."""
+        """Store a header field."""
         name = name.lower()
         if name in NOT_PLAIN:
             self._plain = False
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
         elif name in CONDITION_FIELDS:
-            self._noted = True
+            self._conditional = True
         self.headers.append((name, value))
 
-    def _take(self) -> None:
-        """Decide which way a request goes whose head has arrived."""
-        self._segment = self._short_cut()
+    def _handle_request(self) -> None:
+        """Choose the path of a request whose head has arrived."""
+        self._segment = self._match_fast_path()
         if self._segment is None:
-            super()._take()
+            super()._handle_request()
         else:
             self._keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
 
-    def _short_cut(self) -> bytes | None:
-        """Return the path segment that names the user, where the request is one that is answered at once."""
+    def _match_fast_path(self) -> bytes | None:
+        """Return the path segment that names the user; None for a request that takes the ordinary path."""
         if not self._plain or self._in_a_row >= MAX_IN_A_ROW or not self._idle or self.flow.write_paused:
             return None
         user = USER.fullmatch(self.url)
@@ -94,33 +97,33 @@ class FastPathConnection(Connection):
         return user[1]
 
     def on_message_complete(self) -> None:
-        """Answer a plain request; let uvicorn know the end of any other."""
+        """Respond to a plain request; pass the end of any other on to uvicorn."""
         if self._segment is None:
             super().on_message_complete()
             return
-        self._arriving = False
+        self._receiving = False
         state = self._state
-        if not state.turn:
+        if not state.turn_statuses:
             state.begin_turn(self.loop)
-        conditions = parse_conditions(self.headers) if self._noted else NO_CONDITIONS
+        conditions = parse_conditions(self.headers) if self._conditional else NO_CONDITIONS
         try:
-            answer = self._answers.get_user(self._segment, conditions)
-        except Exception:  # noqa: BLE001 - the ordinary path meets it again, and says so
-            super()._take()
+            response = self._users.get_user(self._segment, conditions)
+        except Exception:  # noqa: BLE001 - the ordinary path meets it again, logs it and sends a 500
+            super()._handle_request()
             super().on_message_complete()
             return
         self._in_a_row += 1
-        state.turn.append(answer.status)
-        self._send(answer)
+        state.turn_statuses.append(response.status)
+        self._send(response)
 
-    def _send(self, answer: Response) -> None:
-        """Send an answer as uvicorn would."""
+    def _send(self, response: Response) -> None:
+        """Send a response as uvicorn would."""
         state = self._state
         end = END if self._keep_alive else LAST_END
-        body = answer.body if self.parser.get_method() == b"GET" else b""
-        self.transport.write(b"".join((state.response_start(answer.status), answer.head, end, body)))
+        body = response.body if self.parser.get_method() == b"GET" else b""
+        self.transport.write(b"".join((state.response_start(response.status), response.head, end, body)))
         state.total_requests += 1
         if self._keep_alive:
-            self._since = state.now
+            self._waiting_since = state.now
         else:
-            self._end_after_an_answer()
+            self._close_after_response()

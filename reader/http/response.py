@@ -1,15 +1,15 @@
-"""What an answer is: a status, header lines as they are sent, a body. Pure."""
+"""One HTTP response as bytes: status, header lines, body. Pure."""
 
 from typing import NamedTuple
 
 
 class Response(NamedTuple):
-    """One answer, whole.
+    """A complete response.
 
     Args:
-        status: of HTTP.
+        status: HTTP status code.
         head: header lines as they are sent, names in lower case, each with its line end.
-        body: what follows them; left out by whoever sends the answer to a HEAD request.
+        body: what follows the header lines; the sender leaves it out in reply to HEAD.
     """
 
     status: int

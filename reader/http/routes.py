@@ -1,8 +1,8 @@
-"""The reader's HTTP routes. Nothing else knows Starlette, but routes that are handed in.
+"""The reader's routes, as an ASGI application of Starlette; further routes are handed in.
 
-Routes match the path as it was sent, percent-encoding and all, so that an id may hold an encoded slash; a route decodes
-what it takes out of it (see reader.http.users.decode_user_id). `GET /users/{userId}` is here for completeness: nearly
-all of such requests take the short cut in reader.http.fast_path.
+Routes match the path as it was sent, percent-encoded, so an id may hold an encoded slash. A route decodes what it takes
+from the path (see reader.http.users.decode_user_id). `GET /users/{userId}` is here for completeness: nearly all of
+these requests take the fast path (reader.http.fast_path).
 """
 
 import logging
@@ -19,49 +19,52 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from reader.http import problems
+from reader.http.conditions import parse_conditions
 from reader.http.response import Response
-from reader.http.users import UserResponses, parse_conditions
+from reader.http.users import UserResponses
 from reader.status.counters import ResponseCounters
 from reader.status.prometheus import CONTENT_TYPE
 from reader.status.readiness import Readiness
+from shared.clock import now_ms
 
 logger = logging.getLogger(__name__)
 
 EXPOSED_HEADERS = ["etag", "retry-after", "user-info-offset", "user-info-source-time-ms", "user-info-behind-seconds"]
-"""Headers that a script of another origin may read, where such scripts are let in."""
+"""Response headers that scripts of an allowed origin may read."""
 
 ALLOWED_HEADERS = ["if-none-match", "if-min-offset", "max-staleness-seconds", "last-event-id"]
+"""Request headers that scripts of an allowed origin may send."""
 
 ENDLESS = "reader.endless"
-"""Key in the scope of a request whose answer goes on for as long as the client is there."""
+"""Key in the scope of a request whose response lasts as long as the client stays connected."""
 
 
 class Application:
     """The reader's ASGI application.
 
     Args:
-        answers: answers to questions about users; must be used in the event loop only.
-        progress: how far the reader is.
-        alive: whether the process still does its work.
-        metrics: what `/metrics` says.
-        traffic: where answers are counted.
-        routes: further routes, which come before the reader's own; they match the path as it was sent.
-        origins: whose scripts may read, as `Origin` names them, or `*`; none: nobody's.
+        users: responses about users; to be used in the event loop only.
+        readiness: how far the reader is.
+        is_alive: whether the process still does its work.
+        render_metrics: returns the body of `/metrics`.
+        counters: of this process's responses.
+        routes: further routes, tried before the reader's own; they match the path as it was sent.
+        origins: allowed for cross-origin scripts, as `Origin` names them, or `*`; empty: none.
     """
 
     def __init__(  # noqa: PLR0913 - what the routes are about
         self,
-        answers: UserResponses,
+        users: UserResponses,
         *,
-        progress: Callable[[], Readiness],
-        alive: Callable[[], bool],
-        metrics: Callable[[], bytes],
-        traffic: ResponseCounters,
+        readiness: Callable[[], Readiness],
+        is_alive: Callable[[], bool],
+        render_metrics: Callable[[], bytes],
+        counters: ResponseCounters,
         routes: Sequence[BaseRoute] = (),
         origins: Sequence[str] = (),
     ) -> None:
-        self.answers = answers
-        self.traffic = traffic
+        self.users = users
+        self.counters = counters
         cors = Middleware(
             CORSMiddleware,
             allow_origins=origins,
@@ -70,68 +73,73 @@ class Application:
             max_age=86_400,
         )
         self._starlette = Starlette(
-            routes=[*routes, *_user_routes(answers), *_health_routes(progress, alive), _metrics_route(metrics)],
+            routes=[
+                *routes,
+                *_user_routes(users),
+                *_health_routes(readiness, is_alive),
+                _metrics_route(render_metrics),
+            ],
             middleware=[cors] if origins else [],
             exception_handlers={HTTPException: _handle_http_error, Exception: _handle_internal_error},
         )
         self._starlette.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] == "http":
             scope["path"] = scope["raw_path"].decode("ascii")
         began = time.perf_counter()
 
         async def send_counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self.traffic.count_response(message["status"], time.perf_counter() - began)
+                self.counters.count_response(message["status"], time.perf_counter() - began)
             await send(message)
 
         try:
             await self._starlette(scope, receive, send_counted)
-        except Exception:  # noqa: BLE001 - Starlette has answered and logged it, and hands it on all the same
-            logger.debug("answered 500")
+        except Exception:  # noqa: BLE001 - Starlette has sent a 500 and logged the error, and raises it all the same
+            logger.debug("responded 500")
 
 
 class PreparedResponse(responses.Response):
-    """An answer as Starlette sends it: header lines and body as they stand."""
+    """A response of ours as Starlette sends it, header lines and body unchanged."""
 
-    def __init__(self, answer: Response) -> None:
-        self.status_code = answer.status
-        self.body = answer.body
-        self.raw_headers = answer.headers()
+    def __init__(self, response: Response) -> None:
+        self.status_code = response.status
+        self.body = response.body
+        self.raw_headers = response.headers()
         self.background = None
 
 
-def _user_routes(answers: UserResponses) -> list[BaseRoute]:
+def _user_routes(users: UserResponses) -> list[BaseRoute]:
     async def get_user(request: Request) -> responses.Response:
         encoded: str = request.path_params["user_id"]
-        return PreparedResponse(answers.get_user(encoded.encode(), parse_conditions(request.headers.raw)))
+        return PreparedResponse(users.get_user(encoded.encode(), parse_conditions(request.headers.raw)))
 
     async def get_users(request: Request) -> responses.Response:
-        return PreparedResponse(answers.get_users(request.scope["query_string"], parse_conditions(request.headers.raw)))
+        return PreparedResponse(users.get_users(request.scope["query_string"], parse_conditions(request.headers.raw)))
 
     return [Route("/users/{user_id}", get_user), Route("/users", get_users)]
 
 
-def _health_routes(progress: Callable[[], Readiness], alive: Callable[[], bool]) -> list[BaseRoute]:
+def _health_routes(readiness: Callable[[], Readiness], is_alive: Callable[[], bool]) -> list[BaseRoute]:
     async def readyz(_: Request) -> responses.Response:
-        now = progress()
-        too_stale = now.why_too_stale(time.time_ns() // 1_000_000)
+        now = readiness()
+        too_stale = now.why_too_stale(now_ms())
         ready = now.ready and too_stale is None
         report = now.report() if too_stale is None else {**now.report(), "reason": too_stale}
         return responses.JSONResponse(report, 200 if ready else 503, {} if ready else {"retry-after": "1"})
 
     async def livez(_: Request) -> responses.Response:
-        works = alive()
-        return responses.JSONResponse({"state": "alive" if works else "dead"}, 200 if works else 503)
+        alive = is_alive()
+        return responses.JSONResponse({"state": "alive" if alive else "dead"}, 200 if alive else 503)
 
     return [Route("/readyz", readyz), Route("/livez", livez)]
 
 
-def _metrics_route(exposition: Callable[[], bytes]) -> BaseRoute:
+def _metrics_route(render_metrics: Callable[[], bytes]) -> BaseRoute:
     async def metrics(_: Request) -> responses.Response:
-        return responses.Response(exposition(), media_type=CONTENT_TYPE)
+        return responses.Response(render_metrics(), media_type=CONTENT_TYPE)
 
     return Route("/metrics", metrics)
 
@@ -146,5 +154,5 @@ async def _handle_http_error(request: Request, error: Exception) -> responses.Re
 
 
 async def _handle_internal_error(request: Request, error: Exception) -> responses.Response:
-    logger.error("answering %s failed", request.scope["path"], exc_info=error)
+    logger.error("the request for %s failed", request.scope["path"], exc_info=error)
     return PreparedResponse(problems.INTERNAL)

@@ -1,4 +1,9 @@
-"""Answers over HTTP in one process, until told to stop. The only module that knows how uvicorn is run."""
+"""HTTP in one process, until told to stop: listening, limits, and how uvicorn is configured and run.
+
+Borrows from uvicorn what is not its public interface: `Server` overrides `main_loop` (runs the sweep and the loop's
+delay meter next to it), `capture_signals` (leaves signals to the event loop) and the attribute `server_state` (the one
+that connections get), and stops by `should_exit`. tests/unit/test_uvicorn_parts.py holds their source.
+"""
 
 import asyncio
 import gc
@@ -26,41 +31,42 @@ logger = logging.getLogger("reader")
 BACKLOG = 2048
 DRAIN_SECONDS = 2
 SWITCH_SECONDS = 0.0005
-"""How long the thread that follows the topic may keep the interpreter from an answer; Python's own default is 5 ms."""
+"""How long the thread that follows the topic may keep the interpreter from a request; Python's own default is 5 ms."""
 
 OTHER_FILES = 200
 """Files that a process has open besides connections: the store's, Kafka's, the libraries'."""
 
 
 def listen(settings: ReaderSettings) -> socket.socket:
-    """Take the port.
+    """Bind the port and listen on it.
 
     Raises:
-        AlreadyRunning: another process has it; names the setting.
+        AlreadyRunning: the port is taken; names the settings.
     """
     try:
         return socket.create_server((settings.reader_host, settings.reader_port), backlog=BACKLOG)
     except OSError as error:
         raise AlreadyRunning(
-            f"READER_PORT={settings.reader_port} on READER_HOST={settings.reader_host} cannot be listened on:"
-            f" {error.strerror}; another process has it, or set another port (0: any free one)"
+            f"cannot listen on READER_PORT={settings.reader_port} of READER_HOST={settings.reader_host}:"
+            f" {error.strerror}",
+            hint="stop the process that uses it, or set another port (0: any free one)",
         ) from error
 
 
 def listen_per_worker(settings: ReaderSettings) -> list[socket.socket]:
-    """Take the port once for each worker; the system spreads connections over them.
+    """Listen on the port once for each worker; the system spreads connections over them.
 
     Raises:
-        AlreadyRunning: another process has it; names the setting.
+        AlreadyRunning: the port is taken; names the settings.
     """
-    alone = listen(settings)  # would share it with nobody, and so finds out whether anybody has it
+    alone = listen(settings)  # does not share the port, and so fails if any other process has it
     address = alone.getsockname()[:2]
     alone.close()
     return [socket.create_server(address, backlog=BACKLOG, reuse_port=True) for _ in range(settings.reader_workers)]
 
 
 def prepare_limits(settings: ReaderSettings) -> Limits:
-    """Return what a client may take up, having seen to it that the system allows as many connections.
+    """Return the limits of connections, after raising the process's limit of open files as far as they need it.
 
     Args:
         settings: of the reader.
@@ -73,7 +79,7 @@ def prepare_limits(settings: ReaderSettings) -> Limits:
     connections = min(settings.reader_max_connections, max(1, (allowed - OTHER_FILES) // 2))
     if connections < settings.reader_max_connections:
         logger.warning(
-            "READER_MAX_CONNECTIONS=%d: the system lets this process have %d (see ulimit -n)",
+            "READER_MAX_CONNECTIONS=%d: the system allows this process only %d (see ulimit -n)",
             settings.reader_max_connections,
             connections,
         )
@@ -85,47 +91,47 @@ def prepare_limits(settings: ReaderSettings) -> Limits:
 
 
 class StopSignal:
-    """Something to stop by: a signal, or whoever has this.
+    """Stops a process once, by a signal from outside or by a call.
 
     Args:
-        also: called when it is stopped for the first time; must not block.
+        callback: called at the first stop; must not block.
     """
 
-    def __init__(self, also: Callable[[], None] = lambda: None) -> None:
-        self._calls = [also]
+    def __init__(self, callback: Callable[[], None] = lambda: None) -> None:
+        self._callbacks = [callback]
         self._stopped = False
 
-    def add(self, call: Callable[[], None]) -> None:
-        """Have something more called; at once where it was stopped already."""
-        self._calls.append(call)
+    def add_callback(self, callback: Callable[[], None]) -> None:
+        """Call something more at the first stop; at once if that has passed."""
+        self._callbacks.append(callback)
         if self._stopped:
-            call()
+            callback()
 
     def stop(self) -> None:
-        """Stop."""
+        """Run the callbacks, once."""
         if not self._stopped:
             self._stopped = True
-            for call in self._calls:
-                call()
+            for callback in self._callbacks:
+                callback()
 
 
-async def serve(application: Application, listener: socket.socket, limits: Limits, stopping: StopSignal) -> None:
-    """Answer until SIGTERM or SIGINT, or until stopped, then let the requests at hand end.
+async def serve(application: Application, listener: socket.socket, limits: Limits, stop_signal: StopSignal) -> None:
+    """Serve until SIGTERM, SIGINT or a call stops it, then finish the requests in progress.
 
     Args:
-        application: what answers.
+        application: handles the requests.
         listener: where to listen; closed afterwards.
         limits: of each connection.
-        stopping: stopped by the signals.
+        stop_signal: triggered by the signals too.
     """
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what it warns of is what strangers send
-    server = Server(build_config(application), limits, application.traffic)
-    stopping.add(server.stop)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings are about what strangers send
+    server = Server(build_config(application), limits, application.counters)
+    stop_signal.add_callback(server.stop)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.stop)
+        asyncio.get_running_loop().add_signal_handler(number, stop_signal.stop)
     host, port = listener.getsockname()[:2]
-    logger.info("answering on http://%s:%d/users/{userId}", host, port)
-    # What lives as long as the process is looked through no more: a full collection would hold answers up.
+    logger.info("serving http://%s:%d/users/{userId}", host, port)
+    # Objects that live as long as the process are exempt from garbage collection: a full one would delay responses.
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -133,11 +139,11 @@ async def serve(application: Application, listener: socket.socket, limits: Limit
 
 
 def build_config(application: Application, protocol: type[asyncio.Protocol] = FastPathConnection) -> uvicorn.Config:
-    """Return how uvicorn is to serve the reader's application.
+    """Return uvicorn's configuration.
 
     Args:
-        application: what answers.
-        protocol: what speaks HTTP.
+        application: handles the requests.
+        protocol: class of the connections.
     """
     return uvicorn.Config(
         application,
@@ -154,28 +160,27 @@ def build_config(application: Application, protocol: type[asyncio.Protocol] = Fa
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with connections that are swept.
+    """uvicorn's server, with a sweep over its connections.
 
     Args:
-        config: with ReaderProtocol as its protocol.
+        config: with FastPathConnection as its protocol.
         limits: of each connection.
-        traffic: where answers are counted.
+        counters: of this process's responses.
     """
 
-    def __init__(self, config: uvicorn.Config, limits: Limits, traffic: ResponseCounters) -> None:
+    def __init__(self, config: uvicorn.Config, limits: Limits, counters: ResponseCounters) -> None:
         super().__init__(config)
-        self._connections = self.server_state = ReaderServerState(limits, traffic)
+        self._reader_state = self.server_state = ReaderServerState(limits, counters)
 
     def stop(self) -> None:
-        """End after the requests at hand."""
+        """End after the requests in progress."""
         self.should_exit = True
 
     async def main_loop(self) -> None:
-        """Sweep, and watch the event loop, for as long as it answers."""
-        connections = self._connections
+        """Sweep, and measure the event loop's delay, while uvicorn serves."""
         tasks = [
-            asyncio.create_task(connections.sweep_until_cancelled()),
-            asyncio.create_task(connections.watch_until_cancelled()),
+            asyncio.create_task(self._reader_state.sweep_until_cancelled()),
+            asyncio.create_task(self._reader_state.measure_delay_until_cancelled()),
         ]
         try:
             await super().main_loop()
@@ -189,34 +194,34 @@ class Server(uvicorn.Server):
         yield
 
 
-def make_run_between_reads(loop: asyncio.AbstractEventLoop, before: Callable[[], None]) -> RunBetweenReads:
-    """Return what runs a function in the event loop, where all reads happen, and waits for it.
+def make_run_between_reads(loop: asyncio.AbstractEventLoop, release: Callable[[], None]) -> RunBetweenReads:
+    """Return a function that runs another in the event loop, where all reads happen, and waits for it.
 
     Args:
         loop: of the reads.
-        before: called there before each function, to let go of what is being read.
+        release: called there before each function; closes the read view that is open.
     """
 
-    def run_there(function: Callable[[], None]) -> None:
+    def run_between_reads(function: Callable[[], None]) -> None:
         done: Future[None] = Future()
 
-        def call() -> None:
+        def run() -> None:
             try:
-                before()
+                release()
                 done.set_result(function())  # type: ignore[func-returns-value]
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
                 done.set_exception(error)
 
-        loop.call_soon_threadsafe(call)
+        loop.call_soon_threadsafe(run)
         done.result()
 
-    return run_there
+    return run_between_reads
 
 
 def choose_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the fastest event loop that there is here; None for Python's own."""
+    """Return uvloop's factory of event loops; None, which means Python's own, where uvloop is not available."""
     try:
-        import uvloop  # noqa: PLC0415 - not to be had on every platform
+        import uvloop  # noqa: PLC0415 - not available on every platform
     except ImportError:
         return None
     return uvloop.new_event_loop

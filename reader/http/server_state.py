@@ -1,6 +1,9 @@
-"""What all connections of one server share: their limits, the clock that the limits go by, and what they have counted.
+"""What all connections of one server share: limits, the clock that the limits are measured by, and counters.
 
-A sweep at fixed intervals ends the connections that are past a limit, so that a request costs no timer of its own.
+A sweep at fixed intervals ends the connections that are past a limit, so no request needs a timer of its own.
+
+Borrows from uvicorn: `ServerState`, whose attributes `connections` and `default_headers` are read here, and the table
+`STATUS_LINE`. tests/unit/test_uvicorn_parts.py holds their source.
 """
 
 import asyncio
@@ -15,21 +18,21 @@ from reader.status.counters import ResponseCounters
 
 SWEEP_SECONDS = 0.25
 DELAY_CHECK_SECONDS = 0.02
-"""How often it is looked at how late the event loop is; a whole number of ms, which is how finely its timers go."""
+"""How often the event loop's delay is measured; a whole number of ms, since its timers are no finer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a client may take up.
+    """What a client may use.
 
     Args:
-        connections: open at a time; requests on further ones are answered 503.
+        connections: open at a time; requests on further ones get a 503.
         target_bytes: of the request target.
         head_bytes: of the request target and the header fields together.
         request_seconds: for a request to arrive, from its first byte to its last, and for the first byte on a new
             connection.
-        idle_seconds: between an answer and the next request.
-        stalled_seconds: without the client taking any of what it was sent.
+        idle_seconds: between a response and the next request.
+        stalled_seconds: while the client reads nothing of what it was sent.
         linger_seconds: for a client that was refused to read why.
     """
 
@@ -43,34 +46,34 @@ class Limits:
 
 
 class SweptConnection(Protocol):
-    """A connection, as far as the sweep sees it."""
+    """A connection, as the sweep sees it."""
 
     def sweep(self, now: float) -> None:
-        """End it if it is past a limit."""
+        """End the connection if it is past a limit."""
 
 
 class ReaderServerState(ServerState):
-    """The state that uvicorn hands to each connection, and more.
+    """The state that uvicorn hands to each connection, extended; used in the event loop only.
 
     Args:
-        limits: that hold for each of them.
-        traffic: where answers are counted.
+        limits: of each connection.
+        counters: of this process's responses.
     """
 
-    def __init__(self, limits: Limits, traffic: ResponseCounters) -> None:
+    def __init__(self, limits: Limits, counters: ResponseCounters) -> None:
         super().__init__()
         self.limits = limits
-        self.traffic = traffic
+        self.counters = counters
         self.now = time.monotonic()
-        self.turn: list[int] = []
+        self.turn_statuses: list[int] = []
         self._turn_began = 0.0
         self._starts: dict[int, bytes] = {}
-        self._starts_are_of: list[tuple[bytes, bytes]] | None = None
+        self._headers_of_starts: list[tuple[bytes, bytes]] | None = None
 
     def response_start(self, status: int) -> bytes:
-        """Return the lines that every answer of a status begins with: the status, and the server's own headers."""
-        if self._starts_are_of is not self.default_headers:
-            self._starts_are_of = self.default_headers
+        """Return the lines that every response with this status begins with: status line and the server's headers."""
+        if self._headers_of_starts is not self.default_headers:
+            self._headers_of_starts = self.default_headers
             self._starts.clear()
         start = self._starts.get(status)
         if start is None:
@@ -79,32 +82,32 @@ class ReaderServerState(ServerState):
         return start
 
     def begin_turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to gather the statuses of what is answered in this turn of the event loop, in `turn`.
+        """Begin to collect the statuses of this turn of the event loop in `turn_statuses`.
 
-        One look at the clock and one call for all of them: all are said to have taken as long as the whole turn, which
-        none of them exceeded.
+        The clock is read once for all of them: each is counted as taking as long as the whole turn, which none of them
+        exceeded.
         """
         self._turn_began = time.perf_counter()
         loop.call_soon(self._end_turn)
 
     def _end_turn(self) -> None:
         seconds = time.perf_counter() - self._turn_began
-        for status in self.turn:
-            self.traffic.count_response(status, seconds)
-        self.turn.clear()
+        for status in self.turn_statuses:
+            self.counters.count_response(status, seconds)
+        self.turn_statuses.clear()
 
-    async def watch_until_cancelled(self) -> None:
-        """Look again and again at how late the event loop is."""
+    async def measure_delay_until_cancelled(self) -> None:
+        """Measure at intervals how late the event loop is."""
         while True:
             began = time.perf_counter()
             await asyncio.sleep(DELAY_CHECK_SECONDS)
-            self.traffic.note_delay(time.perf_counter() - began - DELAY_CHECK_SECONDS)
+            self.counters.note_delay(time.perf_counter() - began - DELAY_CHECK_SECONDS)
 
     async def sweep_until_cancelled(self) -> None:
-        """Go through all connections again and again."""
+        """Check all connections at intervals."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self.now = time.monotonic()
-            self.traffic.connections = len(self.connections)
+            self.counters.connections = len(self.connections)
             for connection in list(self.connections):
                 connection.sweep(self.now)  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The page at `/`, and `/openapi.json`: files that come with the package. Knows Starlette, not the reader."""
+"""The page at `/` and `/openapi.json`: files that come with the package. Knows Starlette, not the reader."""
 
 import hashlib
 import json
@@ -30,32 +30,35 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""The page loads and asks nothing but this reader, and nobody frames it."""
+"""The page loads from and connects to this reader only, and no other page may frame it."""
 
 HEADERS = {"cache-control": "no-cache", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 
 
-def routes() -> Sequence[BaseRoute]:
-    """Return a route for each file, and one for the description of all routes."""
+def build_routes() -> Sequence[BaseRoute]:
+    """Return a route for each file, and one for the OpenAPI document."""
     folder = files("reader") / "http" / "static"
     contents = {name: (folder / name).read_bytes() for name in MEDIA_TYPES}
-    described = json.dumps(build_document(), ensure_ascii=False, indent=1).encode()
+    document = json.dumps(build_document(), ensure_ascii=False, indent=1).encode()
     return [
-        _constant("/", contents["index.html"], MEDIA_TYPES["index.html"]),
-        *(_constant(f"/{name}", contents[name], MEDIA_TYPES[name]) for name in MEDIA_TYPES if name != "index.html"),
-        _constant("/openapi.json", described, "application/json"),
+        *(_constant_route(_path_of(name), contents[name], MEDIA_TYPES[name]) for name in MEDIA_TYPES),
+        _constant_route("/openapi.json", document, "application/json"),
     ]
 
 
-def _constant(path: str, content: bytes, media_type: str) -> BaseRoute:
-    """Return a route that always answers the same."""
+def _path_of(name: str) -> str:
+    return "/" if name == "index.html" else f"/{name}"
+
+
+def _constant_route(path: str, content: bytes, media_type: str) -> BaseRoute:
+    """Return a route whose response never changes."""
     tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
     headers = {**HEADERS, "etag": tag, "content-security-policy": POLICY}
 
-    async def constant(request: Request) -> responses.Response:
-        known = request.headers.get("if-none-match", "")
-        if tag in (each.strip().removeprefix("W/") for each in known.split(",")):
+    async def get_constant(request: Request) -> responses.Response:
+        if_none_match = request.headers.get("if-none-match", "")
+        if tag in (each.strip().removeprefix("W/") for each in if_none_match.split(",")):
             return responses.Response(None, 304, headers)
         return responses.Response(content, 200, {**headers, "content-type": media_type})
 
-    return Route(path, constant)
+    return Route(path, get_constant)

@@ -132,13 +132,13 @@ async def _answer(settings: ReaderSettings, inherited: Inherited) -> None:
     application = build_application(
         settings,
         stopping,
-        view=follower.view,
-        progress=lambda: follower.report_status().progress,
-        alive=follower.alive,
-        metrics=metrics,
-        traffic=traffic,
+        open_view=follower.view,
+        readiness=lambda: follower.report_status().progress,
+        is_alive=follower.alive,
+        render_metrics=metrics,
+        counters=traffic,
     )
-    follower.before_looking = application.answers.release
+    follower.before_looking = application.users.release
     loop.add_reader(inherited.lifeline, _end, loop, inherited.lifeline, stopping)
     publishing = asyncio.create_task(_publish_until_cancelled(board, inherited.number, traffic))
     await serve(application, socket.socket(fileno=inherited.listener), prepare_limits(settings), stopping)

@@ -132,7 +132,7 @@ def test_a_reader_that_is_not_ready_says_why_and_shows_the_user_once_it_is(
 def test_a_replay_shows_how_far_it_is_and_how_long_it_still_takes(window: Browser) -> None:
     """A bar, the records, and an estimate."""
     progress = Readiness("replaying", applied=420_000, target=1_000_000, seconds_left=12.3)
-    with Serving({}, progress=progress, routes=static_routes.routes()) as serving:
+    with Serving({}, progress=progress, routes=static_routes.build_routes()) as serving:
         window.open(serving.port)
         window.await_text("#state", "replaying 42 %")
         window.await_text("#replay-estimate", "420,000 of 1,000,000 records, about 13 s left")

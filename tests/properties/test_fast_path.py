@@ -1,4 +1,4 @@
-"""The short cut under the hot route against the ordinary path: what a client sees is the same, byte for byte."""
+"""The fast path against the ordinary path: what a client sees is the same, byte for byte."""
 
 import re
 from collections.abc import Iterator
@@ -25,29 +25,29 @@ LASTS = st.sampled_from([LAST, LAST.replace(b"livez", b"users/alice"), b"GET /us
 
 
 class Ordinary(FastPathConnection):
-    """The reader's protocol without its short cut."""
+    """The reader's connection without its fast path."""
 
-    def _short_cut(self) -> bytes | None:
+    def _match_fast_path(self) -> bytes | None:
         return None
 
 
 @pytest.fixture(scope="module")
-def short() -> Iterator[Serving]:
-    """Give a server that takes the short cut."""
+def fast() -> Iterator[Serving]:
+    """Give a server that takes the fast path."""
     with Serving(RECORDS, FastPathConnection, limits=LIMITS) as serving:
         yield serving
 
 
 @pytest.fixture(scope="module")
 def ordinary() -> Iterator[Serving]:
-    """Give a server that has the same limits and never takes the short cut."""
+    """Give a server that has the same limits and never takes the fast path."""
     with Serving(RECORDS, Ordinary, limits=LIMITS) as serving:
         yield serving
 
 
 @pytest.fixture(scope="module")
 def plain_uvicorn() -> Iterator[Serving]:
-    """Give a server with nothing of ours under the application."""
+    """Give a server with uvicorn's own protocol under the application."""
     with Serving(RECORDS, HttpToolsProtocol) as serving:
         yield serving
 
@@ -122,7 +122,7 @@ odd_fields = st.lists(
 
 @st.composite
 def well_formed(draw: st.DrawFn) -> bytes:
-    """Return a request that any server understands, with or without a body."""
+    """Return a request that any server accepts, with or without a body."""
     lines = [b" ".join((draw(methods), draw(targets), b"HTTP/1.1")), b"Host: here", *draw(plain_fields)]
     framing, body = draw(
         st.sampled_from([(b"", b"")] * 4 + [(b"Content-Length: 5", b"hello")])
@@ -133,7 +133,7 @@ def well_formed(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def any_request(draw: st.DrawFn) -> bytes:
-    """Return a request that may be wrong, unusual or torn off."""
+    """Return a request that may be malformed, unusual or cut off."""
     whole = draw(well_formed())
     head, _, rest = whole.partition(b"\r\n")
     odd = b"".join(field + b"\r\n" for field in draw(odd_fields))
@@ -143,35 +143,35 @@ def any_request(draw: st.DrawFn) -> bytes:
     return (head + b"\r\n" + odd + rest)[: None if cut is None else -cut]
 
 
-def masked(answers: bytes) -> bytes:
-    """Return answers without their dates, which are the server's own."""
-    return re.sub(rb"\r\ndate: [^\r]+", b"\r\ndate: now", answers)
+def mask_dates(responses: bytes) -> bytes:
+    """Return responses with their dates, which are the server's own, replaced."""
+    return re.sub(rb"\r\ndate: [^\r]+", b"\r\ndate: now", responses)
 
 
 @given(requests=st.lists(well_formed(), max_size=4), last=LASTS, pieces=st.lists(st.integers(1, 400), max_size=3))
 def test_well_formed_requests_are_answered_as_uvicorn_answers_them(
-    short: Serving, plain_uvicorn: Serving, requests: list[bytes], last: bytes, pieces: list[int]
+    fast: Serving, plain_uvicorn: Serving, requests: list[bytes], last: bytes, pieces: list[int]
 ) -> None:
     """Found, unchanged, unknown, refused, pipelined, in one piece or in several: the same bytes in the same order."""
     sent = b"".join(requests) + last
-    assert masked(exchange(plain_uvicorn.port, sent, pieces)) == masked(exchange(short.port, sent, pieces))
+    assert mask_dates(exchange(plain_uvicorn.port, sent, pieces)) == mask_dates(exchange(fast.port, sent, pieces))
 
 
 @given(requests=st.lists(any_request(), min_size=1, max_size=3), pieces=st.lists(st.integers(1, 400), max_size=3))
-def test_whatever_arrives_is_answered_alike_with_and_without_the_short_cut(
-    short: Serving, ordinary: Serving, requests: list[bytes], pieces: list[int]
+def test_any_bytes_are_answered_alike_with_and_without_the_fast_path(
+    fast: Serving, ordinary: Serving, requests: list[bytes], pieces: list[int]
 ) -> None:
-    """Wrong, unusual and torn requests, and what follows them on the same connection, meet the same fate."""
+    """Malformed, unusual and cut-off requests, and what follows them on the same connection, are treated alike."""
     sent = b"".join(requests) + LAST
-    assert masked(exchange(ordinary.port, sent, pieces, end=True)) == masked(
-        exchange(short.port, sent, pieces, end=True)
+    assert mask_dates(exchange(ordinary.port, sent, pieces, end=True)) == mask_dates(
+        exchange(fast.port, sent, pieces, end=True)
     )
 
 
-def test_the_short_cut_is_taken(short: Serving, ordinary: Serving) -> None:
+def test_the_fast_path_is_taken(fast: Serving, ordinary: Serving) -> None:
     """A plain request makes no task; the comparison above compares two different paths."""
     request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
-    for serving, asked in ((short, 0), (ordinary, 1)):
-        before = serving.application.asked
+    for serving, calls in ((fast, 0), (ordinary, 1)):
+        before = serving.application.calls
         assert exchange(serving.port, request).startswith(b"HTTP/1.1 200 OK\r\n")
-        assert asked == serving.application.asked - before
+        assert calls == serving.application.calls - before

@@ -243,7 +243,7 @@ def _events() -> Iterator[str]:
     for records_here in ({b"alice": ALICE}, {}):
         found = find_update(DictReadView(records_here), b"alice", NOTHING_KNOWN)
         assert found is not None
-        yield " ".join(line for line in found.event().decode().split("\n") if line.partition(":")[0] != "data")
+        yield " ".join(line for line in found.encode().decode().split("\n") if line.partition(":")[0] != "data")
 
 
 def _files() -> Iterator[str]:

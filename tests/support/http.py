@@ -29,13 +29,13 @@ LATEST = Readiness("ready", serves=True, complete_at=float("inf"))
 
 
 class CountingApplication(Application):
-    """The reader's application, which counts how often it is asked."""
+    """The reader's application, which counts how often it is called."""
 
-    asked = 0
+    calls = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        self.asked += 1
+        """Handle one request."""
+        self.calls += 1
         await super().__call__(scope, receive, send)
 
 
@@ -77,22 +77,20 @@ class Serving:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        answers = UserResponses(
-            lambda: DictReadView(self._records), lambda: self._progress, asyncio.get_running_loop().call_soon
-        )
-        self.traffic = ResponseCounters()
+        loop = asyncio.get_running_loop()
+        self.counters = ResponseCounters()
         self.application = CountingApplication(
-            answers,
-            progress=lambda: self._progress,
-            alive=lambda: True,
-            metrics=lambda: render_metrics([self.traffic], StatusReport(self._progress)),
-            traffic=self.traffic,
+            UserResponses(lambda: DictReadView(self._records), lambda: self._progress, loop.call_soon),
+            readiness=lambda: self._progress,
+            is_alive=lambda: True,
+            render_metrics=lambda: render_metrics([self.counters], StatusReport(self._progress)),
+            counters=self.counters,
             routes=self._routes,
             origins=self._origins,
         )
         config = build_config(self.application, self._protocol)
         ours = issubclass(self._protocol, FastPathConnection)
-        self.server = Server(config, self._limits, self.traffic) if ours else uvicorn.Server(config)
+        self.server = Server(config, self._limits, self.counters) if ours else uvicorn.Server(config)
         self._ready.set()
         await self.server.serve(sockets=[self._listener])
         # Plain uvicorn leaves connections open that wait for what never comes, as after an upgrade that it ignored.

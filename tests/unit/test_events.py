@@ -34,7 +34,7 @@ GONE = DictReadView({}, {3: 1050}, TAG)
 def event(view: DictReadView, told: KnownVersion) -> bytes | None:
     """Return what a client of alice is sent."""
     found = find_update(view, b"alice", told)
-    return None if found is None else found.event()
+    return None if found is None else found.encode()
 
 
 def test_whoever_knows_nothing_is_told_the_record_and_its_place() -> None:
@@ -54,9 +54,9 @@ def test_an_unknown_user_is_said_to_be_absent() -> None:
     view = GONE
     first = find_update(view, b"alice", NOTHING_KNOWN)
     assert first is not None
-    assert first.event().startswith(b"event: absent\ndata: {")
-    assert b"unknown-user" in first.event()
-    assert find_update(view, b"alice", first.told) is None
+    assert first.encode().startswith(b"event: absent\ndata: {")
+    assert b"unknown-user" in first.encode()
+    assert find_update(view, b"alice", first.known) is None
 
 
 def test_a_deletion_is_said_after_the_record_as_of_what_has_been_read() -> None:
@@ -64,9 +64,9 @@ def test_a_deletion_is_said_after_the_record_as_of_what_has_been_read() -> None:
     view = GONE
     deletion = find_update(view, b"alice", KnownVersion(EventId(3, 1042, TAG)))
     assert deletion is not None
-    assert deletion.event().startswith(b"id: 3:1049:0badcafe\nevent: absent\n")
-    assert find_update(DictReadView({}, {3: 2000}), b"alice", deletion.told) is None
-    assert find_update(DictReadView({b"alice": StoredRecord(3, 1050, 0, b"{}")}), b"alice", deletion.told) is not None
+    assert deletion.encode().startswith(b"id: 3:1049:0badcafe\nevent: absent\n")
+    assert find_update(DictReadView({}, {3: 2000}), b"alice", deletion.known) is None
+    assert find_update(DictReadView({b"alice": StoredRecord(3, 1050, 0, b"{}")}), b"alice", deletion.known) is not None
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_what_is_told_never_goes_back_and_ends_with_the_truth(steps: list[tuple[
         record = StoredRecord(3, position - 1, 0, b"{}") if exists else None
         new = find_update(DictReadView({} if record is None else {b"alice": record}, {3: position}), b"alice", told)
         if new is not None:
-            told = new.told
+            told = new.known
             said.append(new)
-    offsets = [new.told.place.offset for new in said if new.told.place is not None]
+    offsets = [new.known.event_id.offset for new in said if new.known.event_id is not None]
     assert offsets == sorted(set(offsets))
     assert all(offset > told_offset for offset in offsets)
     assert said[-1].found == record
@@ -130,13 +130,13 @@ def test_streams_outlive_a_look_that_fails() -> None:
 
     async def told() -> list[bytes]:
         events = EventStreams(view, lambda: Readiness("ready", serves=True))
-        stream = events.open(b"alice", NOTHING_KNOWN)
+        stream = events.open_stream(b"alice", NOTHING_KNOWN)
         assert stream is not None
-        pieces = events.of(stream)
+        pieces = events.read_stream(stream)
         said = [await anext(pieces) for _ in range(3)]
         events.close()
         assert [] == [piece async for piece in pieces]
-        events.leave(stream)
+        events.close_stream(stream)
         return said
 
     said = asyncio.run(asyncio.wait_for(told(), 30))

@@ -17,10 +17,10 @@ BIG = b"x" * 200_000
 
 
 @contextmanager
-def serving(records: dict[bytes, StoredRecord], limits: Limits, most: int = 1) -> Iterator[Serving]:
+def serving(records: dict[bytes, StoredRecord], limits: Limits, max_streams: int = 1) -> Iterator[Serving]:
     """Give a server with streams over given records, which may change."""
-    events = EventStreams(lambda: DictReadView(records), lambda: LATEST, most=most)
-    with Serving(records, limits=limits, routes=events_route.routes(events)) as started:
+    events = EventStreams(lambda: DictReadView(records), lambda: LATEST, max_streams=max_streams)
+    with Serving(records, limits=limits, routes=events_route.build_routes(events)) as started:
         yield started
 
 
@@ -35,7 +35,7 @@ def test_a_client_that_cannot_take_an_endless_answer_gets_one_with_an_end() -> N
 def test_a_client_that_says_its_last_is_let_go() -> None:
     """A stream is for who is still there: a closed tab looks like this, and gives its place to another."""
     request = b"GET /users/alice/events HTTP/1.1\r\nHost: here\r\n\r\n"
-    with serving({b"alice": StoredRecord(0, 7, 0, b"{}")}, Limits(), most=2) as started:
+    with serving({b"alice": StoredRecord(0, 7, 0, b"{}")}, Limits(), max_streams=2) as started:
         for before in (b"", b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n"):
             assert b"event: record" in exchange(started.port, before + request, end=True)
 

@@ -28,7 +28,7 @@ def test_the_description_is_openapi() -> None:
 def test_every_route_is_described_and_every_described_route_is_there() -> None:
     """But for the page's own files; and what is served is the same description."""
     events = EventStreams(lambda: DictReadView(RECORDS), lambda: LATEST)
-    with Serving(RECORDS, routes=[*events_route.routes(events), *static_routes.routes()]) as serving:
+    with Serving(RECORDS, routes=[*events_route.build_routes(events), *static_routes.build_routes()]) as serving:
         routes = serving.application._starlette.routes  # noqa: SLF001 - nothing else needs to know them
         described = httpx.get(f"http://127.0.0.1:{serving.port}/openapi.json").json()
     found = {re.sub(r"\{user_id\}", "{userId}", getattr(route, "path", "")) for route in routes}

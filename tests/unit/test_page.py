@@ -21,7 +21,7 @@ READABLE = 4.5
 
 def test_the_page_is_served_with_a_policy_that_lets_nothing_else_in() -> None:
     """Every file has its type, a validator, and a policy without exceptions for what is inline or elsewhere."""
-    with Serving({}, routes=static_routes.routes()) as serving:
+    with Serving({}, routes=static_routes.build_routes()) as serving:
         for name, media_type in MEDIA_TYPES.items():
             path = "/" if name == "index.html" else f"/{name}"
             answer = httpx.get(f"http://127.0.0.1:{serving.port}{path}")

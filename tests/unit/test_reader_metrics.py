@@ -123,7 +123,7 @@ def serving() -> Iterator[Serving]:
 def test_each_answer_is_counted_once_whichever_way_it_took(serving: Serving) -> None:
     """The short cut, the ordinary path, and what is refused before it is a request."""
     close = b"Host: here\r\nConnection: close\r\n\r\n"
-    before = dict(serving.traffic.answers)
+    before = dict(serving.counters.answers)
     exchange(
         serving.port, b"GET /users/alice HTTP/1.1\r\nHost: here\r\n\r\n" * 40 + b"GET /users/bob HTTP/1.1\r\n" + close
     )

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reader.http.users import MAX_IDS, NO_CONDITIONS, Conditions, UserResponses, decode_user_id, parse_conditions
+from reader.http.conditions import NO_CONDITIONS, Conditions, parse_conditions
+from reader.http.users import MAX_IDS, UserResponses, decode_user_id
 from reader.status.readiness import Readiness
 from reader.storage.read_view import StoredRecord
 from tests.support.read_views import DictReadView

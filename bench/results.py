@@ -50,7 +50,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, -(-len(ordered) * percent // 100).__trunc__() - 1))]
 
 
-class Progress:
+class ProgressPrinter:
     """One line of standard error that is written over and over, or lines now and then where nobody watches."""
 
     def __init__(self) -> None:

@@ -18,13 +18,13 @@ from pathlib import Path
 import click
 
 from bench import results
-from bench.chaos.faults import Ground, draw
+from bench.chaos.faults import Targets, draw_faults
 from bench.chaos.fleet import Fleet
 from bench.chaos.tables import Load, Record, Tables
 from bench.errors import MeasurementError
+from bench.joiner.topic_watcher import TopicWatcher
 from bench.joiner.topics import Topics
-from bench.joiner.watcher import Watcher
-from bench.results import Progress, percentile
+from bench.results import ProgressPrinter, percentile
 from stack.servers.kafka import Kafka
 
 PARTITIONS = 4
@@ -93,10 +93,10 @@ class Chaos:
         self._progress = progress
         self._fleet = Fleet(topics.admin, kafka.bootstrap_servers, folder)
         self._tables = Tables(kafka.bootstrap_servers, random.Random(seed + 1))
-        self._ground = Ground(kafka, self._fleet, self._tables, chance)
-        self._faults = draw(chance)
+        self._ground = Targets(kafka, self._fleet, self._tables, chance)
+        self._faults = draw_faults(chance)
         self._load = Load(self._tables, rate)
-        self._watcher = Watcher(kafka.bootstrap_servers, "user-info")
+        self._watcher = TopicWatcher(kafka.bootstrap_servers, "user-info")
 
     def run(self, faults: int, seconds: float) -> Report:
         """Let so many faults happen, or as many as the time allows.
@@ -142,7 +142,7 @@ class Chaos:
             self._fleet.supervise()
             if time.monotonic() > deadline:
                 raise MeasurementError(self._complaint(f"every joiner at work after: {step}"))
-            settled, began = self._fleet.settled(), time.monotonic()
+            settled, began = self._fleet.is_settled(), time.monotonic()
         return longest
 
     def _compare(self, after: str) -> None:
@@ -156,7 +156,7 @@ class Chaos:
     def _close(self) -> None:
         """Compare once more with what the topic says to somebody who reads it anew, and count the dead letters."""
         truth, found = self._tables.truth(), self._topics.read("user-info")
-        self.report.differing += _differing(truth, found)
+        self.report.differing += _count_differences(truth, found)
         self.report.poison_written = self._tables.poison_written
         self.report.dead_letters = self._topics.count("dead-letters")
 
@@ -171,11 +171,11 @@ class Chaos:
         latest = self._watcher.latest
         if nothing_else and len(latest) != len(wanted):
             return False
-        return all(_equal(record, latest.get(user)) for user, record in wanted.items())
+        return all(_equals(record, latest.get(user)) for user, record in wanted.items())
 
     def _complaint(self, what: str) -> str:
         truth, found = self._tables.truth(), self._watcher.latest
-        wrong = [user for user in truth.keys() | found.keys() if not _equal(truth.get(user), found.get(user))]
+        wrong = [user for user in truth.keys() | found.keys() if not _equals(truth.get(user), found.get(user))]
         logs = "\n".join(f"{log}:\n{log.read_text(errors='replace')[-3000:]}" for log in self._fleet.logs())
         examples = "\n".join(f"  {truth.get(user)}\n  {found.get(user)!r}" for user in sorted(wrong)[:3])
         return (
@@ -184,11 +184,11 @@ class Chaos:
         )
 
 
-def _differing(truth: Mapping[bytes, Record], found: Mapping[bytes, bytes | None]) -> int:
-    return sum(not _equal(truth.get(user), found.get(user)) for user in truth.keys() | found.keys())
+def _count_differences(truth: Mapping[bytes, Record], found: Mapping[bytes, bytes | None]) -> int:
+    return sum(not _equals(truth.get(user), found.get(user)) for user in truth.keys() | found.keys())
 
 
-def _equal(record: Record | None, value: bytes | None) -> bool:
+def _equals(record: Record | None, value: bytes | None) -> bool:
     return record == (None if value is None else json.loads(value))
 
 
@@ -216,7 +216,7 @@ def chaos(faults: int, minutes: float, seed: int | None, rate: float) -> None:
     """Keep two joiners under steady changes and random faults, and compare every user with the truth after each."""
     if seed is None:
         seed = random.SystemRandom().randrange(10**6)
-    progress = Progress()
+    progress = ProgressPrinter()
     progress(f"seed {seed}", last=True)
     with _folder() as folder, Kafka(folder / "kafka") as kafka:
         run = Chaos(kafka, folder, seed, rate, lambda text: progress(text, last=True))

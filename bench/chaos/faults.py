@@ -16,10 +16,10 @@ POISON_RECORDS = 200
 Step = tuple[str, Callable[[], None]]
 """What is done, in a few words for the report, and the deed; freshness is measured until its effects have passed."""
 
-Fault = Callable[["Ground"], Iterator[Step]]
+Fault = Callable[["Targets"], Iterator[Step]]
 
 
-class Ground:
+class Targets:
     """What faults happen to.
 
     Args:
@@ -35,14 +35,14 @@ class Ground:
         self.tables = tables
         self.chance = chance
 
-    def victim(self) -> int:
+    def choose_victim(self) -> int:
         """Choose a joiner."""
         return self.chance.choice(self.fleet.wanted)
 
 
-def killed_and_restarted(ground: Ground) -> Iterator[Step]:
+def kill_and_restart(ground: Targets) -> Iterator[Step]:
     """SIGKILL, and started again at once."""
-    victim = ground.victim()
+    victim = ground.choose_victim()
 
     def deed() -> None:
         ground.fleet.kill(victim)
@@ -51,14 +51,14 @@ def killed_and_restarted(ground: Ground) -> Iterator[Step]:
     yield "SIGKILL, restarted at once", deed
 
 
-def killed_and_taken_over(ground: Ground) -> Iterator[Step]:
+def kill_until_taken_over(ground: Targets) -> Iterator[Step]:
     """SIGKILL, left dead until the other has taken over, then started again."""
-    victim = ground.victim()
+    victim = ground.choose_victim()
     yield "SIGKILL, left dead: taken over", lambda: ground.fleet.kill(victim)
     yield "the dead one returns", lambda: ground.fleet.start(victim)
 
 
-def both_killed(ground: Ground) -> Iterator[Step]:
+def kill_both(ground: Targets) -> Iterator[Step]:
     """SIGKILL of all joiners, started again at once."""
 
     def deed() -> None:
@@ -71,9 +71,9 @@ def both_killed(ground: Ground) -> Iterator[Step]:
     yield "SIGKILL of both, restarted at once", deed
 
 
-def paused_past_its_session(ground: Ground) -> Iterator[Step]:
+def pause_past_session(ground: Targets) -> Iterator[Step]:
     """SIGSTOP for longer than the session, then SIGCONT: a zombie."""
-    victim = ground.victim()
+    victim = ground.choose_victim()
     silent = SESSION_SECONDS + ground.chance.uniform(1, 4)
     began = time.monotonic()
 
@@ -85,7 +85,7 @@ def paused_past_its_session(ground: Ground) -> Iterator[Step]:
     yield "SIGCONT: the zombie returns", resume
 
 
-def third_joins_and_leaves(ground: Ground) -> Iterator[Step]:
+def add_and_remove_third(ground: Targets) -> Iterator[Step]:
     """Have a third joiner come, and go in peace or not."""
     yield "a third joiner joins", lambda: ground.fleet.start(2)
     if ground.chance.random() < 0.5:
@@ -94,9 +94,9 @@ def third_joins_and_leaves(ground: Ground) -> Iterator[Step]:
         yield "the third leaves (SIGKILL)", lambda: ground.fleet.kill(2)
 
 
-def state_deleted(ground: Ground) -> Iterator[Step]:
+def kill_and_delete_state(ground: Targets) -> Iterator[Step]:
     """SIGKILL, and started again with an empty disk."""
-    victim = ground.victim()
+    victim = ground.choose_victim()
 
     def deed() -> None:
         ground.fleet.kill(victim)
@@ -106,7 +106,7 @@ def state_deleted(ground: Ground) -> Iterator[Step]:
     yield "SIGKILL and local state deleted, restarted", deed
 
 
-def broker_killed(ground: Ground) -> Iterator[Step]:
+def kill_broker(ground: Targets) -> Iterator[Step]:
     """SIGKILL of the broker, which is started again."""
     away = ground.chance.uniform(0, 3)
 
@@ -118,24 +118,24 @@ def broker_killed(ground: Ground) -> Iterator[Step]:
     yield "broker SIGKILLed and restarted", deed
 
 
-def poison_burst(ground: Ground) -> Iterator[Step]:
+def write_poison(ground: Targets) -> Iterator[Step]:
     """Write many records that no row can be read from."""
     yield "poison burst", lambda: ground.tables.poison(POISON_RECORDS)
 
 
 FAULTS: tuple[Fault, ...] = (
-    killed_and_restarted,
-    killed_and_taken_over,
-    both_killed,
-    paused_past_its_session,
-    third_joins_and_leaves,
-    state_deleted,
-    broker_killed,
-    poison_burst,
+    kill_and_restart,
+    kill_until_taken_over,
+    kill_both,
+    pause_past_session,
+    add_and_remove_third,
+    kill_and_delete_state,
+    kill_broker,
+    write_poison,
 )
 
 
-def draw(chance: random.Random) -> Iterator[Fault]:
+def draw_faults(chance: random.Random) -> Iterator[Fault]:
     """Yield faults for ever, at random, but none a second time before all others had their turn."""
     while True:
         deck = list(FAULTS)

@@ -39,7 +39,7 @@ class Fleet:
     def start(self, number: int) -> None:
         """Start a joiner, which from now on is meant to run."""
         if number not in self._joiners:
-            self._joiners[number] = processes.joiner(number, self._bootstrap_servers, "", self._folder)
+            self._joiners[number] = processes.joiner_command(number, self._bootstrap_servers, "", self._folder)
         self._wanted.add(number)
         processes.start(self._joiners[number])
 
@@ -48,7 +48,7 @@ class Fleet:
         for number in self.wanted:
             joiner = self._joiners[number]
             if joiner.process() is None:
-                self.ended_by_themselves.append(_last_words(joiner))
+                self.ended_by_themselves.append(_read_last_line(joiner))
                 joiner.stop()  # it has ended: this buries it
                 processes.start(joiner)
 
@@ -65,14 +65,14 @@ class Fleet:
     def pause(self, number: int) -> None:
         """Have the system give a joiner no more time."""
         self._paused.add(number)
-        processes.check(self._joiners[number]).send_signal(signal.SIGSTOP)
+        processes.require_running(self._joiners[number]).send_signal(signal.SIGSTOP)
 
     def resume(self, number: int) -> None:
         """Let a paused joiner go on."""
         self._paused.discard(number)
-        processes.check(self._joiners[number]).send_signal(signal.SIGCONT)
+        processes.require_running(self._joiners[number]).send_signal(signal.SIGCONT)
 
-    def settled(self) -> bool:
+    def is_settled(self) -> bool:
         """Tell whether the group is made up of exactly those that are meant to run, each with work of its own."""
         try:
             found = self._admin.describe_consumer_groups([GROUP], request_timeout=5)[GROUP].result()
@@ -96,6 +96,6 @@ class Fleet:
         return [joiner.log for joiner in self._joiners.values()]
 
 
-def _last_words(joiner: Command) -> str:
+def _read_last_line(joiner: Command) -> str:
     lines = joiner.log.read_text(errors="replace").splitlines() or ["nothing"]
     return f"{joiner.name}: {lines[-1]}"

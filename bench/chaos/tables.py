@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
-from bench.joiner.workload import COUNT_KEYS, producer
+from bench.joiner.workload import COUNT_KEYS, build_producer
 from shared.records import PROFILE_COLUMNS, TABLES, Table
 
 PROBE_USERS = 64
@@ -32,7 +32,7 @@ class Tables:
 
     def __init__(self, bootstrap_servers: str, chance: random.Random, users: int = 300) -> None:
         self.poison_written = 0
-        self._producer = producer(bootstrap_servers)
+        self._producer = build_producer(bootstrap_servers)
         self._chance = chance
         self._users = [f"user{number}" for number in range(users)]
         self._rows: dict[str, dict[str, Record]] = {table.name: {} for table in TABLES}
@@ -89,7 +89,7 @@ class Tables:
             for table in TABLES[1:]:
                 for row in self._rows[table.name].values():
                     counted.update(zip((row[owner] for owner in table.owners), table.counts, strict=True))
-            return {user.encode(): _record(user, row, counted) for user, row in self._rows["users"].items()}
+            return {user.encode(): _build_record(user, row, counted) for user, row in self._rows["users"].items()}
 
     def flush(self) -> None:
         """Wait until all that was written has arrived, whatever the broker is up to."""
@@ -115,7 +115,7 @@ class Tables:
         self._producer.poll(0)
 
 
-def _record(user: str, row: Record, counted: Mapping[tuple[object, int], int]) -> Record:
+def _build_record(user: str, row: Record, counted: Mapping[tuple[object, int], int]) -> Record:
     profile = {shown: row.get(column) for column, shown in PROFILE_COLUMNS.items()}
     counts = {shown: counted.get((user, index), 0) for index, shown in enumerate(COUNT_KEYS)}
     return {"userId": user, **profile, **counts}

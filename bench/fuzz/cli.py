@@ -29,10 +29,10 @@ def fuzz(minutes: float, seed: int) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="bench-fuzz-") as name, Kafka(Path(name) / "kafka") as kafka:
         servers = kafka.bootstrap_servers
-        topic.create(servers, TOPIC)
-        topic.fill(servers, TOPIC, topic.invented(USERS), click.echo)
-        service = services.reader(Path(name) / "reader", servers, TOPIC)
-        service.command.start(lambda: services.ask(service.port, "/readyz")[0] == HTTPStatus.OK)
+        topic.create_topic(servers, TOPIC)
+        topic.fill_topic(servers, TOPIC, topic.invent_records(USERS), click.echo)
+        service = services.reader_service(Path(name) / "reader", servers, TOPIC)
+        service.command.start(lambda: services.get(service.port, "/readyz")[0] == HTTPStatus.OK)
         try:
             _take_turns(service.command, service.port, Path(name), minutes * 60, seed)
         finally:

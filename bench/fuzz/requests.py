@@ -120,22 +120,22 @@ class Input:
     resets: bool
 
 
-def invented(random: Random) -> Input:
+def invent_input(random: Random) -> Input:
     """Return what is sent on a connection.
 
     Args:
         random: that decides.
     """
-    sent = b"".join(_request(random) for _ in range(random.choice((1, 1, 1, 2, 3, 8))))
+    sent = b"".join(_invent_request(random) for _ in range(random.choice((1, 1, 1, 2, 3, 8))))
     if random.random() < 0.1:
         sent = SOUND * random.choice((1, 40, 400)) + sent
     if random.random() < 0.3:
-        sent = _damaged(random, sent)
+        sent = _damage(random, sent)
     cuts = sorted(random.randrange(len(sent) + 1) for _ in range(random.choice((0, 0, 1, 2, 5))))
     return Input(sent, tuple(cuts), random.random() < 0.05)
 
 
-def _request(random: Random) -> bytes:
+def _invent_request(random: Random) -> bytes:
     if random.random() < 0.3:
         return SOUND
     fields = [random.choice(PLAIN_FIELDS) for _ in range(random.choice((0, 1, 1, 2, 3, 5, 200)))]
@@ -151,7 +151,7 @@ def _request(random: Random) -> bytes:
     return before + end.join((line, *fields, b"", random.choice(BODIES)))
 
 
-def _damaged(random: Random, sent: bytes) -> bytes:
+def _damage(random: Random, sent: bytes) -> bytes:
     """Return bytes with one thing wrong: a part missing, doubled, or another byte in its place."""
     first, last = sorted((random.randrange(len(sent) + 1), random.randrange(len(sent) + 1)))
     kind = random.randrange(4)

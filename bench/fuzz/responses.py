@@ -13,7 +13,7 @@ class Malformed(Exception):  # noqa: N818 - what it finds, not what fails
     """What was said is no HTTP, or is not to be said."""
 
 
-def statuses_of(said: bytes, *, heads: bool, cut_off: bool) -> list[int]:
+def check_responses(said: bytes, *, heads: bool, cut_off: bool) -> list[int]:
     """Return the statuses of answers, having checked each of them.
 
     Args:
@@ -34,9 +34,9 @@ def statuses_of(said: bytes, *, heads: bool, cut_off: bool) -> list[int]:
             if cut_off:
                 break
             raise Malformed(f"an answer's head does not end: {said[:200]!r}")
-        status, fields = _head(head)
+        status, fields = _parse_head(head)
         statuses.append(status)
-        body = _body(status, fields, rest, heads=heads)
+        body = _find_body(status, fields, rest, heads=heads)
         if body is None:
             if cut_off:
                 break
@@ -46,7 +46,7 @@ def statuses_of(said: bytes, *, heads: bool, cut_off: bool) -> list[int]:
     return statuses
 
 
-def _head(head: bytes) -> tuple[int, dict[bytes, bytes]]:
+def _parse_head(head: bytes) -> tuple[int, dict[bytes, bytes]]:
     first, *lines = head.split(b"\r\n")
     status = STATUS.fullmatch(first)
     if status is None:
@@ -63,19 +63,19 @@ def _head(head: bytes) -> tuple[int, dict[bytes, bytes]]:
     return int(status[1]), fields
 
 
-def _body(status: int, fields: dict[bytes, bytes], rest: bytes, *, heads: bool) -> tuple[bytes, int] | None:
+def _find_body(status: int, fields: dict[bytes, bytes], rest: bytes, *, heads: bool) -> tuple[bytes, int] | None:
     """Return an answer's body and the bytes that it takes up; None where it is incomplete."""
     if status == 304 or (heads and (not rest or rest.startswith(b"HTTP/1.1 "))):
         return b"", 0
     if fields.get(b"transfer-encoding") == b"chunked":
-        return _chunks(rest)
+        return _join_chunks(rest)
     if b"content-length" not in fields:
         raise Malformed(f"an answer {status} does not say how long it is")
     length = int(fields[b"content-length"])
     return None if len(rest) < length else (rest[:length], length)
 
 
-def _chunks(rest: bytes) -> tuple[bytes, int] | None:
+def _join_chunks(rest: bytes) -> tuple[bytes, int] | None:
     body, place = b"", 0
     while True:
         line, end, _ = rest[place : place + 20].partition(b"\r\n")

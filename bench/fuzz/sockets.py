@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from bench.errors import MeasurementError
-from bench.fuzz.requests import SOUND, Input, invented
-from bench.fuzz.responses import Malformed, statuses_of
+from bench.fuzz.requests import SOUND, Input, invent_input
+from bench.fuzz.responses import Malformed, check_responses
 
 SILENCE_SECONDS = 10.0
 """How long a server may say nothing to a client that has said its last."""
@@ -50,29 +50,29 @@ def fuzz(port: int, seed: int, seconds: float, lives: Callable[[], bool]) -> Tal
             answered as it was in the beginning; carries what was sent.
     """
     random, tally = Random(seed), Tally()
-    expected = _stable(_exchange(port, Input(LAST, (), resets=False)))
+    expected = _without_varying_fields(_exchange(port, Input(LAST, (), resets=False)))
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        case = invented(random)
+        case = invent_input(random)
         try:
             heads, endless = b"HEAD" in case.sent, b"/events" in case.sent
             said = _exchange(port, case, endless=endless)
-            tally.statuses.update(statuses_of(said, heads=heads, cut_off=case.resets or endless))
-            if _stable(_exchange(port, Input(LAST, (), resets=False))) != expected:
+            tally.statuses.update(check_responses(said, heads=heads, cut_off=case.resets or endless))
+            if _without_varying_fields(_exchange(port, Input(LAST, (), resets=False))) != expected:
                 raise Malformed("a sound request on another connection is answered otherwise")
         except (Malformed, OSError, ValueError) as trouble:
-            raise MeasurementError(_report(seed, tally, case, trouble)) from trouble
+            raise MeasurementError(_describe(seed, tally, case, trouble)) from trouble
         if not lives():
-            raise MeasurementError(_report(seed, tally, case, "the process has ended"))
+            raise MeasurementError(_describe(seed, tally, case, "the process has ended"))
         tally.connections += 1
     return tally
 
 
-def _report(seed: int, tally: Tally, case: Input, trouble: object) -> str:
+def _describe(seed: int, tally: Tally, case: Input, trouble: object) -> str:
     return f"seed {seed}, connection {tally.connections}: {trouble!r}; sent in pieces {case.cuts}:\n{case.sent!r}"
 
 
-def _stable(answer: bytes) -> bytes:
+def _without_varying_fields(answer: bytes) -> bytes:
     """Return an answer without what changes by itself."""
     return re.sub(rb"(date|user-info-behind-seconds): [^\r]*\r\n", b"", answer)
 
@@ -91,10 +91,10 @@ def _exchange(port: int, case: Input, *, endless: bool = False) -> bytes:
             connection.shutdown(socket.SHUT_WR)
         except (BrokenPipeError, ConnectionResetError):
             pass  # it has been told enough; what it said is read below
-        return _read(connection, leave_at)
+        return _read_all(connection, leave_at)
 
 
-def _read(connection: socket.socket, leave_at: float) -> bytes:
+def _read_all(connection: socket.socket, leave_at: float) -> bytes:
     said = b""
     try:
         while time.monotonic() < leave_at:

@@ -14,8 +14,8 @@ from bench.errors import MeasurementError
 from bench.joiner import processes
 from bench.joiner.processes import Usage
 from bench.joiner.topics import Topics, check_equal
-from bench.joiner.workload import Workload, write
-from bench.results import Progress
+from bench.joiner.workload import Workload, write_workload
+from bench.results import ProgressPrinter
 from stack.servers import java
 from stack.servers.kafka import Kafka
 from stack.servers.process import Command
@@ -76,11 +76,11 @@ class Backlog:
             time.sleep(LOOK_SECONDS)
             now = time.monotonic()
             latest = self.topics.committed_end(output)
-            used = processes.usage(*programs)
+            used = processes.read_usage(*programs)
             if latest > end:
                 first_at = first_at or now
                 end, moved_at = latest, now
-                arrival = Arrival(first_at, now, used, processes.usage(self.kafka.command))
+                arrival = Arrival(first_at, now, used, processes.read_usage(self.kafka.command))
             progress(f"{latest:,} records out, {used.cpu_seconds:.0f} CPU s")
             if arrival is not None and now - moved_at > SETTLED_SECONDS and looked_at < moved_at:
                 looked_at = now
@@ -95,13 +95,15 @@ class Backlog:
 
 
 @contextmanager
-def loaded(folder: Path, workload: Workload, partitions: int, progress: Progress) -> Iterator["Backlog"]:
+def run_backlog(folder: Path, workload: Workload, partitions: int, progress: ProgressPrinter) -> Iterator["Backlog"]:
     """Give a Kafka of one's own whose source topics hold the workload; it is gone afterwards."""
     progress("starting Kafka")
     with Kafka(folder / "kafka", heap="1g", options=java.BUSY) as kafka:
         topics = Topics(kafka.bootstrap_servers)
         topics.create_sources(partitions)
-        write(kafka.bootstrap_servers, workload, lambda done: progress(f"{done:,} of {workload.rows:,} rows written"))
+        write_workload(
+            kafka.bootstrap_servers, workload, lambda done: progress(f"{done:,} of {workload.rows:,} rows written")
+        )
         progress(f"{workload.rows:,} rows in {partitions} partitions of each source topic", last=True)
         yield Backlog(kafka, topics, workload)
     shutil.rmtree(folder / "kafka")

@@ -12,11 +12,11 @@ import click
 from bench import results
 from bench.joiner import processes
 from bench.joiner import restart as restarts
-from bench.joiner.backlog import Backlog, loaded
-from bench.joiner.freshness import Freshness, changes, measure
-from bench.joiner.throughput import Race, Run, medians, ratios
+from bench.joiner.backlog import Backlog, run_backlog
+from bench.joiner.freshness import Freshness, generate_changes, measure_freshness
+from bench.joiner.throughput import Race, Run, compute_medians, compute_ratios
 from bench.joiner.workload import Workload
-from bench.results import Progress
+from bench.results import ProgressPrinter
 from stack.servers.process import Command
 
 RESULTS = Path(".local/bench")
@@ -43,28 +43,28 @@ def joiner() -> None:
 )
 def throughput(rows: int, partitions: int, counts: tuple[int, ...], rounds: int, peer: str | None) -> None:
     """Rows a second, CPU and memory while catching up on a backlog, until the output equals the truth."""
-    progress = Progress()
+    progress = ProgressPrinter()
     workload = Workload(rows)
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
-        with loaded(folder, workload, partitions, progress) as backlog:
+        with run_backlog(folder, workload, partitions, progress) as backlog:
             race = Race(backlog, folder)
             for _ in range(rounds):
                 for count in counts:
                     runs.append(race.joiners(count, progress))
-                    _say_run(progress, runs[-1], rows)
+                    _show_run(progress, runs[-1], rows)
                     if peer is not None:
                         runs.append(race.peer(peer, count, progress))
-                        _say_run(progress, runs[-1], rows)
-    middle = medians(runs, rows)
+                        _show_run(progress, runs[-1], rows)
+    middle = compute_medians(runs, rows)
     click.echo(
         f"{rows:,} rows, {partitions} partitions, default settings; {results.machine()}\n\n{results.table(middle)}"
     )
-    for count, ratio in ratios(runs).items():
+    for count, ratio in compute_ratios(runs).items():
         click.echo(f"\njoiner x {count} is {ratio:.2f} times as fast as the peer x {count}")
     found = {"rows": rows, "partitions": partitions, "peer": peer, "runs": [dataclasses.asdict(run) for run in runs]}
-    facts = {**found, "medians": middle, "ratios": ratios(runs)}
+    facts = {**found, "medians": middle, "ratios": compute_ratios(runs)}
     click.echo(f"\n{results.write(RESULTS, 'joiner-throughput', facts)}")
 
 
@@ -75,17 +75,17 @@ def throughput(rows: int, partitions: int, counts: tuple[int, ...], rounds: int,
 @click.option("--processes", "count", default=1, show_default=True, help="Joiners.")
 def freshness(rates: tuple[int, ...], seconds: float, rows: int, count: int) -> None:
     """Seconds from a change in a source topic until a read-committed consumer of user-info sees it."""
-    progress = Progress()
-    with caught_up(rows, count, progress) as (backlog, _):
-        source = changes(backlog.workload)
+    progress = ProgressPrinter()
+    with run_caught_up(rows, count, progress) as (backlog, _):
+        source = generate_changes(backlog.workload)
         found = []
         for rate in rates:
             found.append(Freshness(rate, seconds))
-            measure(found[-1], backlog.kafka.bootstrap_servers, OUTPUT, source, progress)
-            progress(f"{rate:,} changes/s: {found[-1].row()}", last=True)
-    table = results.table([one.row() for one in found])
+            measure_freshness(found[-1], backlog.kafka.bootstrap_servers, OUTPUT, source, progress)
+            progress(f"{rate:,} changes/s: {found[-1].to_row()}", last=True)
+    table = results.table([one.to_row() for one in found])
     click.echo(f"{count} joiners, {rows:,} rows joined before, default settings; {results.machine()}\n\n{table}")
-    rows_found = [one.row() for one in found]
+    rows_found = [one.to_row() for one in found]
     click.echo(f"\n{results.write(RESULTS, 'joiner-freshness', {'joiners': count, 'rows': rows, 'found': rows_found})}")
 
 
@@ -93,20 +93,20 @@ def freshness(rates: tuple[int, ...], seconds: float, rows: int, count: int) -> 
 @click.option("--rows", default=1_000_000, show_default=True, help="Rows of state.")
 def restart(rows: int) -> None:
     """Seconds from a joiner's start until changes are seen, its state on disk or only in the changelogs."""
-    progress = Progress()
+    progress = ProgressPrinter()
     found = []
-    with caught_up(rows, 1, progress) as (backlog, (only,)):
+    with run_caught_up(rows, 1, progress) as (backlog, (only,)):
         trimmed = restarts.await_trim(backlog.topics, INTERNAL)
         progress(f"internal topic: {trimmed.written:,} went through, {trimmed.kept:,} are left", last=True)
-        source = changes(backlog.workload)
+        source = generate_changes(backlog.workload)
         for state, number in (("on disk, stopped", signal.SIGTERM), ("on disk, killed", signal.SIGKILL)):
             only.stop(number)
-            found.append(restarts.measure(backlog.topics, OUTPUT, only, source, state))
-            progress(f"{found[-1].row()}", last=True)
+            found.append(restarts.measure_restart(backlog.topics, OUTPUT, only, source, state))
+            progress(f"{found[-1].to_row()}", last=True)
         only.stop(signal.SIGKILL)
         restarts.delete_state(only)
-        found.append(restarts.measure(backlog.topics, OUTPUT, only, source, "in Kafka alone"))
-    rows_found = [one.row() for one in found]
+        found.append(restarts.measure_restart(backlog.topics, OUTPUT, only, source, "in Kafka alone"))
+    rows_found = [one.to_row() for one in found]
     click.echo(f"{rows:,} rows of state, default settings; {results.machine()}\n\n{results.table(rows_found)}")
     click.echo(
         f"\ninternal topic: {trimmed.written:,} records went through, {trimmed.kept:,} were left"
@@ -117,14 +117,16 @@ def restart(rows: int) -> None:
 
 
 @contextmanager
-def caught_up(rows: int, count: int, progress: Progress) -> Iterator[tuple[Backlog, list[Command]]]:
+def run_caught_up(rows: int, count: int, progress: ProgressPrinter) -> Iterator[tuple[Backlog, list[Command]]]:
     """Give joiners that have joined so many rows, and their Kafka; all is gone afterwards."""
     workload = Workload(rows)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
-        with loaded(folder, workload, PARTITIONS, progress) as backlog:
+        with run_backlog(folder, workload, PARTITIONS, progress) as backlog:
             backlog.topics.create_output(OUTPUT)
-            joiners = [processes.joiner(number, backlog.kafka.bootstrap_servers, "", folder) for number in range(count)]
+            joiners = [
+                processes.joiner_command(number, backlog.kafka.bootstrap_servers, "", folder) for number in range(count)
+            ]
             try:
                 for one in joiners:
                     processes.start(one)
@@ -136,7 +138,7 @@ def caught_up(rows: int, count: int, progress: Progress) -> Iterator[tuple[Backl
                     one.stop(signal.SIGKILL)
 
 
-def _say_run(progress: Progress, run: Run, rows: int) -> None:
+def _show_run(progress: ProgressPrinter, run: Run, rows: int) -> None:
     rate = rows / run.seconds
     progress(
         f"{run.program} x {run.processes}: {run.seconds:.1f} s, {rate:,.0f} rows/s, {run.cpu_seconds:.0f} CPU s",

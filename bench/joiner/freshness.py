@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from bench.joiner.watcher import Watcher
+from bench.joiner.topic_watcher import TopicWatcher
 from bench.joiner.workload import (
     COUNT_KEYS,
     FOLLOWING,
@@ -21,13 +21,13 @@ from bench.joiner.workload import (
     TWEETS,
     Row,
     Workload,
+    build_producer,
     follow_row,
     like_row,
-    producer,
     tweet_row,
     user_row,
 )
-from bench.results import Progress, percentile
+from bench.results import ProgressPrinter, percentile
 
 NAME = "name"
 
@@ -53,17 +53,17 @@ class Change:
 
     def shown_by(self, record: Mapping[str, Any]) -> bool:
         """Tell whether a record shows it, or one that came after it."""
-        return number_in(record[self.key]) >= self.value
+        return parse_number(record[self.key]) >= self.value
 
 
-def number_in(value: int | str) -> int:
+def parse_number(value: int | str) -> int:
     """Return a count, or the number of the change in a name that this measurement gave; -1 for other names."""
     if isinstance(value, int):
         return value
     return int(value.removeprefix(NAME)) if value.startswith(NAME) else -1
 
 
-def changes(workload: Workload) -> Iterator[Change]:
+def generate_changes(workload: Workload) -> Iterator[Change]:
     """Yield changes for ever: users take turns; each turn it is another table's.
 
     Args:
@@ -105,7 +105,7 @@ class Freshness:
     late_seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
 
-    def row(self) -> dict[str, object]:
+    def to_row(self) -> dict[str, object]:
         """Return a row of a table."""
         named = {f"p{p:g} s": round(percentile(self.latencies, p), 3) for p in (50, 95, 99)}
         return {
@@ -118,7 +118,7 @@ class Freshness:
         }
 
 
-class _Expected:
+class _PendingChanges:
     """Changes under way, by user."""
 
     def __init__(self, latencies: list[float]) -> None:
@@ -149,8 +149,8 @@ class _Expected:
             return not any(self._waiting.values())
 
 
-def measure(
-    found: Freshness, bootstrap_servers: str, output: str, source: Iterator[Change], progress: Progress
+def measure_freshness(
+    found: Freshness, bootstrap_servers: str, output: str, source: Iterator[Change], progress: ProgressPrinter
 ) -> None:
     """Make changes on a clock and time each until it is seen.
 
@@ -162,9 +162,9 @@ def measure(
         progress: told how far it is.
     """
     rate, seconds = found.rate, found.seconds
-    expected = _Expected(found.latencies)
-    client = producer(bootstrap_servers, **{"linger.ms": 1})
-    with Watcher(bootstrap_servers, output, expected.seen, from_now=True) as watcher:
+    expected = _PendingChanges(found.latencies)
+    client = build_producer(bootstrap_servers, **{"linger.ms": 1})
+    with TopicWatcher(bootstrap_servers, output, expected.seen, from_now=True) as watcher:
         began = time.monotonic() + 1.0
         for number in range(int(rate * seconds)):
             meant_for = began + number / rate

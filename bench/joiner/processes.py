@@ -30,7 +30,7 @@ class Usage:
     peak_bytes: int
 
 
-def joiner(number: int, bootstrap_servers: str, prefix: str, folder: Path, **settings: str) -> Command:
+def joiner_command(number: int, bootstrap_servers: str, prefix: str, folder: Path, **settings: str) -> Command:
     """Return a joiner with default settings, but for the names of what must be its own.
 
     Args:
@@ -55,7 +55,7 @@ def joiner(number: int, bootstrap_servers: str, prefix: str, folder: Path, **set
     return Command(f"joiner {number}", (sys.executable, "-m", "joiner"), place, environment)
 
 
-def peer(template: str, values: Mapping[str, str], folder: Path) -> Command:
+def peer_command(template: str, values: Mapping[str, str], folder: Path) -> Command:
     """Return another program that does the joiner's job.
 
     Args:
@@ -79,7 +79,7 @@ def start(command: Command) -> None:
     command.start(lambda: True)
 
 
-def check(command: Command) -> psutil.Process:
+def require_running(command: Command) -> psutil.Process:
     """Return the process of a program that should be running.
 
     Raises:
@@ -91,7 +91,7 @@ def check(command: Command) -> psutil.Process:
     return process
 
 
-def usage(*commands: Command) -> Usage:
+def read_usage(*commands: Command) -> Usage:
     """Return what programs have used so far.
 
     Raises:
@@ -99,16 +99,16 @@ def usage(*commands: Command) -> Usage:
     """
     cpu, peak = 0.0, 0
     for command in commands:
-        process = check(command)
+        process = require_running(command)
         for member in (process, *process.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
                 times = member.cpu_times()
                 cpu += times.user + times.system
-                peak = max(peak, _peak_bytes(member))
+                peak = max(peak, _read_peak_bytes(member))
     return Usage(cpu, peak)
 
 
-def _peak_bytes(process: psutil.Process) -> int:
+def _read_peak_bytes(process: psutil.Process) -> int:
     """Return the kernel's own high-water mark where it keeps one, else what is resident now."""
     with suppress(OSError):
         for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():

@@ -13,9 +13,9 @@ import orjson
 from bench.errors import MeasurementError
 from bench.joiner import processes
 from bench.joiner.freshness import Change
+from bench.joiner.topic_watcher import TopicWatcher
 from bench.joiner.topics import Topics
-from bench.joiner.watcher import Watcher
-from bench.joiner.workload import producer
+from bench.joiner.workload import build_producer
 from stack.servers.process import Command
 
 CHANGES = 400
@@ -45,7 +45,7 @@ class Restart:
     changelog_records: int
     cpu_seconds: float
 
-    def row(self) -> dict[str, object]:
+    def to_row(self) -> dict[str, object]:
         """Return a row of a table."""
         rate = self.changelog_records / self.restoring_seconds if self.restoring_seconds > 0.5 else 0
         return {
@@ -59,7 +59,7 @@ class Restart:
         }
 
 
-def measure(topics: Topics, output: str, joiner: Command, source: Iterator[Change], state: str) -> Restart:
+def measure_restart(topics: Topics, output: str, joiner: Command, source: Iterator[Change], state: str) -> Restart:
     """Make changes, start a joiner that does not run, and time it.
 
     Args:
@@ -75,18 +75,20 @@ def measure(topics: Topics, output: str, joiner: Command, source: Iterator[Chang
     wanted = list(islice(source, CHANGES))
     changelogs = [name for name in topics.names() if name.startswith("changelog")]
     held = topics.ends(changelogs)
-    with Watcher(topics.bootstrap_servers, output, from_now=True) as watcher:
-        client = producer(topics.bootstrap_servers)
+    with TopicWatcher(topics.bootstrap_servers, output, from_now=True) as watcher:
+        client = build_producer(topics.bootstrap_servers)
         for change in wanted:
             topic, key, value = change.row
             client.produce(topic, value, key)
         client.flush()
         began = time.monotonic()
         processes.start(joiner)
-        restoring = _Restoring(joiner)
-        first = _await(watcher, lambda: any(_seen(watcher, change) for change in wanted), joiner, restoring) - began
-        complete = _await(watcher, lambda: all(_seen(watcher, change) for change in wanted), joiner, restoring) - began
-    cpu = processes.usage(joiner).cpu_seconds
+        restoring = _RestoringTimer(joiner)
+        first = _await(watcher, lambda: any(_is_seen(watcher, change) for change in wanted), joiner, restoring) - began
+        complete = (
+            _await(watcher, lambda: all(_is_seen(watcher, change) for change in wanted), joiner, restoring) - began
+        )
+    cpu = processes.read_usage(joiner).cpu_seconds
     return Restart(state, first, complete, restoring.seconds, held.high - held.low, cpu)
 
 
@@ -126,7 +128,7 @@ def delete_state(joiner: Command) -> None:
     shutil.rmtree(Path(joiner.environment["JOINER_STATE_DIR"]))
 
 
-class _Restoring:
+class _RestoringTimer:
     """Asks a joiner again and again what it does, and adds up for how long that is to restore."""
 
     def __init__(self, joiner: Command) -> None:
@@ -145,16 +147,16 @@ class _Restoring:
         self._since = now if state == "restoring" else None
 
 
-def _await(watcher: Watcher, condition: Callable[[], bool], joiner: Command, restoring: _Restoring) -> float:
+def _await(watcher: TopicWatcher, condition: Callable[[], bool], joiner: Command, restoring: _RestoringTimer) -> float:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not watcher.await_true(condition, 0.05):
         restoring.look()
-        processes.check(joiner)
+        processes.require_running(joiner)
         if time.monotonic() > deadline:
             raise MeasurementError(f"changes were not seen within {PATIENCE_SECONDS:g} s; {joiner.last_lines()}")
     return time.monotonic()
 
 
-def _seen(watcher: Watcher, change: Change) -> bool:
+def _is_seen(watcher: TopicWatcher, change: Change) -> bool:
     value = watcher.latest.get(b"%d" % change.user)
     return value is not None and change.shown_by(orjson.loads(value))

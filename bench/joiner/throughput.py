@@ -62,7 +62,7 @@ class Race:
 
         def commands(prefix: str) -> list[Command]:
             address = self._kafka.bootstrap_servers
-            return [processes.joiner(number, address, prefix, self._folder) for number in range(count)]
+            return [processes.joiner_command(number, address, prefix, self._folder) for number in range(count)]
 
         return self._run("joiner", count, commands, progress)
 
@@ -75,7 +75,7 @@ class Race:
                 "threads": str(threads),
                 "output": f"{prefix}user-info",
             }
-            return [processes.peer(template, values, self._folder / f"{prefix}peer")]
+            return [processes.peer_command(template, values, self._folder / f"{prefix}peer")]
 
         return self._run("peer", threads, commands, progress)
 
@@ -88,12 +88,12 @@ class Race:
         self._topics.create_output(output)
         before = self._topics.names() - {output}
         ours = commands(prefix)
-        broker = processes.usage(self._kafka.command)
+        broker = processes.read_usage(self._kafka.command)
         started = time.monotonic()
         try:
             for command in ours:
                 processes.start(command)
-            say = partial(_prefixed, progress, f"{program} x {count}")
+            say = partial(_show_prefixed, progress, f"{program} x {count}")
             arrival = self._backlog.await_truth(output, ours, say)
         finally:
             for command in ours:
@@ -123,7 +123,7 @@ class Race:
         }
 
 
-def medians(runs: list[Run], rows: int) -> list[dict[str, object]]:
+def compute_medians(runs: list[Run], rows: int) -> list[dict[str, object]]:
     """Return one row of a table for each program and number of processes: medians of its runs.
 
     Args:
@@ -149,7 +149,7 @@ def medians(runs: list[Run], rows: int) -> list[dict[str, object]]:
     ]
 
 
-def ratios(runs: list[Run]) -> dict[int, float]:
+def compute_ratios(runs: list[Run]) -> dict[int, float]:
     """Return number of processes -> how many times as fast the joiner is as the peer, by medians."""
 
     def seconds(program: str, count: int) -> list[float]:
@@ -159,5 +159,5 @@ def ratios(runs: list[Run]) -> dict[int, float]:
     return {count: median(seconds("peer", count)) / median(seconds("joiner", count)) for count in counts}
 
 
-def _prefixed(progress: Callable[[str], None], prefix: str, text: str) -> None:
+def _show_prefixed(progress: Callable[[str], None], prefix: str, text: str) -> None:
     progress(f"{prefix}: {text}")

@@ -55,7 +55,7 @@ class Workload:
         order = [table for table in TABLES for _ in range(sizes[table])]
         chance.shuffle(order)
         # Each row has at most two owners.
-        owners = iter(zipf(chance, sizes["users"], 2 * self.rows))
+        owners = iter(draw_owners(chance, sizes["users"], 2 * self.rows))
         numbers = {table: itertools.count(1) for table in TABLES}
         for table in order:
             yield self._row(table, next(numbers[table]), owners)
@@ -109,7 +109,7 @@ def follow_row(number: int, follower: int, followee: int) -> Row:
     return "follows", b"%d" % number, orjson.dumps(row)
 
 
-def zipf(chance: random.Random, users: int, how_many: int) -> Sequence[int]:
+def draw_owners(chance: random.Random, users: int, how_many: int) -> Sequence[int]:
     """Return user ids, the one of rank r chosen in proportion to 1/r; ranks are dealt out by chance."""
     ids = list(range(1, users + 1))
     chance.shuffle(ids)
@@ -117,7 +117,7 @@ def zipf(chance: random.Random, users: int, how_many: int) -> Sequence[int]:
     return chance.choices(ids, cum_weights=weights, k=how_many)
 
 
-def producer(bootstrap_servers: str, **properties: object) -> Producer:
+def build_producer(bootstrap_servers: str, **properties: object) -> Producer:
     """Return a producer like a connector's: idempotent, so in order, and partitioned as Java's are."""
     return Producer(
         {
@@ -133,7 +133,7 @@ def producer(bootstrap_servers: str, **properties: object) -> Producer:
     )
 
 
-def write(bootstrap_servers: str, workload: Workload, progress: Callable[[int], None]) -> None:
+def write_workload(bootstrap_servers: str, workload: Workload, progress: Callable[[int], None]) -> None:
     """Write every row to the source topics, and wait until they have arrived.
 
     Args:
@@ -141,7 +141,7 @@ def write(bootstrap_servers: str, workload: Workload, progress: Callable[[int], 
         workload: what to write.
         progress: told now and then how many rows are written.
     """
-    client = producer(bootstrap_servers, **{"linger.ms": 50})
+    client = build_producer(bootstrap_servers, **{"linger.ms": 50})
     for done, (topic, key, value) in enumerate(workload.all_rows(), 1):
         while True:
             try:

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import MeasurementError
-from bench.load.connection import Connection, request_for
-from bench.load.cores import on
-from bench.load.keys import draw
-from bench.load.statistics import Durations, distribution
+from bench.load.connection import Connection, build_request
+from bench.load.cores import pinned_to
+from bench.load.keys import draw_ids
+from bench.load.statistics import Durations, summarize_durations
 
 DRAWN = 200_000
 SCRIPT = Path(__file__).with_suffix(".lua")
@@ -67,15 +67,15 @@ class Capacity:
     generator: str
 
 
-def measure(load: ClosedLoad, core: int) -> Capacity:
+def measure_capacity(load: ClosedLoad, core: int) -> Capacity:
     """Run a load on a core of its own.
 
     Raises:
         MeasurementError: it could not be run.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    generator, run = ("wrk", _wrk) if shutil.which("wrk") else ("a loop of our own", _own)
-    with on(frozenset({core})):
+    generator, run = ("wrk", _run_wrk) if shutil.which("wrk") else ("a loop of our own", _run_own_loop)
+    with pinned_to(frozenset({core})):
         found = run(load)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -89,20 +89,20 @@ def measure(load: ClosedLoad, core: int) -> Capacity:
     )
 
 
-def _wrk(load: ClosedLoad) -> dict[str, Any]:
+def _run_wrk(load: ClosedLoad) -> dict[str, Any]:
     with tempfile.NamedTemporaryFile("w", suffix=".ids") as ids:
-        ids.write("".join(f"{user_id}\n" for user_id in draw(load.users, DRAWN)))
+        ids.write("".join(f"{user_id}\n" for user_id in draw_ids(load.users, DRAWN)))
         ids.flush()
         options = ("-t1", f"-c{load.connections}", f"-d{max(1, round(load.seconds))}s", "--timeout", "10s")
         command = ["wrk", *options, "-s", str(SCRIPT), f"http://127.0.0.1:{load.port}", "--", ids.name]
-        return _result_of(command, None)
+        return _run_generator(command, None)
 
 
-def _own(load: ClosedLoad) -> dict[str, Any]:
-    return _result_of([sys.executable, "-m", "bench.load.closed_loop"], json.dumps(asdict(load)))
+def _run_own_loop(load: ClosedLoad) -> dict[str, Any]:
+    return _run_generator([sys.executable, "-m", "bench.load.closed_loop"], json.dumps(asdict(load)))
 
 
-def _result_of(command: list[str], given: str | None) -> dict[str, Any]:
+def _run_generator(command: list[str], given: str | None) -> dict[str, Any]:
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not lines:
@@ -113,9 +113,9 @@ def _result_of(command: list[str], given: str | None) -> dict[str, Any]:
     return found
 
 
-def ask_again_and_again(load: ClosedLoad) -> dict[str, Any]:
+def run_closed_loop(load: ClosedLoad) -> dict[str, Any]:
     """Run the loop of our own, and return what wrk's script would say."""
-    requests = [request_for(user_id) for user_id in draw(load.users, DRAWN)]
+    requests = [build_request(user_id) for user_id in draw_ids(load.users, DRAWN)]
     latency_ms, statuses, sent = array("d"), [0, 0], 0
     waiting = {
         connection.fileno(): connection for connection in (Connection(load.port) for _ in range(load.connections))
@@ -146,10 +146,10 @@ def ask_again_and_again(load: ClosedLoad) -> dict[str, Any]:
         "notFound": statuses[1],
         "failed": 0,
         "busy": time.process_time() - spent,
-        **asdict(distribution(latency_ms)),
+        **asdict(summarize_durations(latency_ms)),
     }
 
 
 if __name__ == "__main__":
     gc.disable()
-    json.dump(ask_again_and_again(ClosedLoad(**json.load(sys.stdin))), sys.stdout)
+    json.dump(run_closed_loop(ClosedLoad(**json.load(sys.stdin))), sys.stdout)

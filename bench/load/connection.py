@@ -15,7 +15,7 @@ RECEIVE_BYTES = 256 * 1024
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What came back."""
 
     status: int
@@ -52,7 +52,7 @@ class Connection:
         if self._socket.send(request) != len(request):
             raise MeasurementError(f"a request of {len(request)} bytes did not fit; ask for shorter ids")
 
-    def receive(self) -> Answer | None:
+    def receive(self) -> Response | None:
         """Return the answer once all of it is there.
 
         Raises:
@@ -76,7 +76,7 @@ class Connection:
         whole = head_end + 4 + int(length[1])
         if len(self._received) < whole:
             return None
-        answer = Answer(int(self._received[9:12]), self._received[head_end + 4 : whole])
+        answer = Response(int(self._received[9:12]), self._received[head_end + 4 : whole])
         self._received = self._received[whole:]
         return answer
 
@@ -85,12 +85,12 @@ class Connection:
         self._socket.close()
 
 
-def request_for(user_id: int) -> bytes:
+def build_request(user_id: int) -> bytes:
     """Return a request for a user, with the headers that every client sends."""
     return f"GET /users/{user_id} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n\r\n".encode()
 
 
-def is_right(answer: Answer, user_id: int) -> bool:
+def is_correct(answer: Response, user_id: int) -> bool:
     """Tell whether an answer is one that the service may give: the right user, or 404 for an id that is nobody's."""
     if user_id >= FIRST_UNKNOWN:
         return answer.status == 404

@@ -25,7 +25,7 @@ class Cores(NamedTuple):
     rest: frozenset[int]
 
 
-def choose() -> Cores:
+def choose_cores() -> Cores:
     """Share out the cores that this process may use.
 
     Raises:
@@ -40,7 +40,7 @@ def choose() -> Cores:
 
 
 @contextmanager
-def on(cores: frozenset[int]) -> Iterator[None]:
+def pinned_to(cores: frozenset[int]) -> Iterator[None]:
     """Have processes that are started meanwhile run on these cores only."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
@@ -59,7 +59,7 @@ def pin(pid: int, cores: frozenset[int]) -> None:
                 pin(int(child), cores)
 
 
-def busy_seconds(core: int) -> float:
+def read_busy_seconds(core: int) -> float:
     """Return for how long a core has been running anything, or was taken from this machine, since the start."""
     times = psutil.cpu_times(percpu=True)[core]
     return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)

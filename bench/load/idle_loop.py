@@ -19,7 +19,7 @@ WORTH_NOTING_SECONDS = 0.001
 PRIORITY = 30
 
 
-def watch(core: int) -> dict[str, object]:
+def record_gaps(core: int) -> dict[str, object]:
     """Sleep and note oversleeping until SIGTERM; return the gaps as [began, seconds], by the monotonic clock.
 
     Args:
@@ -42,4 +42,4 @@ def watch(core: int) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    json.dump(watch(int(sys.argv[1])), sys.stdout)
+    json.dump(record_gaps(int(sys.argv[1])), sys.stdout)

@@ -12,7 +12,7 @@ EXPONENT = 1.0
 """Of Zipf's law: the user of rank r is asked for in proportion to 1 / r."""
 
 
-def draw(users: int, count: int, seed: int = 1) -> Sequence[int]:
+def draw_ids(users: int, count: int, seed: int = 1) -> Sequence[int]:
     """Return the ids that a load asks for, one after another; those from FIRST_UNKNOWN on are nobody's.
 
     Args:

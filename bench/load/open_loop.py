@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.errors import MeasurementError
-from bench.load.connection import Connection, is_right, request_for
+from bench.load.connection import Connection, build_request, is_correct
 from bench.load.cores import go_first
-from bench.load.keys import draw
-from bench.load.statistics import distribution
+from bench.load.keys import draw_ids
+from bench.load.statistics import summarize_durations
 
 DRAWN = 200_000
 MOST_CONNECTIONS = 256
@@ -61,8 +61,8 @@ class Loop:
 
     def __init__(self, load: OpenLoad) -> None:
         self._load = load
-        self._ids = draw(load.users, min(DRAWN, int(load.rate * load.seconds) + 1))
-        self._requests = [request_for(user_id) for user_id in self._ids]
+        self._ids = draw_ids(load.users, min(DRAWN, int(load.rate * load.seconds) + 1))
+        self._requests = [build_request(user_id) for user_id in self._ids]
         self._idle: list[tuple[float, Connection]] = []
         self._busy: list[Connection] = []
         self._latency_ms = array("d")
@@ -127,7 +127,7 @@ class Loop:
             self._idle.append((now, connection))
             self._count(connection.asked_for, now)
             user_id = self._ids[connection.asked_for % len(self._ids)]
-            if self._load.checked and not is_right(answer, user_id):
+            if self._load.checked and not is_correct(answer, user_id):
                 self.wrong += 1
 
     def _count(self, number: int, now: float) -> None:
@@ -146,8 +146,8 @@ class Loop:
             "answered": len(answered),
             "failed": self.failed,
             "wrong": self.wrong,
-            "latencyMs": distribution(answered).report(),
-            "lateMs": distribution(self._late_ms).report(),
+            "latencyMs": summarize_durations(answered).report(),
+            "lateMs": summarize_durations(self._late_ms).report(),
             "over10Ms": sum(latency_ms > LIMIT_MS for latency_ms in answered),
             "outliers": self._outliers,
         }

@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.errors import MeasurementError
-from bench.load.cores import on
+from bench.load.cores import pinned_to
 from stack.servers.process import die_with_parent
 
 END_SECONDS = 60.0
 
 
-class Part:
+class LoadProcess:
     """One running `python -m …` of this package.
 
     Args:
@@ -28,7 +28,7 @@ class Part:
         self, core: int, module: str, *words: str, given: dict[str, Any] | None = None, held: bool = False
     ) -> None:
         self._module = module
-        with on(frozenset({core})):
+        with pinned_to(frozenset({core})):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *words],
                 stdin=subprocess.PIPE,

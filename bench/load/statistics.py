@@ -21,7 +21,7 @@ class Durations:
         return {name: round(value, 3) for name, value in asdict(self).items()}
 
 
-def distribution(milliseconds: Sequence[float]) -> Durations:
+def summarize_durations(milliseconds: Sequence[float]) -> Durations:
     """Return a distribution by the nearest-rank method; zeros where there is nothing.
 
     Args:

@@ -32,7 +32,7 @@ class Sample(NamedTuple):
     others: float
 
 
-def sample(pid: int) -> Sample:
+def take_sample(pid: int) -> Sample:
     """Look at a process once."""
     main, others = (0, 0), 0
     for task in Path(f"/proc/{pid}/task").iterdir():
@@ -45,7 +45,7 @@ def sample(pid: int) -> Sample:
     return Sample(time.monotonic(), main[0] / 1e9, main[1] / 1e9, others / 1e9)
 
 
-def between(samples: list[Sample], begin: float, end: float) -> Sample | None:
+def compute_difference(samples: list[Sample], begin: float, end: float) -> Sample | None:
     """Return what happened from the last sample before a moment to the first after another; None without samples.
 
     Args:
@@ -60,17 +60,17 @@ def between(samples: list[Sample], begin: float, end: float) -> Sample | None:
     return Sample(*(late - early for early, late in zip(before[0], after[0], strict=True)))
 
 
-def watch(pid: int) -> list[Sample]:
+def record_samples(pid: int) -> list[Sample]:
     """Look again and again until SIGTERM."""
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     samples = []
     while not stopped:
         with suppress(OSError):
-            samples.append(sample(pid))
+            samples.append(take_sample(pid))
         time.sleep(PERIOD_SECONDS)
     return samples
 
 
 if __name__ == "__main__":
-    json.dump(watch(int(sys.argv[1])), sys.stdout)
+    json.dump(record_samples(int(sys.argv[1])), sys.stdout)

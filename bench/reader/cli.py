@@ -10,9 +10,9 @@ import click
 
 from bench import results
 from bench.reader import runs, starts
-from bench.reader.report import markdown
+from bench.reader.report import to_markdown
 from bench.reader.services import READER, Service
-from bench.reader.world import REPLAYED, invented_population, side_by_side, world
+from bench.reader.testbed import REPLAYED, fill_with_invented_users, run_all_services, run_testbed
 
 PARTS = ("capacity", "latency", "updates", "replay", "starts")
 
@@ -46,9 +46,9 @@ def reader(parts: tuple[str, ...], output: Path, **options: Any) -> None:  # noq
     """
     began = time.monotonic()
     found: dict[str, Any] = {"options": options}
-    measure_into(found, parts or PARTS, options, lambda line: _say(line, began))
+    measure_into(found, parts or PARTS, options, lambda line: _show(line, began))
     file = results.write(output, "reader", found)
-    tables = markdown(json.loads(file.read_text()))
+    tables = to_markdown(json.loads(file.read_text()))
     file.with_suffix(".md").write_text(tables)
     click.echo(f"\n{tables}\nwritten to {file} and {file.with_suffix('.md')}")
 
@@ -66,31 +66,33 @@ def measure_into(
     """
     rate, seconds, records = options["rate"], options["seconds"], options["records"]
     latencies: list[dict[str, Any]] = []
-    with world(options["users"], say) as given:
+    with run_testbed(options["users"], say) as given:
         if {"capacity", "latency", "updates", "replay"} & set(parts):
-            with side_by_side(given) as everyone:
-                services = [one for one in everyone if _wanted(one, options["only"])]
+            with run_all_services(given) as everyone:
+                services = [one for one in everyone if _is_wanted(one, options["only"])]
                 if "capacity" in parts:
                     turns, each = options["rounds"], options["closed_seconds"]
-                    found["capacity"] = runs.capacities(services, given, turns, each)
+                    found["capacity"] = runs.measure_capacities(services, given, turns, each)
                 if "latency" in parts:
-                    latencies += [runs.latency(one, given, rate, seconds) for one in services]
+                    latencies += [runs.measure_latency(one, given, rate, seconds) for one in services]
                 if "updates" in parts:
                     updates = options["updates"]
-                    latencies.append(runs.latency_with_updates(services[0], given, rate, updates, seconds))
+                    latencies.append(runs.measure_latency_with_updates(services[0], given, rate, updates, seconds))
         if {"replay", "starts"} & set(parts):
-            invented_population(given, REPLAYED, records)
+            fill_with_invented_users(given, REPLAYED, records)
         if "replay" in parts:
-            latencies += [runs.latency_in_replay(given, records, rate, number) for number in range(options["replays"])]
+            latencies += [
+                runs.measure_latency_in_replay(given, records, rate, number) for number in range(options["replays"])
+            ]
         if "starts" in parts:
-            found["starts"] = starts.starts(given, records)
+            found["starts"] = starts.measure_starts(given, records)
     if latencies:
         found["latency"] = latencies
 
 
-def _wanted(service: Service, only: tuple[str, ...]) -> bool:
+def _is_wanted(service: Service, only: tuple[str, ...]) -> bool:
     return service.name == READER or not only or service.name.lower().startswith(tuple(map(str.lower, only)))
 
 
-def _say(line: str, began: float) -> None:
+def _show(line: str, began: float) -> None:
     click.echo(f"{time.monotonic() - began:6.1f} s  {line}")

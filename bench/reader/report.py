@@ -14,7 +14,7 @@ READING = (
 )
 
 
-def markdown(found: Result) -> str:
+def to_markdown(found: Result) -> str:
     """Return all tables that there are results for.
 
     Args:

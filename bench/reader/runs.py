@@ -9,15 +9,15 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.errors import MeasurementError
-from bench.load.closed_loop import Capacity, ClosedLoad, measure
-from bench.load.cores import busy_seconds
+from bench.load.closed_loop import Capacity, ClosedLoad, measure_capacity
+from bench.load.cores import read_busy_seconds
 from bench.load.open_loop import OpenLoad
-from bench.load.process import Part
+from bench.load.process import LoadProcess
 from bench.reader import services
-from bench.reader.services import Service, ask, readiness
+from bench.reader.observed_load import run_observed
+from bench.reader.services import Service, get, read_readiness
+from bench.reader.testbed import REPLAYED, TOPIC, Testbed
 from bench.reader.updates import Updates
-from bench.reader.watch import watched
-from bench.reader.world import REPLAYED, TOPIC, World
 
 CONNECTIONS = 16
 WARM_SECONDS = 2.0
@@ -30,30 +30,30 @@ Turn = tuple[Capacity, float, float]
 """What a closed loop got, and the shares of the measured core that the service took, and others."""
 
 
-def capacities(services: Sequence[Service], given: World, rounds: int, seconds: float) -> list[Result]:
+def measure_capacities(services: Sequence[Service], given: Testbed, rounds: int, seconds: float) -> list[Result]:
     """Measure what each service can do, in turns, so that a slow moment of the machine meets all of them."""
     found: dict[str, list[Turn]] = {service.name: [] for service in services}
     for service in services:
-        measure(ClosedLoad(service.port, CONNECTIONS, WARM_SECONDS, given.users), given.cores.load)
+        measure_capacity(ClosedLoad(service.port, CONNECTIONS, WARM_SECONDS, given.users), given.cores.load)
     for turn in range(1, rounds + 1):
         for service in services:
-            found[service.name].append(_one_turn(service, given, seconds))
+            found[service.name].append(_measure_turn(service, given, seconds))
             capacity = found[service.name][-1][0]
             given.say(f"{service.name}: {capacity.rate:,.0f} requests/s (round {turn} of {rounds})")
-    return [_typical(name, runs) for name, runs in found.items()]
+    return [_choose_median(name, runs) for name, runs in found.items()]
 
 
-def _one_turn(service: Service, given: World, seconds: float) -> Turn:
+def _measure_turn(service: Service, given: Testbed, seconds: float) -> Turn:
     load = ClosedLoad(service.port, CONNECTIONS, seconds, given.users)
-    before, core_before, began = service.cpu_seconds(), busy_seconds(given.cores.measured), time.monotonic()
-    capacity = measure(load, given.cores.load)
+    before, core_before, began = service.cpu_seconds(), read_busy_seconds(given.cores.measured), time.monotonic()
+    capacity = measure_capacity(load, given.cores.load)
     passed = time.monotonic() - began
     spent = service.cpu_seconds() - before
-    taken = busy_seconds(given.cores.measured) - core_before - spent
+    taken = read_busy_seconds(given.cores.measured) - core_before - spent
     return capacity, spent / seconds, max(0.0, taken / passed)
 
 
-def _typical(name: str, turns: list[Turn]) -> Result:
+def _choose_median(name: str, turns: list[Turn]) -> Result:
     """Return the turn of the median rate."""
     median = statistics.median_low(turn[0].rate for turn in turns)
     capacity, busy, taken = next(turn for turn in turns if turn[0].rate == median)
@@ -62,48 +62,50 @@ def _typical(name: str, turns: list[Turn]) -> Result:
     return {"name": name, **asdict(capacity), "latency": capacity.latency.report(), **shares, "rates": rates}
 
 
-def latency(service: Service, given: World, rate: float, seconds: float) -> Result:
+def measure_latency(service: Service, given: Testbed, rate: float, seconds: float) -> Result:
     """Measure a service at a steady rate."""
     load = OpenLoad(service.port, rate, seconds, given.users, service.looks_up)
-    result = watched(service, load, given.cores)
-    given.say(f"{service.name}: {in_short(result)}")
+    result = run_observed(service, load, given.cores)
+    given.say(f"{service.name}: {summarize(result)}")
     return {"name": service.name, **result}
 
 
-def latency_with_updates(service: Service, given: World, rate: float, updates: float, seconds: float) -> Result:
+def measure_latency_with_updates(
+    service: Service, given: Testbed, rate: float, updates: float, seconds: float
+) -> Result:
     """Measure the reader while updates flow through Kafka, and make sure that the last of them has arrived."""
     flowing = Updates(given.kafka.bootstrap_servers, TOPIC, updates, given.users)
-    with Part(given.cores.load, "bench.reader.updates", given=asdict(flowing)) as source:
+    with LoadProcess(given.cores.load, "bench.reader.updates", given=asdict(flowing)) as source:
         time.sleep(WARM_SECONDS)
         load = OpenLoad(service.port, rate, seconds, given.users)
-        result = watched(service, load, given.cores)
+        result = run_observed(service, load, given.cores)
         written = source.stop()
     _await_body(service, written["lastUser"], written["lastBody"].encode())
     per_second = written["written"] / written["seconds"]
-    given.say(f"{service.name}, {per_second:,.0f} updates/s: {in_short(result)}")
+    given.say(f"{service.name}, {per_second:,.0f} updates/s: {summarize(result)}")
     return {"name": f"{service.name}, updates flowing", "updatesPerSecond": round(per_second), **result}
 
 
-def latency_in_replay(given: World, records: int, rate: float, number: int) -> Result:
+def measure_latency_in_replay(given: Testbed, records: int, rate: float, number: int) -> Result:
     """Measure a reader that serves what it has while it reads another topic from its beginning."""
     folder = given.folder / f"replaying-{number}"
-    before = services.reader(folder, given.kafka.bootstrap_servers, TOPIC)
+    before = services.reader_service(folder, given.kafka.bootstrap_servers, TOPIC)
     before.start(given.cores)
     before.command.stop()
-    service = services.reader(folder, given.kafka.bootstrap_servers, REPLAYED)
+    service = services.reader_service(folder, given.kafka.bootstrap_servers, REPLAYED)
     load = OpenLoad(service.port, rate, REPLAY_SECONDS, given.users)
     with ExitStack() as parts:
         parts.callback(shutil.rmtree, folder)
         parts.callback(service.command.stop)
         service.start(given.cores)
-        if readiness(service.port)["state"] != "stale":
+        if read_readiness(service.port)["state"] != "stale":
             raise MeasurementError("the replay was over before it could be measured; replay more records")
-        result = watched(service, load, given.cores, lambda: readiness(service.port)["state"] == "ready")
-    given.say(f"{service.name}, replaying {records:,} records: {in_short(result)}")
+        result = run_observed(service, load, given.cores, lambda: read_readiness(service.port)["state"] == "ready")
+    given.say(f"{service.name}, replaying {records:,} records: {summarize(result)}")
     return {"name": f"{service.name}, replaying {records:,} records", **result}
 
 
-def in_short(result: Result) -> str:
+def summarize(result: Result) -> str:
     """Return a latency in one line."""
     shown = result["latencyMs"]
     return (
@@ -116,7 +118,7 @@ def in_short(result: Result) -> str:
 def _await_body(service: Service, user_id: int, body: bytes) -> None:
     """Wait until the reader answers with the last update."""
     until = time.monotonic() + ARRIVAL_SECONDS
-    while (found := ask(service.port, f"/users/{user_id}")[1]) != body:
+    while (found := get(service.port, f"/users/{user_id}")[1]) != body:
         if time.monotonic() > until:
             raise MeasurementError(
                 f"the last update did not arrive in {ARRIVAL_SECONDS:.0f} s: {found!r}, not {body!r}"

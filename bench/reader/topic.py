@@ -24,7 +24,7 @@ Record = tuple[bytes, bytes]
 """User id, body."""
 
 
-def create(bootstrap_servers: str, name: str) -> None:
+def create_topic(bootstrap_servers: str, name: str) -> None:
     """Make a topic as the joiner makes user-info."""
     topic = user_info(name, PARTITIONS)
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
@@ -32,22 +32,22 @@ def create(bootstrap_servers: str, name: str) -> None:
     admin.create_topics([new])[name].result(30)
 
 
-def from_postgres(dsn: str) -> Iterator[Record]:
+def read_postgres(dsn: str) -> Iterator[Record]:
     """Yield what SQL says of every user."""
     with psycopg.connect(dsn) as connection, connection.cursor("everything") as rows:
         rows.itersize = 5000
         rows.execute(postgres_service.EVERY_USER)
         for row in rows:
-            yield row[0].encode(), postgres_service.body(row)
+            yield row[0].encode(), postgres_service.build_body(row)
 
 
-def invented(users: int) -> Iterator[Record]:
+def invent_records(users: int) -> Iterator[Record]:
     """Yield as many records of made-up users, of a usual size."""
     for user_id in range(1, users + 1):
-        yield b"%d" % user_id, body_of(user_id, user_id % 97)
+        yield b"%d" % user_id, invent_body(user_id, user_id % 97)
 
 
-def body_of(user_id: int, likes: int) -> bytes:
+def invent_body(user_id: int, likes: int) -> bytes:
     """Return a made-up user's record."""
     handle = f"user{user_id}"
     profile = dict.fromkeys(PROFILE_COLUMNS.values(), handle) | {
@@ -61,13 +61,13 @@ def body_of(user_id: int, likes: int) -> bytes:
     return orjson.dumps({"userId": str(user_id), **profile, **counts})
 
 
-def fill(bootstrap_servers: str, topic: str, records: Iterable[Record], say: Callable[[str], None]) -> int:
+def fill_topic(bootstrap_servers: str, topic: str, records: Iterable[Record], say: Callable[[str], None]) -> int:
     """Write records in large transactions; return how many there were."""
-    producer = transactional(bootstrap_servers, f"fills-{topic}")
+    producer = build_producer(bootstrap_servers, f"fills-{topic}")
     batches = iter(records)
     written = 0
     while batch := list(itertools.islice(batches, TRANSACTION)):
-        commit(producer, topic, batch)
+        write_transaction(producer, topic, batch)
         written += len(batch)
         if written % (10 * TRANSACTION) == 0:
             say(f"{topic}: {written:,} records")
@@ -75,7 +75,7 @@ def fill(bootstrap_servers: str, topic: str, records: Iterable[Record], say: Cal
     return written
 
 
-def transactional(bootstrap_servers: str, transactional_id: str) -> Producer:
+def build_producer(bootstrap_servers: str, transactional_id: str) -> Producer:
     """Return a producer as the joiner has one."""
     producer = Producer(
         {
@@ -92,7 +92,7 @@ def transactional(bootstrap_servers: str, transactional_id: str) -> Producer:
     return producer
 
 
-def commit(producer: Producer, topic: str, records: Iterable[Record]) -> None:
+def write_transaction(producer: Producer, topic: str, records: Iterable[Record]) -> None:
     """Write records in one transaction."""
     headers = [(OLDEST_CHANGE_HEADER, b"%d" % (time.time_ns() // 1_000_000))]
     producer.begin_transaction()

@@ -13,8 +13,8 @@ import httpx
 
 from bench.errors import MeasurementError
 from bench.joiner import processes
-from bench.results import Progress, machine, percentile, table, write
-from bench.service.freshness_watch import Heartbeats, Probe, Tweets, seconds_above
+from bench.results import ProgressPrinter, machine, percentile, table, write
+from bench.service.probes import CountProbe, HeartbeatProbe, TweetWriter, count_seconds_above
 from stack.seed import populate
 from stack.servers.connect import Connect
 from stack.servers.kafka import Kafka
@@ -33,7 +33,7 @@ LIMIT_SECONDS = 10.0
 
 
 @dataclass
-class World:
+class RunningService:
     """What is measured: servers, a joiner, readers."""
 
     dsn: str
@@ -49,20 +49,23 @@ class World:
 @click.option("--outage", default=0.0, help="Stop the joiner for so many seconds in between, and see who notices.")
 def freshness(rate: float, seconds: float, readers: int, users: int, outage: float) -> None:
     """Seconds from a commit in PostgreSQL until every reader shows it, by heartbeats and by asking."""
-    progress = Progress()
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch, world(Path(scratch), readers, users, progress) as it:
-        tweets = Tweets(it.dsn)
-        probes = [Probe(port, tweets) for port in it.ports]
-        heartbeats = [Heartbeats(port) for port in it.ports]
+    progress = ProgressPrinter()
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as scratch,
+        run_service(Path(scratch), readers, users, progress) as it,
+    ):
+        tweets = TweetWriter(it.dsn)
+        probes = [CountProbe(port, tweets) for port in it.ports]
+        heartbeats = [HeartbeatProbe(port) for port in it.ports]
         load = Load(it.dsn, rate, lambda _: None)
         with ExitStack() as watching:
             for watcher in (tweets, *probes, *heartbeats):
                 watching.enter_context(watcher)
             began = time.time() + SETTLE_SECONDS
             if outage:
-                _outage(it.joiner, outage, progress)
+                _stop_and_restart(it.joiner, outage, progress)
             else:
-                _sleep(SETTLE_SECONDS + seconds, progress)
+                _wait(SETTLE_SECONDS + seconds, progress)
             load.check()
         load.stop()
     broken = [str(watcher.error) for watcher in (tweets, *probes, *heartbeats) if watcher.error is not None]
@@ -72,24 +75,24 @@ def freshness(rate: float, seconds: float, readers: int, users: int, outage: flo
         row
         for number, (probe, beats) in enumerate(zip(probes, heartbeats, strict=True), 1)
         for row in (
-            _row(f"reader {number}, rows by asking", _since(probe.latencies, began), probe.ages),
-            _row(f"reader {number}, heartbeats as they come", _since(beats.arrivals, began), beats.ages),
-            _row(f"reader {number}, age of the newest heartbeat", _since(beats.ages, began), beats.ages),
+            _to_row(f"reader {number}, rows by asking", _values_since(probe.latencies, began), probe.ages),
+            _to_row(f"reader {number}, heartbeats as they come", _values_since(beats.arrivals, began), beats.ages),
+            _to_row(f"reader {number}, age of the newest heartbeat", _values_since(beats.ages, began), beats.ages),
         )
     ]
     click.echo(f"{table(rows)}\n\n{rate:g} changes/s, {readers} readers, {machine()}")
     click.echo(f"\n{write(RESULTS, 'freshness-outage' if outage else 'freshness', {'rate': rate, 'rows': rows})}")
 
 
-def _since(samples: list[tuple[float, float]], began: float) -> list[float]:
+def _values_since(samples: list[tuple[float, float]], began: float) -> list[float]:
     return [value for when, value in samples if when >= began]
 
 
-def _row(name: str, seconds: list[float], ages: list[tuple[float, float]]) -> dict[str, object]:
+def _to_row(name: str, seconds: list[float], ages: list[tuple[float, float]]) -> dict[str, object]:
     if not seconds:
         raise MeasurementError(f"{name}: nothing was seen")
     named = {f"p{p} s": round(percentile(seconds, p), 3) for p in (50, 95)}
-    above = seconds_above(ages, LIMIT_SECONDS, SCRAPE_SECONDS)
+    above = count_seconds_above(ages, LIMIT_SECONDS, SCRAPE_SECONDS)
     return {
         "by": name,
         "samples": len(seconds),
@@ -99,24 +102,24 @@ def _row(name: str, seconds: list[float], ages: list[tuple[float, float]]) -> di
     }
 
 
-def _sleep(seconds: float, progress: Progress) -> None:
+def _wait(seconds: float, progress: ProgressPrinter) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         progress(f"watching for {until - time.monotonic():.0f} s more")
         time.sleep(1)
 
 
-def _outage(joiner: Command, seconds: float, progress: Progress) -> None:
+def _stop_and_restart(joiner: Command, seconds: float, progress: ProgressPrinter) -> None:
     """Stop the joiner, start it again later, and watch until it has settled."""
-    _sleep(OUTAGE_AFTER_SECONDS, progress)
+    _wait(OUTAGE_AFTER_SECONDS, progress)
     joiner.stop()
-    _sleep(seconds, progress)
+    _wait(seconds, progress)
     joiner.start(lambda: True)
-    _sleep(AFTER_SECONDS, progress)
+    _wait(AFTER_SECONDS, progress)
 
 
 @contextmanager
-def world(folder: Path, readers: int, users: int, progress: Progress) -> Iterator[World]:
+def run_service(folder: Path, readers: int, users: int, progress: ProgressPrinter) -> Iterator[RunningService]:
     """Run servers with a population in them, a joiner and readers; all caught up, and heartbeats coming."""
     with ExitStack() as parts:
         progress("starting Kafka, PostgreSQL and Connect", last=True)
@@ -124,26 +127,26 @@ def world(folder: Path, readers: int, users: int, progress: Progress) -> Iterato
         postgres = parts.enter_context(Postgres(folder / "postgres"))
         populate(postgres.dsn, users)
         parts.enter_context(Connect(folder / "connect", kafka.bootstrap_servers, postgres))
-        joiner = processes.joiner(0, kafka.bootstrap_servers, "", folder, HEARTBEATS_TOPIC=HEARTBEATS)
+        joiner = processes.joiner_command(0, kafka.bootstrap_servers, "", folder, HEARTBEATS_TOPIC=HEARTBEATS)
         ports = [free_port() for _ in range(readers)]
         commands = [
             joiner,
-            *(_reader(number, kafka.bootstrap_servers, folder, port) for number, port in enumerate(ports)),
+            *(_reader_command(number, kafka.bootstrap_servers, folder, port) for number, port in enumerate(ports)),
         ]
         for command in commands:
             parts.callback(command.stop)
             processes.start(command)
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not all(_beats(port) for port in ports):
+        while not all(_shows_heartbeats(port) for port in ports):
             for command in commands:
                 command.check()
             if time.monotonic() > deadline:
                 raise MeasurementError("no heartbeat has come through to every reader")
             time.sleep(0.2)
-        yield World(postgres.dsn, joiner, ports)
+        yield RunningService(postgres.dsn, joiner, ports)
 
 
-def _reader(number: int, bootstrap_servers: str, folder: Path, port: int) -> Command:
+def _reader_command(number: int, bootstrap_servers: str, folder: Path, port: int) -> Command:
     place = folder / f"reader-{number}"
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
@@ -153,7 +156,7 @@ def _reader(number: int, bootstrap_servers: str, folder: Path, port: int) -> Com
     return Command(f"reader {number}", (sys.executable, "-m", "reader"), place, environment)
 
 
-def _beats(port: int) -> bool:
+def _shows_heartbeats(port: int) -> bool:
     try:
         return "\nreader_heartbeat_age_seconds " in httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
     except httpx.TransportError:

@@ -33,23 +33,23 @@ def visibility(tries: int) -> None:
     """How soon a like made by psql is answered to curl, and its deletion; needs `make run` in another terminal."""
     url = f"http://127.0.0.1:{read_settings(RunSettings).reader_port}/users/{USER}"
     try:
-        psql(UNLIKE)
-        psql(NEW_USER)
+        run_psql(UNLIKE)
+        run_psql(NEW_USER)
         await_likes(url, 0)
         seconds: dict[str, list[float]] = {"like": [], "deletion of the like": []}
         while len(seconds["deletion of the like"]) < tries:
             for name, statement, expected in (("like", LIKE, 1), ("deletion of the like", UNLIKE, 0)):
-                said = psql(statement).splitlines()
+                said = run_psql(statement).splitlines()
                 if not said:
                     break  # `make run LOAD=…` has deleted it by chance.
                 seconds[name].append(await_likes(url, expected) - float(said[0]))
     finally:
-        psql(UNLIKE, f"DELETE FROM users WHERE user_id = {USER}")
-    rows = [figures(name, values) for name, values in seconds.items()]
+        run_psql(UNLIKE, f"DELETE FROM users WHERE user_id = {USER}")
+    rows = [to_row(name, values) for name, values in seconds.items()]
     click.echo(f"{table(rows)}\n\nSeconds from the change to an answer by curl that shows it; {machine()}.")
 
 
-def figures(name: str, seconds: list[float]) -> dict[str, object]:
+def to_row(name: str, seconds: list[float]) -> dict[str, object]:
     """Return a row of the table."""
     return {
         "change": name,
@@ -60,14 +60,14 @@ def figures(name: str, seconds: list[float]) -> dict[str, object]:
     }
 
 
-def psql(*statements: str) -> str:
+def run_psql(*statements: str) -> str:
     """Run statements as the printed command does; return what psql said, without headings.
 
     Raises:
         MeasurementError: it failed.
     """
     options = [word for statement in statements for word in ("-c", statement)]
-    return output([sys.executable, "-m", "stack", "psql", "-A", "-t", "-q", *options], "is `make run` up?")
+    return run_command([sys.executable, "-m", "stack", "psql", "-A", "-t", "-q", *options], "is `make run` up?")
 
 
 def await_likes(url: str, count: int) -> float:
@@ -78,7 +78,7 @@ def await_likes(url: str, count: int) -> float:
     """
 
     def shown() -> bool:
-        answer = json.loads(output(["curl", "-s", url], "is the reader up?"))  # a 404 is JSON too
+        answer = json.loads(run_command(["curl", "-s", url], "is the reader up?"))  # a 404 is JSON too
         return bool(answer.get("likeCount") == count)
 
     return await_true(shown, f"{url} does not show likeCount {count}")
@@ -93,7 +93,7 @@ def await_true(condition: Callable[[], bool], complaint: str) -> float:
     return time.time()
 
 
-def output(command: list[str], hint: str) -> str:
+def run_command(command: list[str], hint: str) -> str:
     """Run a command and return what it printed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 import pytest
 
 from bench.errors import MeasurementError
-from bench.load.connection import Answer, Connection, is_right
-from bench.load.keys import FIRST_UNKNOWN, draw
+from bench.load.connection import Connection, Response, is_correct
+from bench.load.keys import FIRST_UNKNOWN, draw_ids
 from bench.load.open_loop import Loop, OpenLoad
-from bench.load.statistics import Durations, distribution
-from bench.load.threads import Sample, between
-from bench.reader.stalls import stalls
+from bench.load.statistics import Durations, summarize_durations
+from bench.load.threads import Sample, compute_difference
+from bench.reader.stalls import explain_stalls
 from tests.support.waiting import wait_for
 
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"userId":"7",}'
@@ -82,7 +82,7 @@ def test_an_answer_may_come_in_pieces() -> None:
             pieces.release()
             assert connection.receive() is None
         pieces.release()
-        assert Answer(200, b'{"userId":"7",}') == wait_for(connection.receive)
+        assert Response(200, b'{"userId":"7",}') == wait_for(connection.receive)
         with pytest.raises(MeasurementError, match="closed before the answer was whole"):
             wait_for(connection.receive)
         connection.close()
@@ -106,34 +106,34 @@ def test_an_answer_without_a_length_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("answer", "user_id", "right"),
     [
-        (Answer(200, b'{"userId":"7","username":null}'), 7, True),
-        (Answer(200, b'{"userId":"8","username":null}'), 7, False),
-        (Answer(404, b"{}"), 7, False),
-        (Answer(404, b"{}"), FIRST_UNKNOWN, True),
-        (Answer(200, b'{"userId":"1000000000",}'), FIRST_UNKNOWN, False),
+        (Response(200, b'{"userId":"7","username":null}'), 7, True),
+        (Response(200, b'{"userId":"8","username":null}'), 7, False),
+        (Response(404, b"{}"), 7, False),
+        (Response(404, b"{}"), FIRST_UNKNOWN, True),
+        (Response(200, b'{"userId":"1000000000",}'), FIRST_UNKNOWN, False),
     ],
 )
-def test_an_answer_is_held_to_what_was_asked(answer: Answer, user_id: int, right: bool) -> None:
+def test_an_answer_is_held_to_what_was_asked(answer: Response, user_id: int, right: bool) -> None:
     """Another user's record, a missing user and an invented one are wrong."""
-    assert right == is_right(answer, user_id)
+    assert right == is_correct(answer, user_id)
 
 
 def test_few_users_are_asked_for_often_and_some_are_nobody() -> None:
     """One in a hundred is unknown, and the most popular user comes about twice as often as the second."""
-    drawn = draw(1000, 50_000, seed=3)
+    drawn = draw_ids(1000, 50_000, seed=3)
     unknown = sum(user_id >= FIRST_UNKNOWN for user_id in drawn)
     known = [user_id for user_id in drawn if user_id < FIRST_UNKNOWN]
     first, second = sorted((known.count(user_id) for user_id in set(known)), reverse=True)[:2]
     assert 400 < unknown < 600
     assert 1.7 < first / second < 2.3
     assert 1 <= min(known) < max(known) <= 1000
-    assert drawn == draw(1000, 50_000, seed=3)
+    assert drawn == draw_ids(1000, 50_000, seed=3)
 
 
 def test_percentiles_are_durations_that_occurred() -> None:
     """Of a thousand durations the 999th is the 99.9th percentile; of none, all are zero."""
-    assert Durations(500, 950, 990, 999, 1000) == distribution([float(ms) for ms in range(1000, 0, -1)])
-    assert Durations(0, 0, 0, 0, 0) == distribution([])
+    assert Durations(500, 950, 990, 999, 1000) == summarize_durations([float(ms) for ms in range(1000, 0, -1)])
+    assert Durations(0, 0, 0, 0, 0) == summarize_durations([])
 
 
 def test_slow_answers_of_one_stall_are_explained_together() -> None:
@@ -151,7 +151,7 @@ def test_slow_answers_of_one_stall_are_explained_together() -> None:
         Sample(13.0, 1.525, 0.504, 0.201),
         Sample(15, 1.53, 0.524, 0.206),
     ]
-    found = stalls(outliers, reader_gaps=[[10.001, 0.018]], load_gaps=[[11.0, 0.011]], samples=samples)
+    found = explain_stalls(outliers, reader_gaps=[[10.001, 0.018]], load_gaps=[[11.0, 0.011]], samples=samples)
     assert [(2, 20.0, "machine"), (1, 12.0, "load"), (1, 30.0, "reader"), (1, 20.0, "another program")] == [
         (stall.requests, stall.worst, stall.cause) for stall in found
     ]
@@ -161,4 +161,4 @@ def test_slow_answers_of_one_stall_are_explained_together() -> None:
 
 def test_a_moment_outside_the_samples_is_not_explained() -> None:
     """Where nothing was sampled on one side, nothing is said."""
-    assert between([Sample(9.0, 1, 1, 1)], 9.5, 9.6) is None
+    assert compute_difference([Sample(9.0, 1, 1, 1)], 9.5, 9.6) is None

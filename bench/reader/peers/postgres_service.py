@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import asyncpg
 import orjson
 
-from bench.reader.peers.serving import Lookup, serve, service
+from bench.reader.peers.serving import Lookup, build_application, serve
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
 
 POOL = 8
@@ -37,15 +37,15 @@ async def connect(url: str) -> Lookup:
 
     async def lookup(user_id: int) -> bytes | None:
         row = await pool.fetchrow(ONE_USER, user_id)
-        return None if row is None else body(row)
+        return None if row is None else build_body(row)
 
     return lookup
 
 
-def body(row: Iterable[object]) -> bytes:
+def build_body(row: Iterable[object]) -> bytes:
     """Return a row of EVERY_USER as the service answers it."""
     return orjson.dumps(dict(zip(FIELDS, row, strict=True)))
 
 
 if __name__ == "__main__":
-    serve(service(lambda: connect(sys.argv[2])), int(sys.argv[1]))
+    serve(build_application(lambda: connect(sys.argv[2])), int(sys.argv[1]))

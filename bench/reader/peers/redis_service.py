@@ -10,7 +10,7 @@ from typing import cast
 from redis.asyncio import Redis
 
 from bench.reader.peers import postgres_service
-from bench.reader.peers.serving import Lookup, serve, service
+from bench.reader.peers.serving import Lookup, build_application, serve
 
 TTL_SECONDS = 600
 NOBODY = b""
@@ -38,4 +38,4 @@ async def connect(redis_port: int, url: str) -> Lookup:
 
 
 if __name__ == "__main__":
-    serve(service(lambda: connect(int(sys.argv[2]), sys.argv[3])), int(sys.argv[1]))
+    serve(build_application(lambda: connect(int(sys.argv[2]), sys.argv[3])), int(sys.argv[1]))

@@ -14,7 +14,7 @@ Start = Callable[[], Awaitable[Lookup]]
 """Connects to whatever the peer asks, inside the event loop."""
 
 
-def service(start: Start) -> ASGIApp:
+def build_application(start: Start) -> ASGIApp:
     """Return the shortest ASGI application that answers `GET /users/{userId}` by a look-up.
 
     Args:

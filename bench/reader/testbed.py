@@ -9,11 +9,11 @@ from pathlib import Path
 import psycopg
 
 from bench.errors import MeasurementError
-from bench.load.cores import Cores, choose, pin
+from bench.load.cores import Cores, choose_cores, pin
 from bench.load.keys import FIRST_UNKNOWN
 from bench.reader import services
 from bench.reader import topic as topics
-from bench.reader.services import Service, ask
+from bench.reader.services import Service, get
 from stack.seed import populate
 from stack.servers.kafka import Kafka
 from stack.servers.ports import free_port
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Testbed:
     """Servers with a population in them.
 
     Args:
@@ -47,67 +47,67 @@ class World:
 
 
 @contextmanager
-def world(users: int, say: Say) -> Iterator[World]:
+def run_testbed(users: int, say: Say) -> Iterator[Testbed]:
     """Give Kafka with a topic of users; everything is gone afterwards."""
-    cores = choose()
+    cores = choose_cores()
     with tempfile.TemporaryDirectory(prefix="bench-reader-") as name:
         folder = Path(name)
         with Kafka(folder / "kafka") as kafka:
             _keep_off_the_measured_core(kafka.command, cores)
             say(f"Kafka answers on port {kafka.port}")
-            yield World(folder, cores, kafka, users, say)
+            yield Testbed(folder, cores, kafka, users, say)
 
 
 @contextmanager
-def population(given: World) -> Iterator[Postgres]:
+def run_postgres(given: Testbed) -> Iterator[Postgres]:
     """Give PostgreSQL with the users of a world, and its topic filled out of it."""
     with Postgres(given.folder / "postgres", durable=False) as database:
         populate(database.dsn, given.users)
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             connection.execute("VACUUM (ANALYZE)")
         given.say(f"PostgreSQL has {given.users:,} users")
-        topics.create(given.kafka.bootstrap_servers, TOPIC)
-        topics.fill(given.kafka.bootstrap_servers, TOPIC, topics.from_postgres(database.dsn), given.say)
+        topics.create_topic(given.kafka.bootstrap_servers, TOPIC)
+        topics.fill_topic(given.kafka.bootstrap_servers, TOPIC, topics.read_postgres(database.dsn), given.say)
         yield database
 
 
-def invented_population(given: World, topic: str, users: int) -> None:
+def fill_with_invented_users(given: Testbed, topic: str, users: int) -> None:
     """Fill a topic with made-up users, where no peer needs a database of them."""
-    topics.create(given.kafka.bootstrap_servers, topic)
-    topics.fill(given.kafka.bootstrap_servers, topic, topics.invented(users), given.say)
+    topics.create_topic(given.kafka.bootstrap_servers, topic)
+    topics.fill_topic(given.kafka.bootstrap_servers, topic, topics.invent_records(users), given.say)
 
 
 @contextmanager
-def side_by_side(given: World) -> Iterator[list[Service]]:
+def run_all_services(given: Testbed) -> Iterator[list[Service]]:
     """Give the reader and its peers, running, warm, and answering alike.
 
     Raises:
         MeasurementError: a peer's answer is not the reader's.
     """
     with ExitStack() as parts:
-        database = parts.enter_context(population(given))
+        database = parts.enter_context(run_postgres(given))
         url = f"postgresql://postgres@127.0.0.1:{database.port}/app"
         redis_port = free_port()
-        cache = services.redis_server(given.folder / "valkey", redis_port)
-        reader = services.reader(given.folder / "reader", given.kafka.bootstrap_servers, TOPIC)
-        _run(reader, given, parts)
-        body = ask(reader.port, "/users/1")[1]
+        cache = services.valkey_command(given.folder / "valkey", redis_port)
+        reader = services.reader_service(given.folder / "reader", given.kafka.bootstrap_servers, TOPIC)
+        _start_service(reader, given, parts)
+        body = get(reader.port, "/users/1")[1]
         cache.start(lambda: True)
         parts.callback(cache.stop)
         peers = [
-            services.constant(given.folder / "constant", body),
-            services.nginx(given.folder / "nginx", body),
-            services.redis(given.folder / "redis-service", redis_port, url),
-            services.postgres(given.folder / "postgres-service", url),
+            services.constant_service(given.folder / "constant", body),
+            services.nginx_service(given.folder / "nginx", body),
+            services.redis_service(given.folder / "redis-service", redis_port, url),
+            services.postgres_service(given.folder / "postgres-service", url),
         ]
         running = [reader, *(peer for peer in peers if peer is not None)]
         if len(running) <= len(peers):
             given.say("nginx is not installed (Debian package nginx-light): measuring without it")
         for peer in running[1:]:
-            _run(peer, given, parts)
+            _start_service(peer, given, parts)
         for command in (database.command, cache):
             _keep_off_the_measured_core(command, given.cores)
-        _check_alike(running, given.users)
+        _require_equal_responses(running, given.users)
         yield running
 
 
@@ -117,19 +117,19 @@ def _keep_off_the_measured_core(server: Command, cores: Cores) -> None:
     pin(process.pid, cores.rest)
 
 
-def _run(service: Service, given: World, parts: ExitStack) -> None:
+def _start_service(service: Service, given: Testbed, parts: ExitStack) -> None:
     seconds = service.start(given.cores)
     parts.callback(service.command.stop)
     given.say(f"{service.name}: ready after {seconds:.1f} s")
 
 
-def _check_alike(services: list[Service], users: int) -> None:
+def _require_equal_responses(services: list[Service], users: int) -> None:
     """Compare answers of all that look users up, for some users and one who is nobody."""
     reader, *peers = [service for service in services if service.looks_up]
     for user_id in (1, 2, users // 2, users, FIRST_UNKNOWN):
-        expected = ask(reader.port, f"/users/{user_id}")
+        expected = get(reader.port, f"/users/{user_id}")
         for peer in peers:
-            status, body = ask(peer.port, f"/users/{user_id}")
+            status, body = get(peer.port, f"/users/{user_id}")
             if status != expected[0] or (status == 200 and body != expected[1]):
                 raise MeasurementError(
                     f"{peer.name} answers {status} {body!r} for user {user_id}, the reader {expected}"

@@ -12,7 +12,7 @@ from typing import Self
 from confluent_kafka import Consumer, TopicPartition
 
 
-class Watcher:
+class TopicWatcher:
     """Follows a topic.
 
     Args:

@@ -23,7 +23,7 @@ METRIC_SECONDS = 0.1
 AGE = "reader_heartbeat_age_seconds "
 
 
-class Background:
+class RepeatedTask:
     """A thread that does something again and again while it is entered."""
 
     def __init__(self, name: str, every_seconds: float) -> None:
@@ -59,7 +59,7 @@ class Background:
         raise NotImplementedError
 
 
-class Tweets(Background):
+class TweetWriter(RepeatedTask):
     """Rows that are made on a clock.
 
     Args:
@@ -78,7 +78,7 @@ class Tweets(Background):
         self.made_at.append(time.time())
 
 
-class Probe(Background):
+class CountProbe(RepeatedTask):
     """Asks one reader how many of the tweets it knows.
 
     Args:
@@ -86,7 +86,7 @@ class Probe(Background):
         tweets: that are made.
     """
 
-    def __init__(self, port: int, tweets: Tweets) -> None:
+    def __init__(self, port: int, tweets: TweetWriter) -> None:
         super().__init__(f"probe of {port}", ASK_SECONDS)
         self._connection = HTTPConnection("127.0.0.1", port, timeout=10)
         self._tweets = tweets
@@ -105,7 +105,7 @@ class Probe(Background):
         self.ages.append((now, now - made_at[self._visible] if self._visible < len(made_at) else 0.0))
 
 
-class Heartbeats(Background):
+class HeartbeatProbe(RepeatedTask):
     """Asks one reader how old its slowest partition's newest heartbeat is.
 
     Args:
@@ -133,7 +133,7 @@ class Heartbeats(Background):
             self.arrivals.append((now, age))
 
 
-def seconds_above(ages: list[tuple[float, float]], limit: float, every_seconds: float) -> float:
+def count_seconds_above(ages: list[tuple[float, float]], limit: float, every_seconds: float) -> float:
     """Return for how long an age was above a limit, as one would see who looks at intervals.
 
     Args:

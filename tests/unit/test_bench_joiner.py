@@ -6,8 +6,8 @@ from itertools import islice
 import pytest
 
 from bench.errors import MeasurementError
-from bench.joiner.freshness import changes
-from bench.joiner.throughput import Run, medians, ratios
+from bench.joiner.freshness import generate_changes
+from bench.joiner.throughput import Run, compute_medians, compute_ratios
 from bench.joiner.topics import check_equal
 from bench.joiner.workload import COUNT_KEYS, Workload
 from bench.results import percentile, table
@@ -59,7 +59,7 @@ def test_each_change_is_told_from_the_users_next_one() -> None:
     """No two changes of one user lead to the same value of the same field, and users take turns."""
     workload = Workload(200)
     list(workload.all_rows())
-    made = list(islice(changes(workload), 1_000))
+    made = list(islice(generate_changes(workload), 1_000))
     assert len(made) == len({(change.user, change.key, change.value) for change in made})
     assert set(range(1, 11)) == {change.user for change in made[:10]}
     assert {"users", "tweets", "follows", "likes"} == {change.row[0] for change in made}
@@ -69,7 +69,7 @@ def test_a_change_is_seen_in_its_own_record_or_a_later_one() -> None:
     """What was merged with a later change of the same user counts from when that was seen, and nothing else counts."""
     workload = Workload(20)
     list(workload.all_rows())
-    renamed, tweeted = islice((c for c in changes(workload) if c.key in ("username", "tweetCount")), 2)
+    renamed, tweeted = islice((c for c in generate_changes(workload) if c.key in ("username", "tweetCount")), 2)
     assert renamed.shown_by({"username": f"name{renamed.value}"})
     assert renamed.shown_by({"username": f"name{renamed.value + 1}"})
     assert not renamed.shown_by({"username": f"name{renamed.value - 1}"})
@@ -85,8 +85,8 @@ def test_figures_are_medians_and_the_ratio_is_of_medians() -> None:
         return Run(program, 1, seconds, 1.0, seconds, 1.0, 10**8, {"user-info": 5, "changelogs": 6, "internal": 7})
 
     runs = [run("joiner", 10), run("joiner", 50), run("joiner", 20), run("peer", 40), run("peer", 60), run("peer", 50)]
-    assert ratios(runs) == {1: 2.5}
-    assert [(row["program x processes"], row["rows/s"]) for row in medians(runs, 1_000)] == [
+    assert compute_ratios(runs) == {1: 2.5}
+    assert [(row["program x processes"], row["rows/s"]) for row in compute_medians(runs, 1_000)] == [
         ("joiner x 1", 50),
         ("peer x 1", 20),
     ]

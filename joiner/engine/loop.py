@@ -91,37 +91,40 @@ class Loop:
         if not messages:
             return
         clock_ms = now_ms()
-        held = self._checkpoints.current()
+        current = self._checkpoints.current()
         sources, owned, first_read = self._sources, self._assignment.committed, self._assignment.first_read
         read_ms = self._lag_meter.read_ms
-        rows, times_before = dict.fromkeys(sources, 0), len(held.times)
+        rows, times_before = dict.fromkeys(sources, 0), len(current.times)
         offsets: dict[Place, int] = {}
         for message in messages:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in owned:
-                raise StateError(f"a record of {topic}[{partition}] came after that partition had been given up")
+                raise StateError(
+                    f"a record of {topic}[{partition}] came after that partition had been given up",
+                    hint="start it again",
+                )
             time_ms = message.timestamp()[1]
             time_ms = time_ms if time_ms > 0 else clock_ms
             table = sources.get(topic)
             if table is None and message.key() == TIMES_KEY:
-                held.times.append((partition, message.value()))
+                current.times.append((partition, message.value()))
             elif table is None:
-                held.checkpoint.take_changes(held.store(topic, partition), offset, message.value())
+                current.checkpoint.take_changes(current.store(topic, partition), offset, message.value())
             else:
                 rows[topic] += 1
-                store = None if table is USERS else held.store(topic, partition)
+                store = None if table is USERS else current.store(topic, partition)
                 is_news = (topic, partition) not in first_read
                 record = SourceRecord(message.key(), message.value(), time_ms, clock_ms, is_news)
                 try:
-                    held.checkpoint.take_row(table, store, record)
+                    current.checkpoint.take_row(table, store, record)
                 except BadRow as bad:
-                    held.letters.append((Letter(topic, partition, offset, record.key, record.value, time_ms), bad))
+                    current.letters.append((Letter(topic, partition, offset, record.key, record.value, time_ms), bad))
             offsets[topic, partition] = offset
             read_ms[topic] = time_ms
-        held.note_offsets(offsets)
+        current.note_offsets(offsets)
         for topic, count in rows.items():
             self._metrics.rows.labels(sources[topic].name).inc(count)
-        self._metrics.changes.inc(len(messages) - sum(rows.values()) - (len(held.times) - times_before))
+        self._metrics.changes.inc(len(messages) - sum(rows.values()) - (len(current.times) - times_before))
 
     def _note_ends(self, events: Iterable[Message]) -> None:
         """Note where partitions end, with the checkpoint that leads there.

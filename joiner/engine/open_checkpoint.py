@@ -104,19 +104,19 @@ class Checkpoints:
 
     def begin_closing(self) -> OpenCheckpoint | None:
         """Return the open checkpoint for its records to be written; None where it is not the one that Quix commits."""
-        held, self.open = self.open, None
-        if held is None or held.quix is not self._processing.checkpoint:
+        closing, self.open = self.open, None
+        if closing is None or closing.quix is not self._processing.checkpoint:
             return None
-        self._closing = ClosingCheckpoint(time.monotonic(), held.offsets, held.ends, held.times)
-        return held
+        self._closing = ClosingCheckpoint(time.monotonic(), closing.offsets, closing.ends, closing.times)
+        return closing
 
-    def require_open(self, held: OpenCheckpoint) -> None:
+    def require_open(self, closing: OpenCheckpoint) -> None:
         """Make sure that what is written belongs to the transaction that is open.
 
         Raises:
             Interrupted: Quix has left this thread behind.
         """
-        if held.quix is not self._processing.checkpoint:
+        if closing.quix is not self._processing.checkpoint:
             self._refuse_commits()
             raise Interrupted("closing a checkpoint took longer than a rebalance may")
 

@@ -54,27 +54,27 @@ class Outputs(BaseSink):
 
     def flush(self) -> None:
         """Write everything that the open checkpoint has decided; one that Quix has dropped writes nothing."""
-        held = self._checkpoints.begin_closing()
-        if held is None:
+        closing = self._checkpoints.begin_closing()
+        if closing is None:
             return
-        self._write_changes(held)
-        self._write_records(held)
-        self._write_dead_letters(held.letters)
-        held.checkpoint.save()
+        self._write_changes(closing)
+        self._write_records(closing)
+        self._write_dead_letters(closing.letters)
+        closing.checkpoint.save()
 
-    def _write_changes(self, held: OpenCheckpoint) -> None:
-        for partition, pack in held.checkpoint.packs(self._changes_partitions):
-            self._checkpoints.require_open(held)
+    def _write_changes(self, closing: OpenCheckpoint) -> None:
+        for partition, pack in closing.checkpoint.packs(self._changes_partitions):
+            self._checkpoints.require_open(closing)
             RecordSender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
 
-    def _write_records(self, held: OpenCheckpoint) -> None:
+    def _write_records(self, closing: OpenCheckpoint) -> None:
         send = RecordSender(self._producer, self._settings.user_info_topic)
-        for record in held.checkpoint.records():
-            self._checkpoints.require_open(held)
+        for record in closing.checkpoint.records():
+            self._checkpoints.require_open(closing)
             headers = None if record.oldest_ms is None else [(OLDEST_CHANGE_HEADER, str(record.oldest_ms))]
             send(record.key, record.value, timestamp=record.newest_ms, headers=headers)
         self._metrics.records.inc(send.sent)
-        self._metrics.unknown_values.inc(held.checkpoint.unknown_values)
+        self._metrics.unknown_values.inc(closing.checkpoint.unknown_values)
 
     def _write_dead_letters(self, letters: list[tuple[Letter, BadRow]]) -> None:
         for letter, bad in letters:

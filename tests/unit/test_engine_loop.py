@@ -1,0 +1,145 @@
+"""What the joiner's loop holds between two commits, and what ends it; Quix is not started."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import OFFSET_INVALID, TopicPartition
+
+from joiner.background.progress import Progress
+from joiner.engine.assignment import Assignment
+from joiner.engine.loop_guard import LoopGuard
+from joiner.engine.open_checkpoint import Checkpoints, ClosingCheckpoint
+from joiner.engine.stores import OpenStores
+from joiner.health import Health
+from shared.errors import Interrupted, StateError
+
+
+class Refusals:
+    """Stands where Quix is told to commit nothing more."""
+
+    def __init__(self) -> None:
+        self.refused = False
+
+    def __call__(self) -> None:
+        """Note that it is told."""
+        self.refused = True
+
+
+def quix_checkpoint() -> Any:  # noqa: ANN401 - stands where Quix's is
+    """Return a checkpoint that takes offsets."""
+    return SimpleNamespace(store_offset=lambda **_: None)
+
+
+def checkpoints(refuse: Refusals) -> tuple[Checkpoints, Any]:
+    """Return what holds checkpoints, and what says which one Quix has open."""
+    processing: Any = SimpleNamespace(checkpoint=quix_checkpoint())
+    return Checkpoints(processing, OpenStores(), refuse), processing
+
+
+def test_a_checkpoint_is_committed_with_all_that_was_read() -> None:
+    """It is open until it is closed, closing until it is confirmed, and confirmed once."""
+    held, _ = checkpoints(Refusals())
+    held.current().note_offsets({("likes", 0): 7})
+    assert held.begin_closing() is not None
+    assert held.open is None
+    committed = held.take_committed()
+    assert committed is not None
+    assert {("likes", 0): 7} == committed.offsets
+    assert held.take_committed() is None
+
+
+def test_what_quix_has_dropped_is_not_written() -> None:
+    """Records of an aborted checkpoint are read again; written with the next one they would count twice."""
+    held, processing = checkpoints(Refusals())
+    held.current().note_offsets({("likes", 0): 7})
+    processing.checkpoint = quix_checkpoint()
+    assert held.begin_closing() is None
+    assert held.take_committed() is None
+    held.current().note_offsets({("likes", 0): 7})
+    dropped = held.open
+    processing.checkpoint = quix_checkpoint()
+    assert held.current() is not dropped
+
+
+def test_a_thread_that_is_left_behind_writes_nothing_into_the_next_transaction() -> None:
+    """Quix does not wait for it for ever in a rebalance; it ends at its next record, and nothing more is committed."""
+    refusals = Refusals()
+    held, processing = checkpoints(refusals)
+    held.current()
+    closing = held.begin_closing()
+    assert closing is not None
+    held.require_open(closing)
+    assert not refusals.refused
+    processing.checkpoint = quix_checkpoint()
+    with pytest.raises(Interrupted, match="took longer than a rebalance may"):
+        held.require_open(closing)
+    assert refusals.refused
+
+
+def test_a_commit_in_a_rebalance_counts_for_nothing() -> None:
+    """Quix does not say whether it succeeded; what was committed is asked for again with the next assignment."""
+    held, _ = checkpoints(Refusals())
+    held.current()
+    held.begin_closing()
+    held.forget_closing()
+    assert held.take_committed() is None
+
+
+def test_the_first_error_of_a_callback_ends_the_loop() -> None:
+    """Until the loop raises it nothing may be committed; later ones follow from it."""
+    refusals = Refusals()
+    guard = LoopGuard(Health(), Progress(), refusals)
+    guard.check()
+    for message in ("lost", "closed"):
+        with guard.defer_errors():
+            raise StateError(message)
+    assert refusals.refused
+    with pytest.raises(StateError, match="lost"):
+        guard.check()
+    guard.check()
+
+
+def test_a_failure_of_a_background_thread_ends_the_loop() -> None:
+    """It stays one until the process ends."""
+    progress = Progress()
+    guard = LoopGuard(Health(), progress, Refusals())
+    progress.failure = StateError("another topic")
+    for _ in range(2):
+        with pytest.raises(StateError, match="another topic"):
+            guard.check()
+
+
+def test_an_assignment_begins_where_the_group_has_committed() -> None:
+    """A partition that was never read begins at 0, and its records say nothing of how long changes take."""
+    progress = Progress()
+    assignment = Assignment(progress)
+    assignment.assign([TopicPartition("likes", 0, 7), TopicPartition("likes", 1, OFFSET_INVALID)])
+    assert {("likes", 0): 7, ("likes", 1): 0} == assignment.committed
+    assert {("likes", 1)} == assignment.first_read
+    assert {("likes", 0): 7, ("likes", 1): 0} == progress.positions()
+
+
+def test_a_partition_that_was_given_up_is_not_owned_by_a_later_commit() -> None:
+    """Its next owner says how far it is."""
+    progress = Progress()
+    assignment = Assignment(progress)
+    assignment.assign([TopicPartition("likes", number, 7) for number in (0, 1)])
+    assignment.give_up([TopicPartition("likes", 1)])
+    assignment.note_commit(ClosingCheckpoint(0.0, {("likes", 0): 9, ("likes", 1): 9}, {}, []))
+    assert {("likes", 0): 10} == assignment.committed
+    assert {("likes", 0): 10} == progress.positions()
+    assignment.give_up_all()
+    assert {} == progress.positions()
+
+
+def test_markers_behind_the_last_record_are_read_as_well() -> None:
+    """Otherwise the internal topic would keep its last record for ever, which nobody needs."""
+    assignment = Assignment(Progress())
+    assignment.assign([TopicPartition("user-info-changes", 0, 5), TopicPartition("likes", 0, 5)])
+    assert {} == assignment.trailing_markers("user-info-changes")
+    committed = ClosingCheckpoint(
+        0.0, {("user-info-changes", 0): 6}, {("user-info-changes", 0): 9, ("likes", 0): 9}, []
+    )
+    assignment.note_commit(committed)
+    assert {("user-info-changes", 0): 8} == assignment.trailing_markers("user-info-changes")

@@ -19,8 +19,8 @@ class Context:
         settings: the joiner's.
         properties: librdkafka properties from the environment.
         admin: a client of the cluster.
-        health: told what the loop does.
-        metrics: told what is counted.
+        health: what the loop does, as it is reported.
+        metrics: what is counted, as it is reported.
     """
 
     settings: JoinerSettings

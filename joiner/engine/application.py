@@ -48,14 +48,14 @@ class JoinerApplication(Application):
     Args:
         context: what the process keeps.
         prepared: the joiner's topics.
-        progress: told what is committed; its failure ends the loop.
+        progress: receives what is committed; its failure ends the loop.
     """
 
     def __init__(self, context: Context, prepared: Prepared, progress: Progress) -> None:
         super().__init__(**_options(context))
         self._context = context
         self._prepared = prepared
-        self._told_to_stop = False
+        self._stop_requested = False
         # Changelog partition -> how far a local store must have come; recovery reads it.
         self._oldest_trusted: dict[Place, int] = {}
         self._stores = OpenStores()
@@ -63,7 +63,7 @@ class JoinerApplication(Application):
         self._checkpoints = Checkpoints(self._processing_context, self._stores, self._refuse_commits)
         self._assignment = Assignment(progress)
         self._loop = Loop(context, self._processing_context, self._assignment, self._checkpoints, self._guard)
-        self._ends = Consumer(config.asking(context.settings, context.properties))
+        self._watermark_consumer = Consumer(config.asking(context.settings, context.properties))
         self._declare()
         _tune_garbage_collection()
 
@@ -89,7 +89,7 @@ class JoinerApplication(Application):
         restore_everything(self._state_manager, self._oldest_trusted, changelogs)
         manager = recovery_manager(self._state_manager)
         restore_in_batches(manager, self._guard.check)
-        restore_to_the_end(manager, lambda topic, partition: high_watermark(self._ends, topic, partition))
+        restore_to_the_end(manager, lambda topic, partition: high_watermark(self._watermark_consumer, topic, partition))
 
     def join(self) -> None:
         """Join until told to stop.
@@ -106,7 +106,7 @@ class JoinerApplication(Application):
             if not is_engine_error(error):
                 raise
             # Not kept in a variable here: it would hold this frame, which would hold it, and with it all that was open.
-            if not self._told_to_stop or not isinstance(translate_error(error), Interrupted):
+            if not self._stop_requested or not isinstance(translate_error(error), Interrupted):
                 raise translate_error(error) from error
             logger.warning(
                 "stopped without committing the last records, which the next start reads again: %s",
@@ -160,15 +160,15 @@ class JoinerApplication(Application):
             )
 
     def _refuse_commits(self) -> None:
-        """Have Quix commit nothing more of this application."""
+        """Stop Quix from committing anything more of this application."""
         self._failed = True
 
     def _on_sigterm(self, *arguments: object) -> None:
-        self._told_to_stop = True
+        self._stop_requested = True
         super()._on_sigterm(*arguments)  # type: ignore[no-untyped-call]
 
     def _on_sigint(self, *arguments: object) -> None:
-        self._told_to_stop = True
+        self._stop_requested = True
         super()._on_sigint(*arguments)  # type: ignore[no-untyped-call]
 
 

@@ -17,10 +17,10 @@ class Assignment:
     """The partitions of this process, without those of changelogs.
 
     Read and written by the loop's thread alone: Kafka's client calls back in it, during a poll. Other threads read
-    CommittedProgress, which is told of every change here.
+    CommittedProgress, which receives every change made here.
 
     Args:
-        progress: told what is committed.
+        progress: receives what is committed.
     """
 
     def __init__(self, progress: Progress) -> None:

@@ -20,7 +20,7 @@ class LagMeter:
     Args:
         context: its settings name the topics, its metrics take the lags.
         consumer: knows the high watermarks.
-        assignment: the partitions to measure; its progress is told which of them are read to their ends.
+        assignment: the partitions to measure; its progress receives which of them are read to their ends.
     """
 
     def __init__(self, context: Context, consumer: InternalConsumer, assignment: Assignment) -> None:

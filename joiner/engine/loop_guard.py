@@ -13,9 +13,9 @@ class LoopGuard:
     Used by the loop's thread alone; `progress.failure` is what background threads set.
 
     Args:
-        health: told that the loop is alive.
+        health: notes that the loop is alive.
         progress: may hold a reason to end.
-        refuse_commits: has Quix commit nothing more.
+        refuse_commits: stops Quix from committing anything more.
     """
 
     def __init__(self, health: Health, progress: Progress, refuse_commits: Callable[[], None]) -> None:
@@ -26,7 +26,7 @@ class LoopGuard:
 
     @contextmanager
     def defer_errors(self) -> Iterator[None]:
-        """Keep what a callback of the Kafka client raises for the loop, which raises it as soon as the client returns.
+        """Keep an error of a Kafka client's callback for the loop, which raises it as soon as the client returns.
 
         The client serves several callbacks in one call and loses all errors but one; and an error that is raised while
         partitions are assigned keeps the client from ever closing.
@@ -39,10 +39,10 @@ class LoopGuard:
             self._error = self._error or error
 
     def check(self) -> None:
-        """Note that the loop is alive, and raise what says that it must end.
+        """Note that the loop is alive, and raise the error that says it must end, if there is one.
 
         Raises:
-            Exception: whatever a callback raised, or a background thread found.
+            Exception: as a callback raised it, or a background thread found it.
         """
         self._health.beat()
         error = self._error or self._progress.failure

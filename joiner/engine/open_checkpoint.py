@@ -1,4 +1,4 @@
-"""What is held between two commits: the open checkpoint, and the one that is being committed.
+"""Holds the open checkpoint, and the one that is being committed.
 
 Everything that was read belongs to one checkpoint of Quix, whose transaction commits it, and is dropped with it. Knows
 nothing of how records are read or written.
@@ -19,7 +19,7 @@ from shared.errors import BadRow, Interrupted
 
 
 class OpenCheckpoint:
-    """What was read since the last commit. Filled by the loop's thread; whoever closes it has it alone.
+    """What was read since the last commit. Filled by the loop's thread; the thread that closes it has it to itself.
 
     Args:
         quix: the checkpoint of Quix that commits it.
@@ -84,7 +84,7 @@ class Checkpoints:
     Args:
         processing: Quix's, which says what checkpoint is open.
         opened: is given every store that is opened.
-        refuse_commits: has Quix commit nothing more.
+        refuse_commits: stops Quix from committing anything more.
     """
 
     def __init__(self, processing: ProcessingContext, opened: OpenStores, refuse_commits: Callable[[], None]) -> None:

@@ -49,13 +49,13 @@ def set_commit_interval(checkpoint: Checkpoint, seconds: float) -> None:
 
 
 def note_brokers_available(producer: InternalProducer, consumer: BaseConsumer) -> None:
-    """Note that brokers answer, as the method does that is replaced."""
+    """Note that brokers answer, as Quix does after each message."""
     producer._broker_available()  # type: ignore[no-untyped-call]
     consumer._broker_available()  # type: ignore[no-untyped-call]
 
 
 def is_cut_off(consumer: BaseConsumer) -> bool:
-    """Return whether no broker can be reached: Quix keeps this to itself until its own time-out."""
+    """Return whether no broker can be reached: Quix says so only after a time-out of its own."""
     return consumer._broker_unavailable_since is not None
 
 
@@ -65,7 +65,7 @@ def librdkafka_producer(producer: InternalProducer) -> confluent_kafka.Producer:
 
 
 def delivery_callback(producer: InternalProducer) -> Callable[..., None]:
-    """Return what notes the offset of a delivered record: the store remembers that of its last changelog record."""
+    """Return the callback that notes the offset of a delivered record: a store remembers its last changelog offset."""
     return producer._on_delivery
 
 
@@ -80,12 +80,12 @@ def rows_of(transaction: PartitionTransaction[Any, Any]) -> "Rdict":
 
 
 def cache_of(transaction: PartitionTransaction[Any, Any]) -> PartitionTransactionCache:
-    """Return what holds a transaction's writes until the commit: the public `set` costs ten times as much."""
+    """Return the cache that holds a transaction's writes until the commit: the public `set` costs ten times as much."""
     return transaction._update_cache
 
 
 def pending_writes(cache: PartitionTransactionCache) -> tuple[dict[bytes, bytes], set[bytes]]:
-    """Return the writes themselves, to be added to: key -> value, and deleted keys. `mark_changed` goes with that."""
+    """Return the writes themselves, key -> value, and the deleted keys; call `mark_changed` after adding to them."""
     return cache._updated[COLUMN_FAMILY][PREFIX], cache._deleted[COLUMN_FAMILY]
 
 
@@ -111,7 +111,7 @@ def producer_of(changelog: ChangelogProducer) -> InternalProducer:
 
 
 def recovery_manager(state_manager: StateStoreManager) -> Any:  # noqa: ANN401 - methods of it are replaced
-    """Return what restores stores from their changelogs: nothing public leads there."""
+    """Return the RecoveryManager of an application: nothing public leads to it."""
     return state_manager._recovery_manager
 
 
@@ -161,7 +161,7 @@ def log_progress(manager: RecoveryManager) -> None:
 
 
 def finish_complete_partitions(manager: RecoveryManager) -> None:
-    """End the recovery of what is complete now; positions are cached for a second to spare Quix's own loop a call."""
+    """End the recovery of complete partitions, by their positions now: Quix caches positions for a second."""
     manager._position_cache.clear()
     manager._update_recovery_status()  # type: ignore[no-untyped-call]
 

@@ -41,7 +41,7 @@ class Report:
     Args:
         seed: drew the faults.
         faults: how many there were.
-        fresh_seconds: step of a fault -> the longest, in seconds, that changes made since its deed took to be seen.
+        fresh_seconds: step of a fault -> the longest, in seconds, that changes made since its action took to be seen.
         differing: users that differed from the truth in quiet, over all comparisons.
         compared: users compared, over all comparisons.
         dead_letters: how many there are; as many as bad records were written, where all is well.
@@ -93,7 +93,7 @@ class Chaos:
         self._progress = progress
         self._fleet = Fleet(topics.admin, kafka.bootstrap_servers, folder)
         self._tables = Tables(kafka.bootstrap_servers, random.Random(seed + 1))
-        self._ground = Targets(kafka, self._fleet, self._tables, chance)
+        self._targets = Targets(kafka, self._fleet, self._tables, chance)
         self._faults = draw_faults(chance)
         self._load = Load(self._tables, rate)
         self._watcher = TopicWatcher(kafka.bootstrap_servers, "user-info")
@@ -112,48 +112,48 @@ class Chaos:
                     self._fleet.start(number)
                 self._compare("the start")
                 while self.report.faults < faults and time.monotonic() < deadline:
-                    self._happen()
-            self._close()
+                    self._run_fault()
+            self._compare_topic()
         finally:
-            self._load.end()
-            self._fleet.end()
+            self._load.stop()
+            self._fleet.kill_all()
             self.report.ended_by_themselves = self._fleet.ended_by_themselves
         return self.report
 
-    def _happen(self) -> None:
+    def _run_fault(self) -> None:
         fault = next(self._faults)
         self.report.faults += 1
-        self._load.go_on()
-        for step, deed in fault(self._ground):
-            fresh = self._time_to_fresh(step, deed)
+        self._load.resume()
+        for step, action in fault(self._targets):
+            fresh = self._measure_freshness(step, action)
             self.report.fresh_seconds.setdefault(step, []).append(fresh)
             self._progress(f"fault {self.report.faults}: {step}: fresh after {fresh:.1f} s")
         self._compare(fault.__name__)
 
-    def _time_to_fresh(self, step: str, deed: Callable[[], None]) -> float:
-        """Return the longest that changes took to be seen, from the deed until the group has settled after it."""
+    def _measure_freshness(self, step: str, action: Callable[[], None]) -> float:
+        """Return the longest that changes took to be seen, from the action until the group has settled after it."""
         deadline = time.monotonic() + 2 * PATIENCE_SECONDS
         longest, began, settled = 0.0, time.monotonic(), False
-        deed()
+        action()
         while not settled:
             wanted = self._tables.probe()
             self._await(partial(self._shows, wanted), f"changes made after: {step}")
             longest = max(longest, time.monotonic() - began)
             self._fleet.supervise()
             if time.monotonic() > deadline:
-                raise MeasurementError(self._complaint(f"every joiner at work after: {step}"))
+                raise MeasurementError(self._describe_failure(f"every joiner at work after: {step}"))
             settled, began = self._fleet.is_settled(), time.monotonic()
         return longest
 
     def _compare(self, after: str) -> None:
         """Wait for quiet and compare every user with the truth."""
-        self._load.halt()
+        self._load.pause()
         self._tables.flush()
         truth = self._tables.truth()
         self._await(partial(self._shows, truth, nothing_else=True), f"the truth after: {after}")
         self.report.compared += len(truth)
 
-    def _close(self) -> None:
+    def _compare_topic(self) -> None:
         """Compare once more with what the topic says to somebody who reads it anew, and count the dead letters."""
         truth, found = self._tables.truth(), self._topics.read("user-info")
         self.report.differing += _count_differences(truth, found)
@@ -165,7 +165,7 @@ class Chaos:
         while not self._watcher.await_true(condition, TICK_SECONDS):
             self._fleet.supervise()
             if time.monotonic() > deadline:
-                raise MeasurementError(self._complaint(what))
+                raise MeasurementError(self._describe_failure(what))
 
     def _shows(self, wanted: Mapping[bytes, Record], *, nothing_else: bool = False) -> bool:
         latest = self._watcher.latest
@@ -173,7 +173,7 @@ class Chaos:
             return False
         return all(_equals(record, latest.get(user)) for user, record in wanted.items())
 
-    def _complaint(self, what: str) -> str:
+    def _describe_failure(self, what: str) -> str:
         truth, found = self._tables.truth(), self._watcher.latest
         wrong = [user for user in truth.keys() | found.keys() if not _equals(truth.get(user), found.get(user))]
         logs = "\n".join(f"{log}:\n{log.read_text(errors='replace')[-3000:]}" for log in self._fleet.logs())
@@ -193,7 +193,7 @@ def _equals(record: Record | None, value: bytes | None) -> bool:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def _scratch_folder() -> Iterator[Path]:
     """Make a folder for what runs; it goes in the end, but stays where it says why something went wrong."""
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:
@@ -218,7 +218,7 @@ def chaos(faults: int, minutes: float, seed: int | None, rate: float) -> None:
         seed = random.SystemRandom().randrange(10**6)
     progress = ProgressPrinter()
     progress(f"seed {seed}", last=True)
-    with _folder() as folder, Kafka(folder / "kafka") as kafka:
+    with _scratch_folder() as folder, Kafka(folder / "kafka") as kafka:
         run = Chaos(kafka, folder, seed, rate, lambda text: progress(text, last=True))
         try:
             report = run.run(faults, minutes * 60)

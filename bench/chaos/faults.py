@@ -14,7 +14,7 @@ SESSION_SECONDS = 6.0
 POISON_RECORDS = 200
 
 Step = tuple[str, Callable[[], None]]
-"""What is done, in a few words for the report, and the deed; freshness is measured until its effects have passed."""
+"""What is done, in a few words for the report, and the action; freshness is measured until its effects have passed."""
 
 Fault = Callable[["Targets"], Iterator[Step]]
 
@@ -40,87 +40,87 @@ class Targets:
         return self.chance.choice(self.fleet.wanted)
 
 
-def kill_and_restart(ground: Targets) -> Iterator[Step]:
+def kill_and_restart(targets: Targets) -> Iterator[Step]:
     """SIGKILL, and started again at once."""
-    victim = ground.choose_victim()
+    victim = targets.choose_victim()
 
-    def deed() -> None:
-        ground.fleet.kill(victim)
-        ground.fleet.start(victim)
+    def action() -> None:
+        targets.fleet.kill(victim)
+        targets.fleet.start(victim)
 
-    yield "SIGKILL, restarted at once", deed
+    yield "SIGKILL, restarted at once", action
 
 
-def kill_until_taken_over(ground: Targets) -> Iterator[Step]:
+def kill_until_taken_over(targets: Targets) -> Iterator[Step]:
     """SIGKILL, left dead until the other has taken over, then started again."""
-    victim = ground.choose_victim()
-    yield "SIGKILL, left dead: taken over", lambda: ground.fleet.kill(victim)
-    yield "the dead one returns", lambda: ground.fleet.start(victim)
+    victim = targets.choose_victim()
+    yield "SIGKILL, left dead: taken over", lambda: targets.fleet.kill(victim)
+    yield "the dead one returns", lambda: targets.fleet.start(victim)
 
 
-def kill_both(ground: Targets) -> Iterator[Step]:
+def kill_both(targets: Targets) -> Iterator[Step]:
     """SIGKILL of all joiners, started again at once."""
 
-    def deed() -> None:
-        everyone = ground.fleet.wanted
+    def action() -> None:
+        everyone = targets.fleet.wanted
         for number in everyone:
-            ground.fleet.kill(number)
+            targets.fleet.kill(number)
         for number in everyone:
-            ground.fleet.start(number)
+            targets.fleet.start(number)
 
-    yield "SIGKILL of both, restarted at once", deed
+    yield "SIGKILL of both, restarted at once", action
 
 
-def pause_past_session(ground: Targets) -> Iterator[Step]:
+def pause_past_session(targets: Targets) -> Iterator[Step]:
     """SIGSTOP for longer than the session, then SIGCONT: a zombie."""
-    victim = ground.choose_victim()
-    silent = SESSION_SECONDS + ground.chance.uniform(1, 4)
+    victim = targets.choose_victim()
+    silent = SESSION_SECONDS + targets.chance.uniform(1, 4)
     began = time.monotonic()
 
     def resume() -> None:
         time.sleep(max(0.0, began + silent - time.monotonic()))
-        ground.fleet.resume(victim)
+        targets.fleet.resume(victim)
 
-    yield "SIGSTOP past the session: taken over", lambda: ground.fleet.pause(victim)
+    yield "SIGSTOP past the session: taken over", lambda: targets.fleet.pause(victim)
     yield "SIGCONT: the zombie returns", resume
 
 
-def add_and_remove_third(ground: Targets) -> Iterator[Step]:
+def add_and_remove_third(targets: Targets) -> Iterator[Step]:
     """Have a third joiner come, and go in peace or not."""
-    yield "a third joiner joins", lambda: ground.fleet.start(2)
-    if ground.chance.random() < 0.5:
-        yield "the third leaves (SIGTERM)", lambda: ground.fleet.stop(2)
+    yield "a third joiner joins", lambda: targets.fleet.start(2)
+    if targets.chance.random() < 0.5:
+        yield "the third leaves (SIGTERM)", lambda: targets.fleet.stop(2)
     else:
-        yield "the third leaves (SIGKILL)", lambda: ground.fleet.kill(2)
+        yield "the third leaves (SIGKILL)", lambda: targets.fleet.kill(2)
 
 
-def kill_and_delete_state(ground: Targets) -> Iterator[Step]:
+def kill_and_delete_state(targets: Targets) -> Iterator[Step]:
     """SIGKILL, and started again with an empty disk."""
-    victim = ground.choose_victim()
+    victim = targets.choose_victim()
 
-    def deed() -> None:
-        ground.fleet.kill(victim)
-        ground.fleet.delete_state(victim)
-        ground.fleet.start(victim)
+    def action() -> None:
+        targets.fleet.kill(victim)
+        targets.fleet.delete_state(victim)
+        targets.fleet.start(victim)
 
-    yield "SIGKILL and local state deleted, restarted", deed
+    yield "SIGKILL and local state deleted, restarted", action
 
 
-def kill_broker(ground: Targets) -> Iterator[Step]:
+def kill_broker(targets: Targets) -> Iterator[Step]:
     """SIGKILL of the broker, which is started again."""
-    away = ground.chance.uniform(0, 3)
+    away = targets.chance.uniform(0, 3)
 
-    def deed() -> None:
-        ground.kafka.kill()
+    def action() -> None:
+        targets.kafka.kill()
         time.sleep(away)
-        ground.kafka.start()
+        targets.kafka.start()
 
-    yield "broker SIGKILLed and restarted", deed
+    yield "broker SIGKILLed and restarted", action
 
 
-def write_poison(ground: Targets) -> Iterator[Step]:
+def write_poison(targets: Targets) -> Iterator[Step]:
     """Write many records that no row can be read from."""
-    yield "poison burst", lambda: ground.tables.poison(POISON_RECORDS)
+    yield "poison burst", lambda: targets.tables.poison(POISON_RECORDS)
 
 
 FAULTS: tuple[Fault, ...] = (

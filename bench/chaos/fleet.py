@@ -86,8 +86,8 @@ class Fleet:
         """Delete what a joiner has on its disk."""
         shutil.rmtree(self._joiners[number].environment["JOINER_STATE_DIR"])
 
-    def end(self) -> None:
-        """End all of them."""
+    def kill_all(self) -> None:
+        """Kill all of them."""
         for number in list(self._joiners):
             self.kill(number)
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from bench.joiner.workload import COUNT_KEYS, build_producer
 from shared.records import PROFILE_COLUMNS, TABLES, Table
+from shared.threads import BackgroundThread
 
 PROBE_USERS = 64
 """Enough that each partition of each topic gets some."""
@@ -22,12 +23,12 @@ Record = dict[str, object]
 
 
 class Tables:
-    """Rows as they stand after all that was written.
+    """The rows after all that was written.
 
     Args:
         bootstrap_servers: where Kafka is.
         chance: draws the changes.
-        users: how many users come and go, beside the probes'.
+        users: how many users come and go, besides the probes'.
     """
 
     def __init__(self, bootstrap_servers: str, chance: random.Random, users: int = 300) -> None:
@@ -92,12 +93,12 @@ class Tables:
             return {user.encode(): _build_record(user, row, counted) for user, row in self._rows["users"].items()}
 
     def flush(self) -> None:
-        """Wait until all that was written has arrived, whatever the broker is up to."""
+        """Wait until all that was written has arrived, whatever happens to the broker."""
         while self._producer.flush(1):
             pass
 
     def _owner(self) -> str | None:
-        # Squared, so that some users are popular; some rows belong to nobody.
+        # Squared, so that some users are popular; some rows have no owner.
         place = int(len(self._users) * self._chance.random() ** 2)
         return None if self._chance.random() < 0.02 else self._users[place]
 
@@ -121,8 +122,8 @@ def _build_record(user: str, row: Record, counted: Mapping[tuple[object, int], i
     return {"userId": user, **profile, **counts}
 
 
-class Load(threading.Thread):
-    """Steady changes, which can be halted and go on.
+class Load(BackgroundThread):
+    """Steady changes, which can be paused and resumed.
 
     Args:
         tables: what is changed.
@@ -130,34 +131,27 @@ class Load(threading.Thread):
     """
 
     def __init__(self, tables: Tables, rate: float) -> None:
-        super().__init__(name="load", daemon=True)
+        super().__init__("load")
         self._tables = tables
         self._rate = rate
-        self._going = threading.Event()
+        self._resumed = threading.Event()
         self._idle = threading.Event()
-        self._ended = threading.Event()
 
-    def run(self) -> None:
-        """Make changes until ended; called by the thread."""
-        while not self._ended.is_set():
-            if not self._going.wait(0.05):
+    def _run(self) -> None:
+        while not self.stopping.is_set():
+            if not self._resumed.wait(0.05):
                 self._idle.set()
                 continue
             self._idle.clear()
             self._tables.change()
-            self._ended.wait(1 / self._rate)
+            self.stopping.wait(1 / self._rate)
 
-    def go_on(self) -> None:
-        """Change again."""
-        self._going.set()
+    def resume(self) -> None:
+        """Make changes again."""
+        self._resumed.set()
 
-    def halt(self) -> None:
-        """Stop changing, and wait until the change under way is made."""
-        self._going.clear()
+    def pause(self) -> None:
+        """Stop making changes, and wait until the one under way is made."""
+        self._resumed.clear()
         self._idle.clear()
         self._idle.wait(10)
-
-    def end(self) -> None:
-        """End the thread."""
-        self._ended.set()
-        self.join()

@@ -1,25 +1,25 @@
-"""A consumer of user-info that sees what is committed, as soon as it is: what a reader would know, and when.
+"""A consumer of user-info that sees each record as soon as it is committed: what a reader would know, and when.
 
-Runs in a thread and outlives the broker's restarts. Knows nothing of who writes the topic.
+Runs in a thread and outlives the broker's restarts. Knows nothing of the program that writes the topic.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from confluent_kafka import Consumer, TopicPartition
 
+from shared.threads import BackgroundThread
 
-class TopicWatcher:
+
+class TopicWatcher(BackgroundThread):
     """Follows a topic.
 
     Args:
         bootstrap_servers: where Kafka is.
         topic: which must exist.
         seen: called in the watcher's thread with each record's key, value and time.monotonic() of its arrival.
-        from_now: begin with what is written from now on.
+        from_now: leave out what was written before.
     """
 
     def __init__(
@@ -30,10 +30,10 @@ class TopicWatcher:
         *,
         from_now: bool = False,
     ) -> None:
+        super().__init__(f"watcher of {topic}")
         self.latest: dict[bytes, bytes] = {}
         self._seen = seen
         self._arrived = threading.Condition()
-        self._stopping = False
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -51,15 +51,14 @@ class TopicWatcher:
             for place in places:
                 place.offset = self._consumer.get_watermark_offsets(place, timeout=10)[1]
         self._consumer.assign(places)
-        self._thread = threading.Thread(target=self._follow, name=f"watcher of {topic}", daemon=True)
 
     def await_true(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Wait until a condition over `latest` is true; return whether it became so in time."""
         with self._arrived:
             return self._arrived.wait_for(condition, seconds)
 
-    def _follow(self) -> None:
-        while not self._stopping:
+    def _run(self) -> None:
+        while not self.stopping.is_set():
             first = self._consumer.poll(0.2)
             if first is None:
                 continue
@@ -81,15 +80,7 @@ class TopicWatcher:
         if self._seen is not None:
             self._seen(key, value, now)
 
-    def __enter__(self) -> Self:
-        """Begin to follow."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End it."""
-        self._stopping = True
-        self._thread.join()
+    def stop(self) -> None:
+        """End the thread, and close the consumer."""
+        super().stop()
         self._consumer.close()

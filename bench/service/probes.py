@@ -1,19 +1,19 @@
-"""How old a reader's answers are: told by rows made for the purpose, and by the reader's heartbeats, side by side.
+"""How old a reader's responses are: measured by rows written for the purpose, and by the reader's own heartbeats.
 
 Every row is a tweet of one user, so a count of n says that the first n are visible. Knows nothing of what lies between.
 """
 
 import json
-import threading
 import time
+from abc import abstractmethod
 from http.client import HTTPConnection, HTTPException
-from types import TracebackType
-from typing import Self
 
 import psycopg
 
+from shared.threads import BackgroundThread
+
 USER = -1
-# Negative ids are out of the way of the load beside it, which deletes the newest tweets and any likes.
+# Negative ids are out of the way of the load that runs meanwhile, which deletes the newest tweets and any likes.
 TWEET = f"INSERT INTO tweets (tweet_id, text, user_id) VALUES (%s, 'probe', {USER})"
 NEW_USER = f"INSERT INTO users (user_id, username) VALUES ({USER}, 'probe')"
 
@@ -23,44 +23,37 @@ METRIC_SECONDS = 0.1
 AGE = "reader_heartbeat_age_seconds "
 
 
-class RepeatedTask:
-    """A thread that does something again and again while it is entered."""
+class RepeatedTask(BackgroundThread):
+    """Does something at fixed intervals; an error ends it.
+
+    Args:
+        name: of the thread.
+        every_seconds: from one time to the next.
+    """
 
     def __init__(self, name: str, every_seconds: float) -> None:
+        super().__init__(name)
         self._every = every_seconds
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.error: Exception | None = None
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End."""
-        self._stopping.set()
-        self._thread.join()
+        """What ended it, written by the thread alone."""
 
     def _run(self) -> None:
         due = time.monotonic()
-        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+        while not self.stopping.wait(max(0.0, due - time.monotonic())):
             due = max(due + self._every, time.monotonic())
             try:
-                self.once()
-            except Exception as error:  # noqa: BLE001 - told to whoever looks at the outcome
+                self.run_once()
+            except Exception as error:  # noqa: BLE001 - the measurement reports it
                 self.error = error
                 return
 
-    def once(self) -> None:
-        """Do it."""
-        raise NotImplementedError
+    @abstractmethod
+    def run_once(self) -> None:
+        """Do it once; called in the thread."""
 
 
 class TweetWriter(RepeatedTask):
-    """Rows that are made on a clock.
+    """Writes rows on a clock.
 
     Args:
         dsn: the database.
@@ -72,8 +65,8 @@ class TweetWriter(RepeatedTask):
         self._connection.execute(NEW_USER)
         self.made_at: list[float] = []
 
-    def once(self) -> None:
-        """Make one, and note when it was committed, by the wall clock."""
+    def run_once(self) -> None:
+        """Write one, and note when it was committed, by the wall clock."""
         self._connection.execute(TWEET, [-1 - len(self.made_at)])
         self.made_at.append(time.time())
 
@@ -83,7 +76,7 @@ class CountProbe(RepeatedTask):
 
     Args:
         port: of the reader.
-        tweets: that are made.
+        tweets: writes them.
     """
 
     def __init__(self, port: int, tweets: TweetWriter) -> None:
@@ -94,8 +87,8 @@ class CountProbe(RepeatedTask):
         self.latencies: list[tuple[float, float]] = []
         self.ages: list[tuple[float, float]] = []
 
-    def once(self) -> None:
-        """Note when, and how long each tweet took that is visible now, and how old the oldest is that is not."""
+    def run_once(self) -> None:
+        """Note the time, how long each tweet took that is visible now, and how old the oldest invisible one is."""
         answer = _get(self._connection, f"/users/{USER}")
         now, made_at = time.time(), list(self._tweets.made_at)
         count = int(json.loads(answer).get("tweetCount", 0))
@@ -119,8 +112,8 @@ class HeartbeatProbe(RepeatedTask):
         self.ages: list[tuple[float, float]] = []
         self.arrivals: list[tuple[float, float]] = []
 
-    def once(self) -> None:
-        """Note (when, age), and the age apart where a newer heartbeat has come."""
+    def run_once(self) -> None:
+        """Note (time, age), and in `arrivals` too where a newer heartbeat has come."""
         text = _get(self._connection, "/metrics").decode()
         now = time.time()
         told = [line.removeprefix(AGE) for line in text.splitlines() if line.startswith(AGE)]
@@ -134,12 +127,12 @@ class HeartbeatProbe(RepeatedTask):
 
 
 def count_seconds_above(ages: list[tuple[float, float]], limit: float, every_seconds: float) -> float:
-    """Return for how long an age was above a limit, as one would see who looks at intervals.
+    """Return for how long an age was above a limit, as seen by samples taken at intervals.
 
     Args:
         ages: (when, age), in order.
         limit: seconds.
-        every_seconds: how often he looks; each look stands for the time since the one before.
+        every_seconds: between samples; each stands for the time since the one before.
     """
     above, seen_at = 0.0, ages[0][0] if ages else 0.0
     for when, age in ages:

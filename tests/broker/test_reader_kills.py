@@ -6,7 +6,6 @@ READER_KILLS sets how often; a hundred take some minutes.
 import os
 import random
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Mapping
 
@@ -14,6 +13,7 @@ import pytest
 from confluent_kafka import Message
 
 from reader.storage.store import Store
+from shared.threads import BackgroundThread
 from tests.support.readers import Reader, body
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
@@ -28,30 +28,35 @@ RECORDS = 60_000
 USERS = 5_000
 
 
+class Updates(BackgroundThread):
+    """Writes records and deletions, some hundreds a second."""
+
+    def __init__(self, topics: Topics) -> None:
+        super().__init__("updates")
+        self._topics = topics
+        self._chance = random.Random(3)
+
+    def write(self) -> None:
+        """Write one."""
+        user = str(self._chance.randrange(USERS))
+        value = None if self._chance.random() < 0.1 else body(user, self._chance.randrange(99)) * 8
+        self._topics.send("user-info", user.encode(), value)
+
+    def _run(self) -> None:
+        while not self.stopping.wait(0.02):
+            for _ in range(10):
+                self.write()
+
+
 @pytest.fixture
 def updates(topics: Topics) -> Iterator[None]:
-    """Keep records and deletions coming, some hundreds a second, while the test goes on."""
-    chance = random.Random(3)
-    stop = threading.Event()
-
-    def one() -> None:
-        user = str(chance.randrange(USERS))
-        topics.send("user-info", user.encode(), None if chance.random() < 0.1 else body(user, chance.randrange(99)) * 8)
-
+    """Fill the topic, and keep updates coming until the test ends."""
+    made = Updates(topics)
     for _ in range(RECORDS):
-        one()
+        made.write()
     topics.flush()
-
-    def go_on() -> None:
-        while not stop.wait(0.02):
-            for _ in range(10):
-                one()
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    with made:
+        yield
     topics.flush()
 
 

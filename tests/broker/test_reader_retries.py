@@ -1,13 +1,13 @@
 """Readers that come and go under clients that then ask another one: no answer is wrong, or older than one before it."""
 
 import random
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Message
 
+from shared.threads import BackgroundThread
 from tests.support.judgement import History, Written, wrong_answers
 from tests.support.readers import Reader, body
 from tests.support.retrying import Chaos, Client
@@ -29,18 +29,16 @@ NOBODY = [b"nobody-%d" % number for number in range(5)]
 PARTITIONS = 4
 
 
-class Source(threading.Thread):
+class Source(BackgroundThread):
     """Writes records and deletions, some hundreds a second, until it is stopped; no two records are alike."""
 
     def __init__(self, topics: Topics) -> None:
-        super().__init__(name="source")
-        self.stopping = threading.Event()
+        super().__init__("source")
         self._topics = topics
         self._chance = random.Random(1)
         self._number = 0
 
-    def run(self) -> None:
-        """Write."""
+    def _run(self) -> None:
         while not self.stopping.wait(0.02):
             for user in (*HOT, *HOT, *self._chance.sample(KEPT, 3)):
                 self.put(user)
@@ -67,17 +65,15 @@ def source(topics: Topics) -> Iterator[Source]:
     for user in KEPT:
         made.put(user)
     topics.flush()
-    made.start()
-    yield made
-    made.stopping.set()
-    made.join()
+    with made:
+        yield made
     topics.flush()
 
 
 @pytest.fixture
 def readers(topics: Topics, source: Source, tmp_path: Path) -> Iterator[list[Reader]]:
     """Give three readers and one with two workers, all of them ready."""
-    assert source.is_alive()
+    assert source.alive
     made = [Reader(topics.settings(), tmp_path / f"reader-{number}") for number in range(4)]
     made[-1].environment["READER_WORKERS"] = "2"
     for reader in made:
@@ -99,8 +95,7 @@ def clients(readers: list[Reader]) -> Iterator[list[Client]]:
         client.start()
     yield made
     for client in made:
-        client.stopping.set()
-        client.join()
+        client.stop()
 
 
 def histories_of(messages: list[Message]) -> dict[bytes, History]:
@@ -129,11 +124,9 @@ def test_a_client_that_retries_is_never_told_wrong_or_older_than_before(
     wait_for(lambda: all(client.whom == {*range(len(readers))} for client in clients), 60, "an answer of each reader")
 
     # 2. Then all is quiet, and what was answered is held against what was written.
-    source.stopping.set()
-    source.join()
+    source.stop()
     for client in clients:
-        client.stopping.set()
-        client.join()
+        client.stop()
     topics.flush()
     histories = histories_of(topics.messages("user-info"))
     answers = [answer for client in clients for answer in client.answers]

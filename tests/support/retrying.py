@@ -2,13 +2,13 @@
 
 import http.client
 import random
-import threading
 import time
 from collections.abc import Sequence
 from functools import partial
 
 import psutil
 
+from shared.threads import BackgroundThread
 from tests.support.judgement import Given, Place
 from tests.support.readers import Reader
 from tests.support.waiting import wait_for
@@ -31,7 +31,7 @@ RESTLESS = 0.1
 UNANSWERED = (OSError, http.client.HTTPException)
 
 
-class Client(threading.Thread):
+class Client(BackgroundThread):
     """Asks for users one after another, until it is stopped; stays with a reader for as long as that answers.
 
     Args:
@@ -42,9 +42,8 @@ class Client(threading.Thread):
     """
 
     def __init__(self, ports: Sequence[int], users: Sequence[bytes], seed: int, *, careful: bool) -> None:
-        super().__init__(name=f"client-{seed}")
+        super().__init__(f"client-{seed}")
         self.answers: list[Given] = []
-        self.stopping = threading.Event()
         self.behind = self.moves = 0
         self.whom: set[int] = set()
         self.unanswered: bytes | None = None
@@ -60,8 +59,7 @@ class Client(threading.Thread):
         """Begin anew to note which readers have answered, in `whom`."""
         self.whom = set()
 
-    def run(self) -> None:
-        """Ask."""
+    def _run(self) -> None:
         while self.unanswered is None and not self.stopping.wait(ASK_SECONDS):
             if self._chance.random() < RESTLESS:
                 self._move()

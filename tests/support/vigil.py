@@ -1,13 +1,12 @@
 """A reader that is asked all the while rows change: no answer is missing, and none is wrong."""
 
 from collections import Counter
-from threading import Event, Thread
 from types import TracebackType
-from typing import Self
 
 import httpx
 import psycopg
 
+from shared.threads import BackgroundThread
 from tests.support.service import Record, Service
 
 EVERY_SECONDS = 0.05
@@ -19,7 +18,7 @@ def follows(before: Record, record: Record, most: int) -> bool:
     return int(str(before["tweetCount"])) <= count <= most and record == {**before, "tweetCount": count}
 
 
-class Vigil:
+class Vigil(BackgroundThread):
     """Writes tweets and reads users until it ends; then every answer has to have been one that SQL gave at some time.
 
     Tweets only come, so a count that was seen is never followed by a smaller one, nor by one that is larger than what
@@ -30,18 +29,17 @@ class Vigil:
     """
 
     def __init__(self, service: Service) -> None:
+        super().__init__("vigil")
         self._service = service
         self._faults: list[str] = []
         self._asked = 0
-        self._over = Event()
-        self._thread = Thread(target=self._watch, name="vigil", daemon=True)
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         seen = self._service.truth()
         most = Counter({user: int(str(record["tweetCount"])) for user, record in seen.items()})
         users = list(seen)
         with psycopg.connect(self._service.dsn, autocommit=True) as connection, httpx.Client(timeout=30) as client:
-            while not self._over.wait(EVERY_SECONDS):
+            while not self.stopping.wait(EVERY_SECONDS):
                 turn = self._asked % len(users)
                 most[users[turn]] += 1  # before it is written: it may be seen at once
                 connection.execute("INSERT INTO tweets (user_id) VALUES (%s)", (users[turn],))
@@ -65,17 +63,11 @@ class Vigil:
         record: Record = answer.json()
         return record
 
-    def __enter__(self) -> Self:
-        """Begin."""
-        self._thread.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End, and see that all answers were right."""
-        self._over.set()
-        self._thread.join()
+        """Stop; where the test has not failed by itself, see that all answers were right."""
+        super().__exit__(kind, error, trace)
         if error is None:
             assert self._faults == []
             assert self._asked > 0

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from doctor.checks import DoctorSettings, Finding, TopicFacts, Verdict, of_connector, of_tier, of_topics
 from shared.errors import KafkaError
-from shared.kafka import admitted, understood
+from shared.kafka import check_credentials, filter_known_properties
 
 SECONDS = 10.0
 
@@ -48,7 +48,9 @@ def topics(settings: DoctorSettings) -> dict[str, TopicFacts]:
         KafkaError: it does not answer, or refuses us.
     """
     servers = settings.kafka_bootstrap_servers
-    properties = admitted(servers, understood(settings.kafka_properties, AdminClient), AdminClient)
+    properties = check_credentials(
+        servers, filter_known_properties(settings.kafka_properties, AdminClient), AdminClient
+    )
     try:
         admin = AdminClient({"bootstrap.servers": servers, "log_level": 0, **properties})
         existing = admin.list_topics(timeout=SECONDS).topics

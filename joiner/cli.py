@@ -1,4 +1,4 @@
-"""`python -m joiner` and its commands: `reset`, `dead-letters`."""
+"""`python -m joiner` and its commands: `reset_state`, `dead-letters`."""
 
 import click
 from confluent_kafka import KafkaException
@@ -43,7 +43,7 @@ def reset(*, yes: bool) -> None:
     """
     settings = read_settings(JoinerSettings)
     logs.configure(settings.log_level, settings.log_format)
-    client = config.client(settings, config.properties(settings))
+    client = config.client_config(settings, config.load_properties(settings))
     if not yes:
         click.confirm(
             f"Delete the state of the group {settings.joiner_group} and the topic"
@@ -53,7 +53,7 @@ def reset(*, yes: bool) -> None:
     locks = service.take_locks(settings)
     admin = AdminClient(client)
     topics.prepare_ledger(admin, settings)
-    rebuild.reset(admin, Ledger(client, settings.ledger_topic), settings)
+    rebuild.reset_state(admin, Ledger(client, settings.ledger_topic), settings)
     for held in locks:
         held.close()
     click.echo(f"The group {settings.joiner_group} has no state any more; start its joiners to join anew.")

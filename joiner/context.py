@@ -32,4 +32,4 @@ class Context:
     @property
     def client(self) -> dict[str, str]:
         """What every Kafka client needs."""
-        return config.client(self.settings, self.properties)
+        return config.client_config(self.settings, self.properties)

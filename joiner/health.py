@@ -59,7 +59,7 @@ class Health:
         return 404, {"title": "no such route", "status": 404, "routes": ["/livez", "/readyz", "/metrics"]}
 
 
-def serve(health: Health, metrics: Metrics, host: str, port: int) -> None:
+def serve_health(health: Health, metrics: Metrics, host: str, port: int) -> None:
     """Answer in a thread of its own until the process ends.
 
     Args:

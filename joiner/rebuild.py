@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from joiner.core.compatibility import Inputs, Place, scattered
-from joiner.core.users import show_entry
+from joiner.core.compatibility import PartitionId, StateInputs, find_repartitioned
+from joiner.core.users import make_show_entry
 from joiner.kafka.config import membership_seconds
 from joiner.kafka.ledger import INPUTS, REBUILD, RESETTING, Ledger, caught_up_key
-from joiner.kafka.offsets import inputs_of
+from joiner.kafka.offsets import read_state_inputs
 from joiner.kafka.scan import scan
 from joiner.settings import JoinerSettings
 from shared.errors import Interrupted, KafkaError, StateError, TopicError
@@ -35,8 +35,8 @@ REQUEST_SECONDS = 30.0
 GONE_SECONDS = 60.0
 
 
-def begin(
-    ledger: Ledger, inputs: Inputs, user_info_ends: Mapping[int, int], sources: Iterable[Place], now_ms: int
+def begin_rebuild(
+    ledger: Ledger, inputs: StateInputs, user_info_ends: Mapping[int, int], sources: Iterable[PartitionId], now_ms: int
 ) -> None:
     """Note what a state is built from, before its first record is read.
 
@@ -54,7 +54,7 @@ def begin(
     ledger.write({INPUTS: inputs.encoded()})
 
 
-def finish(ledger: Ledger, client: Mapping[str, str], settings: JoinerSettings, inputs: Inputs) -> bool:
+def finish_rebuild(ledger: Ledger, client: Mapping[str, str], settings: JoinerSettings, inputs: StateInputs) -> bool:
     """Ask for the records that a rebuild has not written again, once all sources have been joined.
 
     Args:
@@ -74,8 +74,8 @@ def finish(ledger: Ledger, client: Mapping[str, str], settings: JoinerSettings, 
         return False
     asked = 0
     for partition, end in noted.rebuild.items():
-        users = _not_written_since(client, settings.user_info_topic, partition, end)
-        _ask_for(
+        users = _find_unwritten_users(client, settings.user_info_topic, partition, end)
+        _request_records(
             users, client, settings.user_info_changes_topic, inputs.topics[settings.user_info_changes_topic].partitions
         )
         asked += len(users)
@@ -84,7 +84,7 @@ def finish(ledger: Ledger, client: Mapping[str, str], settings: JoinerSettings, 
     return True
 
 
-def _not_written_since(client: Mapping[str, str], topic: str, partition: int, end: int) -> set[bytes]:
+def _find_unwritten_users(client: Mapping[str, str], topic: str, partition: int, end: int) -> set[bytes]:
     users: set[bytes] = set()
     for message in scan(client, topic, [partition]):
         key = message.key() or b""
@@ -95,10 +95,10 @@ def _not_written_since(client: Mapping[str, str], topic: str, partition: int, en
     return users
 
 
-def _ask_for(users: Iterable[bytes], client: Mapping[str, str], topic: str, partitions: int) -> None:
+def _request_records(users: Iterable[bytes], client: Mapping[str, str], topic: str, partitions: int) -> None:
     producer = Producer({**COMMON, **client, "enable.idempotence": True})
     failures: list[object] = []
-    for partition, pack in _packs(users, partitions):
+    for partition, pack in _pack_requests(users, partitions):
         producer.produce(
             topic,
             pack,
@@ -111,7 +111,7 @@ def _ask_for(users: Iterable[bytes], client: Mapping[str, str], topic: str, part
         raise Interrupted(f"cannot write to {topic}: {failures[0] if failures else 'no answer'}")
 
 
-def _packs(users: Iterable[bytes], partitions: int) -> Iterator[tuple[int, bytes]]:
+def _pack_requests(users: Iterable[bytes], partitions: int) -> Iterator[tuple[int, bytes]]:
     now_ms = time.time_ns() // 1_000_000
     waiting: defaultdict[int, list[object]] = defaultdict(list)
     for key in users:
@@ -120,14 +120,14 @@ def _packs(users: Iterable[bytes], partitions: int) -> Iterator[tuple[int, bytes
         except UnicodeDecodeError:
             continue
         entries = waiting[partition_of(key, partitions)]
-        entries.append(show_entry(user_id, now_ms))
+        entries.append(make_show_entry(user_id, now_ms))
         if len(entries) == PACK_USERS:
             yield partition_of(key, partitions), json.dumps(waiting.pop(partition_of(key, partitions))).encode()
     for partition, entries in waiting.items():
         yield partition, json.dumps(entries).encode()
 
 
-def reset(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
+def reset_state(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
     """Delete the joined state, its changelogs, the internal topic and the group; the next start joins anew.
 
     Args:
@@ -140,7 +140,7 @@ def reset(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
         KafkaError: Kafka does not answer, or refuses.
     """
     _refuse_members(admin, settings.joiner_group, membership_seconds(settings))
-    _refuse_scattered(admin, ledger, settings)
+    _refuse_repartitioned(admin, ledger, settings)
     ledger.write({RESETTING: b"true"})
     _delete_group(admin, settings.joiner_group)
     topics = admin.list_topics(timeout=REQUEST_SECONDS).topics
@@ -151,14 +151,14 @@ def reset(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
     ledger.write({RESETTING: None})
 
 
-def _refuse_scattered(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
+def _refuse_repartitioned(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
     """Refuse where a source or user-info was given more partitions: joined anew, it would be wrong all the same."""
     noted = ledger.read().inputs
     there = admin.list_topics(timeout=REQUEST_SECONDS).topics.keys()
     kept = {*settings.sources, settings.user_info_topic} & there
     if noted is None or not kept:
         return
-    wrong = list(scattered(noted.topics, inputs_of(admin, kept).topics))
+    wrong = list(find_repartitioned(noted.topics, read_state_inputs(admin, kept).topics))
     if wrong:
         raise StateError(
             f"{'; '.join(wrong)}: delete the topic, have a source written anew by its connector (a joiner makes"

@@ -22,16 +22,16 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from joiner import rebuild
-from joiner.background.heartbeats import Heartbeats
-from joiner.background.maintenance import Upkeep
-from joiner.background.pause_detector import Pulse
-from joiner.background.progress import Progress
+from joiner.background.heartbeats import HeartbeatRelay
+from joiner.background.maintenance import Maintenance
+from joiner.background.pause_detector import PauseDetector
+from joiner.background.progress import CommittedProgress
 from joiner.context import Context
-from joiner.core.compatibility import RESET, Found, problems
-from joiner.health import Health, serve
+from joiner.core.compatibility import RESET, ClusterFacts, find_mismatches
+from joiner.health import Health, serve_health
 from joiner.kafka import config, topics
 from joiner.kafka.ledger import Ledger
-from joiner.kafka.offsets import extents, survey
+from joiner.kafka.offsets import read_cluster_facts, read_extents
 from joiner.metrics import Metrics, folder_bytes
 from joiner.settings import JoinerSettings
 from shared import lock, logs
@@ -57,15 +57,15 @@ def run(settings: JoinerSettings) -> None:
     """
     _end_on_signals()
     logs.configure(settings.log_level, settings.log_format, QUIET_LOGGERS)
-    properties = config.properties(settings)
+    properties = config.load_properties(settings)
     locks = take_locks(settings)
     health, metrics = Health(), Metrics()
     metrics.state_bytes.set_function(lambda: folder_bytes(settings.local_state))
     metrics.disk_free_bytes.set_function(lambda: shutil.disk_usage(settings.joiner_state_dir).free)
     metrics.ready.set_function(lambda: health.ready)
     if settings.joiner_http_port:
-        serve(health, metrics, settings.joiner_http_host, settings.joiner_http_port)
-    admin = AdminClient(config.client(settings, properties))
+        serve_health(health, metrics, settings.joiner_http_host, settings.joiner_http_port)
+    admin = AdminClient(config.client_config(settings, properties))
     _run_until_stopped(Context(settings, properties, admin, health, metrics))
     logger.info("stopped")
     for held in locks:
@@ -99,7 +99,7 @@ def _run_until_stopped(context: Context) -> None:
     # it, whichever that is.
     retired: list[object] = []
     while True:
-        progress = Progress()
+        progress = CommittedProgress()
         context.metrics.seconds_since_commit.set_function(partial(_seconds_since_commit, progress))
         try:
             _run_once(context, progress, patience, retired)
@@ -119,7 +119,7 @@ def _run_until_stopped(context: Context) -> None:
             return
 
 
-def _seconds_since_commit(progress: Progress) -> float:
+def _seconds_since_commit(progress: CommittedProgress) -> float:
     return time.monotonic() - progress.committed_at
 
 
@@ -134,7 +134,7 @@ def _end(*_: object) -> None:
     sys.exit(0)
 
 
-def _run_once(context: Context, progress: Progress, patience: float, retired: list[object]) -> None:
+def _run_once(context: Context, progress: CommittedProgress, patience: float, retired: list[object]) -> None:
     """Run the loop once, with its background threads.
 
     Args:
@@ -148,12 +148,12 @@ def _run_once(context: Context, progress: Progress, patience: float, retired: li
         StateError: continuing would not be exact.
     """
     settings = context.settings
-    prepared = topics.prepare(
+    prepared = topics.prepare_topics(
         context.admin, settings, lambda problem: context.health.enter("waiting", problem), patience
     )
     with ThreadPoolExecutor(1) as executor:
         # Otherwise Kafka would not say what the group has committed before that transaction's time-out.
-        ended = executor.submit(config.end_left_open, settings, context.properties)
+        ended = executor.submit(config.abort_open_transaction, settings, context.properties)
 
         # Imported late: it takes a second, which should not delay the message about a wrong setting.
         from joiner.engine.application import JoinerApplication  # noqa: PLC0415
@@ -162,10 +162,10 @@ def _run_once(context: Context, progress: Progress, patience: float, retired: li
     found, rebuilding = check_state(context, prepared)
     logger.info("joining as %s", settings.transactional_id)
     with ExitStack() as background:
-        pulse = background.enter_context(Pulse())
-        background.enter_context(Upkeep(context, found, progress, rebuilding=rebuilding))
+        pulse = background.enter_context(PauseDetector())
+        background.enter_context(Maintenance(context, found, progress, rebuilding=rebuilding))
         if settings.heartbeats_topic is not None:
-            background.enter_context(Heartbeats(context, settings.heartbeats_topic, found.inputs, progress))
+            background.enter_context(HeartbeatRelay(context, settings.heartbeats_topic, found.inputs, progress))
         application = JoinerApplication(context, prepared, progress)
         retired.append(application)
         try:
@@ -175,21 +175,21 @@ def _run_once(context: Context, progress: Progress, patience: float, retired: li
             raise
 
 
-def _stop_if_paused(pulse: Pulse, settings: JoinerSettings, error: Interrupted) -> None:
+def _stop_if_paused(pulse: PauseDetector, settings: JoinerSettings, error: Interrupted) -> None:
     """End a zombie: after a pause longer than its session, Kafka says what it broke off, but not why.
 
     Raises:
         StateError: this process was paused.
     """
-    if pulse.stood_still_seconds > config.session_seconds(settings):
+    if pulse.longest_pause_seconds > config.session_seconds(settings):
         raise StateError(
-            f"this joiner was paused for {pulse.stood_still_seconds:.0f} s, longer than its session, so other joiners"
+            f"this joiner was paused for {pulse.longest_pause_seconds:.0f} s, longer than its session, so other joiners"
             " may own its partitions; it ends without committing",
             hint="start it again",
         ) from error
 
 
-def check_state(context: Context, prepared: topics.Prepared) -> tuple[Found, bool]:
+def check_state(context: Context, prepared: topics.PreparedTopics) -> tuple[ClusterFacts, bool]:
     """Make sure that the group's state belongs to the topics; note what it belongs to where it is new.
 
     Args:
@@ -205,21 +205,21 @@ def check_state(context: Context, prepared: topics.Prepared) -> tuple[Found, boo
     settings = context.settings
     ledger = Ledger(context.client, prepared.ledger)
     # The ledger after the topics: another joiner may be starting the group at this moment.
-    found = survey(context.admin, context.client, settings, prepared)
+    found = read_cluster_facts(context.admin, context.client, settings, prepared)
     noted = ledger.read()
-    wrong = problems(noted, found)
+    wrong = find_mismatches(noted, found)
     retry_until = time.monotonic() + SETTLE_SECONDS
     while wrong and found.is_behind and time.monotonic() < retry_until:
         time.sleep(1)
-        found = survey(context.admin, context.client, settings, prepared)
-        wrong = problems(noted, found)
+        found = read_cluster_facts(context.admin, context.client, settings, prepared)
+        wrong = find_mismatches(noted, found)
     if wrong:
         raise StateError("; ".join(wrong), hint=RESET)
     if noted.inputs is None:
         partitions = range(found.inputs.topics[settings.user_info_topic].partitions)
-        ends = extents(context.admin, [(settings.user_info_topic, partition) for partition in partitions])
+        ends = read_extents(context.admin, [(settings.user_info_topic, partition) for partition in partitions])
         user_info_ends = {partition: extent.high for (_, partition), extent in ends.items()}
-        rebuild.begin(ledger, found.inputs, user_info_ends, found.sources, found.now_ms)
+        rebuild.begin_rebuild(ledger, found.inputs, user_info_ends, found.sources, found.now_ms)
         noted = ledger.read()
     elif found.is_forgotten:
         logger.warning("the group's committed offsets are lost; reading the sources again, which changes no count")
@@ -227,7 +227,7 @@ def check_state(context: Context, prepared: topics.Prepared) -> tuple[Found, boo
     return found, noted.rebuild is not None
 
 
-def _drop_foreign_stores(settings: JoinerSettings, found: Found, prepared: topics.Prepared) -> None:
+def _drop_foreign_stores(settings: JoinerSettings, found: ClusterFacts, prepared: topics.PreparedTopics) -> None:
     """Delete local stores that belong to other changelogs; they are restored from Kafka."""
     mark = settings.joiner_state_dir / "changelogs"
     wanted = " ".join(f"{name}={found.inputs.topics[name].id}" for name in sorted(prepared.changelogs))

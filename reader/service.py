@@ -27,7 +27,7 @@ from reader.storage.snapshot import SnapshotRefused, install
 from reader.workers.shared_memory import SharedMemory
 from reader.workers.supervisor import Supervisor
 from shared import lock, logs
-from shared.kafka import admitted
+from shared.kafka import check_credentials
 
 logger = logging.getLogger("reader")
 
@@ -49,7 +49,7 @@ def run(settings: ReaderSettings) -> None:
     try:
         # A complete copy is served even if Kafka refuses the credentials or cannot be reached.
         if not generations.live.complete:
-            admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
+            check_credentials(settings.kafka_bootstrap_servers, properties, AdminClient)
         with asyncio.Runner(loop_factory=choose_loop_factory()) as loop:
             serving = _serve_here if len(listeners) == 1 else _serve_in_workers
             loop.run(serving(settings, properties, generations, listeners))

@@ -41,7 +41,7 @@ class Heartbeat(NamedTuple):
         return json.dumps({"sourceTimeMs": self.time_ms}).encode()
 
 
-def heartbeat_in(key: bytes, value: bytes | None) -> Heartbeat | None:
+def parse_heartbeat(key: bytes, value: bytes | None) -> Heartbeat | None:
     """Return the heartbeat that a record of `user-info` is; None where it is none, or deletes one.
 
     Args:

@@ -56,7 +56,7 @@ ALIASES = {"delivery.timeout.ms": "message.timeout.ms", "fetch.message.max.bytes
 FOR_PROGRAMS = frozenset({"default.topic.config", "logger"})
 """Names under which the Python client takes objects of a program; no text can set them."""
 
-ADMISSION_SECONDS = 5.0
+CREDENTIALS_SECONDS = 5.0
 """How long Kafka may take to refuse us before its silence is taken for something that passes."""
 
 REFUSALS = {
@@ -74,7 +74,7 @@ COMMON = {
 """What every client of the service is given: records of 4 MiB pass, a broker that comes back is found soon."""
 
 
-def properties_from(environment: Mapping[str, str]) -> dict[str, str]:
+def read_properties(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the client properties that an environment sets, apart from the bootstrap servers.
 
     Args:
@@ -90,18 +90,18 @@ def properties_from(environment: Mapping[str, str]) -> dict[str, str]:
             continue
         name = variable.removeprefix(PREFIX).lower().replace("_", ".")
         if name in FOR_PROGRAMS:
-            _warn_of_unknown(name)
+            _warn_unknown(name)
             continue
         if name in REFUSED:
             raise SettingError(
                 f"{variable}: the service sets {name} itself, because its exactness rests on it; unset {variable}"
             )
-        _refuse_elsewhere(variable, name, value)
+        _refuse_value(variable, name, value)
         found[name] = value
     return found
 
 
-def _refuse_elsewhere(variable: str, name: str, value: str) -> None:
+def _refuse_value(variable: str, name: str, value: str) -> None:
     if name == "bootstrap.servers":
         raise SettingError(f"{variable}: Kafka's addresses are read from {BOOTSTRAP} alone; spell it so")
     if name == "message.max.bytes" and not (value.isdecimal() and int(value) >= MAX_MESSAGE_BYTES):
@@ -111,7 +111,7 @@ def _refuse_elsewhere(variable: str, name: str, value: str) -> None:
         )
 
 
-def configured(
+def build_config(
     properties: Mapping[str, str], preferred: Mapping[str, object], own: Mapping[str, object]
 ) -> dict[str, object]:
     """Return a client's configuration: what the environment sets goes before what the service prefers.
@@ -125,7 +125,7 @@ def configured(
     return {**COMMON, **preferred, **properties, **own}
 
 
-def understood(
+def filter_known_properties(
     properties: Mapping[str, str],
     client: Callable[[dict[str, object]], object],
     configuration: Callable[[Mapping[str, str]], Mapping[str, object]] = dict,
@@ -133,11 +133,11 @@ def understood(
     """Return the properties that the client library takes, having warned of those that it does not know.
 
     Args:
-        properties: librdkafka property -> value, as `properties_from` returns them.
+        properties: librdkafka property -> value, as `read_properties` returns them.
         client: makes a client out of a configuration and raises where it is wrong, such as confluent_kafka's
             AdminClient; it connects to nothing before it is used.
         configuration: what a client will be given with such properties, so that values that do not go together are
-            found now; such as `configured` returns it.
+            found now; such as `build_config` returns it.
 
     Raises:
         SettingError: a property is known, but its value is refused; names the variable.
@@ -151,22 +151,24 @@ def understood(
             message = str(error)
             unknown = re.search(r'No such configuration property: "([^"]*)"', message)
             if unknown is None or unknown[1] not in kept:
-                raise SettingError(_refusal(message, kept, tried)) from error
-            _warn_of_unknown(unknown[1])
+                raise SettingError(_describe_refusal(message, kept, tried)) from error
+            _warn_unknown(unknown[1])
             del kept[unknown[1]]
         else:
             break
     return kept
 
 
-def admitted(servers: str, properties: Mapping[str, str], client: Callable[[dict[str, object]], Any]) -> dict[str, str]:
+def check_credentials(
+    servers: str, properties: Mapping[str, str], client: Callable[[dict[str, object]], Any]
+) -> dict[str, str]:
     """Return properties with which Kafka lets us in, having asked it once where they are about that.
 
     A Kafka that does not answer at all is left to whoever waits for it.
 
     Args:
         servers: Kafka's addresses.
-        properties: as `understood` returns them.
+        properties: as `filter_known_properties` returns them.
         client: confluent_kafka's AdminClient.
 
     Raises:
@@ -175,7 +177,7 @@ def admitted(servers: str, properties: Mapping[str, str], client: Callable[[dict
     told: list[Any] = []
     if any(name.startswith(("security.", "sasl.", "ssl.")) for name in properties):
         admin = client({"bootstrap.servers": servers, **properties, "log_level": 0, "error_cb": told.append})
-        deadline = time.monotonic() + ADMISSION_SECONDS
+        deadline = time.monotonic() + CREDENTIALS_SECONDS
         while not _answers(admin) and time.monotonic() < deadline:
             for refusal in (error for error in told if error.name() in REFUSALS):
                 raise KafkaError(REFUSALS[refusal.name()].format(servers=servers, reason=refusal.str()))
@@ -191,22 +193,22 @@ def _answers(admin: Any) -> bool:  # noqa: ANN401 - the client's class is the ca
     return True
 
 
-def variable_of(name: str) -> str:
+def variable_name(name: str) -> str:
     """Return the environment variable that sets a property."""
     return PREFIX + name.upper().replace(".", "_")
 
 
-def _warn_of_unknown(name: str) -> None:
-    logger.warning("%s is ignored: the Kafka client has no property %s", variable_of(name), name)
+def _warn_unknown(name: str) -> None:
+    logger.warning("%s is ignored: the Kafka client has no property %s", variable_name(name), name)
 
 
-def _refusal(message: str, properties: Mapping[str, str], tried: Mapping[str, object]) -> str:
+def _describe_refusal(message: str, properties: Mapping[str, str], tried: Mapping[str, object]) -> str:
     said = re.search(r'str="(.*)"', message, re.DOTALL)
     reason = said[1].strip() if said else message
     named = [name for name in properties if name in reason or ALIASES.get(name, name) in reason] or list(properties)
     ours = [name for name in re.findall(r"`([a-z.]+)`", reason) if name in tried and name not in properties]
     beside = f" (the service sets {', '.join(f'{name}={tried[name]}' for name in ours)})" if ours else ""
-    return f"{', '.join(variable_of(name) for name in named)}: the Kafka client refuses it: {reason}{beside}"
+    return f"{', '.join(variable_name(name) for name in named)}: the Kafka client refuses it: {reason}{beside}"
 
 
 def to_kafka_error(error: Any) -> KafkaError:  # noqa: ANN401 - the client's class is the caller's

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SettingError
-from shared.kafka import properties_from
+from shared.kafka import read_properties
 
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -27,7 +27,7 @@ class KafkaSettings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field("text", description="Log format: text for people, json for programs.")
     kafka_properties: dict[str, str] = Field(
-        default_factory=lambda: properties_from(os.environ), exclude=True, repr=False, validation_alias="-"
+        default_factory=lambda: read_properties(os.environ), exclude=True, repr=False, validation_alias="-"
     )
 
     def topic_names(self) -> dict[str, str]:

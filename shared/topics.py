@@ -18,7 +18,7 @@ DEAD_LETTERS_RETENTION_MS = 14 * 24 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Topic:
+class TopicSpec:
     """A topic that the service creates where it is missing.
 
     Args:
@@ -32,35 +32,37 @@ class Topic:
     config: dict[str, str] = field(default_factory=dict)
 
 
-def user_info(name: str, partitions: int) -> Topic:
+def user_info_spec(name: str, partitions: int) -> TopicSpec:
     """Return the topic of served records: compacted, one record per user, keyed by user id."""
-    return Topic(name, partitions, {"cleanup.policy": "compact", **_SIZE})
+    return TopicSpec(name, partitions, {"cleanup.policy": "compact", **_SIZE})
 
 
-def user_info_changes(name: str, partitions: int) -> Topic:
+def user_info_changes_spec(name: str, partitions: int) -> TopicSpec:
     """Return the joiner's internal topic: kept until consumed, never compacted, since each record is a difference."""
-    return Topic(name, partitions, {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **_SIZE})
+    return TopicSpec(
+        name, partitions, {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **_SIZE}
+    )
 
 
-def changelog(name: str, partitions: int) -> Topic:
+def changelog_spec(name: str, partitions: int) -> TopicSpec:
     """Return the changelog topic of a store: compacted, one record per key of the store."""
-    return Topic(name, partitions, {"cleanup.policy": "compact", **_SIZE})
+    return TopicSpec(name, partitions, {"cleanup.policy": "compact", **_SIZE})
 
 
-def ledger(name: str) -> Topic:
+def ledger_spec(name: str) -> TopicSpec:
     """Return the topic in which a group of joiners notes what its state was built from: few keys, one partition."""
     # Short segments, because compaction leaves the newest one alone and every start reads the topic from its beginning.
-    return Topic(name, 1, {"cleanup.policy": "compact", "segment.ms": "3600000"})
+    return TopicSpec(name, 1, {"cleanup.policy": "compact", "segment.ms": "3600000"})
 
 
-def dead_letters(name: str) -> Topic:
+def dead_letters_spec(name: str) -> TopicSpec:
     """Return the topic of records that no row could be read from, kept for a fortnight."""
-    return Topic(name, 1, {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTERS_RETENTION_MS), **_SIZE})
+    return TopicSpec(name, 1, {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTERS_RETENTION_MS), **_SIZE})
 
 
-def heartbeats(name: str) -> Topic:
+def heartbeats_spec(name: str) -> TopicSpec:
     """Return the topic of heartbeats, where no capture of a table makes it."""
-    return Topic(name, 1, {"cleanup.policy": "delete", "retention.ms": str(HEARTBEATS_RETENTION_MS), **_SIZE})
+    return TopicSpec(name, 1, {"cleanup.policy": "delete", "retention.ms": str(HEARTBEATS_RETENTION_MS), **_SIZE})
 
 
 _SIZE = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}

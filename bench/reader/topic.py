@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from bench.reader.peers import postgres_service
 from shared.records import COUNT_KEYS, OLDEST_CHANGE_HEADER, PROFILE_COLUMNS
-from shared.topics import MAX_MESSAGE_BYTES, PARTITIONER, user_info
+from shared.topics import MAX_MESSAGE_BYTES, PARTITIONER, user_info_spec
 
 PARTITIONS = 8
 TRANSACTION = 20_000
@@ -26,7 +26,7 @@ Record = tuple[bytes, bytes]
 
 def create_topic(bootstrap_servers: str, name: str) -> None:
     """Make a topic as the joiner makes user-info."""
-    topic = user_info(name, PARTITIONS)
+    topic = user_info_spec(name, PARTITIONS)
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     new = NewTopic(topic.name, topic.partitions, 1, config=topic.config)
     admin.create_topics([new])[name].result(30)

@@ -13,11 +13,17 @@ from types import TracebackType
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Producer, TopicPartition
 
-from joiner.background.progress import Progress
+from joiner.background.progress import CommittedProgress
 from joiner.context import Context
-from joiner.core.compatibility import Inputs
-from joiner.core.rows import source_time_ms
-from joiner.core.watermarks import TIMES_KEY, Heard, Passage, decoded, encoded
+from joiner.core.compatibility import StateInputs
+from joiner.core.rows import read_source_time_ms
+from joiner.core.watermarks import (
+    WATERMARKS_KEY,
+    InternalWatermarks,
+    SourceWatermarks,
+    decode_watermarks,
+    encode_watermarks,
+)
 from shared.errors import TopicError
 from shared.heartbeats import Heartbeat, partitions_of
 from shared.kafka import COMMON
@@ -25,7 +31,7 @@ from shared.kafka import COMMON
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.02
-BEAT_SECONDS = 1.0
+INTERVAL_SECONDS = 1.0
 RETRY_SECONDS = 2.0
 REMIND_SECONDS = 60.0
 REQUEST_SECONDS = 10.0
@@ -36,7 +42,7 @@ FROM_SOURCE = "from the source"
 WRITTEN_HERE = "written by the joiner itself: what happens before Kafka is not covered"
 
 
-class Heartbeats:
+class HeartbeatRelay:
     """A thread that passes heartbeats on until it is stopped.
 
     Args:
@@ -46,7 +52,7 @@ class Heartbeats:
         progress: what the loop has committed.
     """
 
-    def __init__(self, around: Context, topic: str, inputs: Inputs, progress: Progress) -> None:
+    def __init__(self, around: Context, topic: str, inputs: StateInputs, progress: CommittedProgress) -> None:
         settings = self._settings = around.settings
         self._around = around
         self._topic = topic
@@ -54,7 +60,7 @@ class Heartbeats:
         self._parts = inputs.topics[settings.user_info_changes_topic].partitions
         self._partitions = inputs.topics[settings.user_info_topic].partitions
         sources = [(name, number) for name in settings.sources for number in range(inputs.topics[name].partitions)]
-        self._passage, self._heard = Passage(), Heard(sources)
+        self._passage, self._heard = SourceWatermarks(), InternalWatermarks(sources)
         self._newest_ms = self._asked_ms = 0
         self._beat_at = self._remind_at = 0.0
         self._client = {
@@ -135,7 +141,7 @@ class Heartbeats:
             return
         now_ms = time.time_ns() // 1_000_000
         # Brokers refuse records from the future, and nobody is younger than now.
-        time_ms = min(source_time_ms(message.value()) or message.timestamp()[1], now_ms)
+        time_ms = min(read_source_time_ms(message.value()) or message.timestamp()[1], now_ms)
         if time_ms > self._newest_ms:
             self._newest_ms = time_ms
             self._around.metrics.heartbeat_time.set(time_ms / 1000)
@@ -161,7 +167,9 @@ class Heartbeats:
         if not moved:
             return
         for part in range(self._parts):
-            producer.produce(self._settings.user_info_changes_topic, encoded(moved), TIMES_KEY, partition=part)
+            producer.produce(
+                self._settings.user_info_changes_topic, encode_watermarks(moved), WATERMARKS_KEY, partition=part
+            )
         for topic in {topic for topic, _ in moved}:
             oldest = self._passage.oldest(place for place in positions if place[0] == topic)
             if oldest is not None:
@@ -169,8 +177,8 @@ class Heartbeats:
 
     def _write_heartbeats(self, producer: Producer) -> None:
         """Pass on what was said of all source partitions, to every partition of user-info that it holds for."""
-        for part, value in self._progress.take_heard():
-            time_ms = self._heard.hear(part, decoded(value))
+        for part, value in self._progress.take_watermarks():
+            time_ms = self._heard.hear(part, decode_watermarks(value))
             if time_ms is None:
                 continue
             heartbeat = Heartbeat(part, self._parts, time_ms)
@@ -188,6 +196,6 @@ class Heartbeats:
         """Write a heartbeat where nobody else does; one joiner of the group does it for all."""
         if not self._settings.joiner_writes_heartbeats or time.monotonic() < self._beat_at:
             return
-        self._beat_at = time.monotonic() + BEAT_SECONDS
+        self._beat_at = time.monotonic() + INTERVAL_SECONDS
         if self._progress.owns((self._settings.user_info_changes_topic, 0)):
             producer.produce(self._topic, b"{}", b"joiner", timestamp=time.time_ns() // 1_000_000)

@@ -12,12 +12,12 @@ from functools import partial
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from joiner.background.progress import Progress
+from joiner.background.progress import CommittedProgress
 from joiner.context import Context
-from joiner.core.compatibility import RESET, Found, Noted, problems
+from joiner.core.compatibility import RESET, ClusterFacts, LedgerNotes, find_mismatches
 from joiner.kafka.ledger import Ledger, caught_up_key
-from joiner.kafka.offsets import inputs_of
-from joiner.rebuild import finish
+from joiner.kafka.offsets import read_state_inputs
+from joiner.rebuild import finish_rebuild
 from shared.errors import KafkaError, StateError
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ STOP_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
 
 
-class Upkeep:
+class Maintenance:
     """A thread that works beside the loop until it is stopped.
 
     Args:
@@ -38,7 +38,7 @@ class Upkeep:
         rebuilding: True while a rebuild is not finished.
     """
 
-    def __init__(self, around: Context, found: Found, progress: Progress, *, rebuilding: bool) -> None:
+    def __init__(self, around: Context, found: ClusterFacts, progress: CommittedProgress, *, rebuilding: bool) -> None:
         self._admin = around.admin
         self._client = around.client
         self._settings = around.settings
@@ -89,12 +89,14 @@ class Upkeep:
         self._check_topics()
         self._trim()
         if self._rebuilding and self._progress.owns((self._settings.user_info_changes_topic, 0)):
-            self._rebuilding = not finish(self._ledger, self._client, self._settings, self._found.inputs)
+            self._rebuilding = not finish_rebuild(self._ledger, self._client, self._settings, self._found.inputs)
 
     def _check_topics(self) -> None:
         """End the loop where a topic was made anew or repartitioned under it."""
-        now = Found(inputs_of(self._admin, self._found.inputs.topics), {}, {}, {}, {}, time.time_ns() // 1_000_000)
-        wrong = problems(Noted(self._found.inputs), now)
+        now = ClusterFacts(
+            read_state_inputs(self._admin, self._found.inputs.topics), {}, {}, {}, {}, time.time_ns() // 1_000_000
+        )
+        wrong = find_mismatches(LedgerNotes(self._found.inputs), now)
         if wrong:
             raise StateError(f"{'; '.join(wrong)}: {RESET}")
 

@@ -8,11 +8,11 @@ import time
 from types import TracebackType
 from typing import Self
 
-BEAT_SECONDS = 0.5
+TICK_SECONDS = 0.5
 """The time between two beats where nothing stands still."""
 
 
-class Pulse:
+class PauseDetector:
     """A thread that beats for as long as it is held as a context."""
 
     def __init__(self) -> None:
@@ -35,12 +35,12 @@ class Pulse:
         self._thread.join()
 
     @property
-    def stood_still_seconds(self) -> float:
+    def longest_pause_seconds(self) -> float:
         """The longest time between two beats so far, the one that is awaited included."""
         return max(self._longest, time.monotonic() - self._last)
 
     def _run(self) -> None:
-        while not self._stop.wait(BEAT_SECONDS):
+        while not self._stop.wait(TICK_SECONDS):
             now = time.monotonic()
             self._longest = max(self._longest, now - self._last)
             self._last = now

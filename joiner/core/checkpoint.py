@@ -11,22 +11,22 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from joiner.core.rows import Values, parse
+from joiner.core.rows import Values, parse_row
 from joiner.core.users import (
     UNTIMED,
     Changes,
     Unchanged,
     UserState,
-    applied,
-    asks_to_show,
-    body,
-    decoded,
+    apply_change,
+    decode_state,
+    diff_owners,
     differs,
-    encoded,
-    from_entry,
-    moves,
-    resolved,
-    shown,
+    encode_state,
+    is_show_entry,
+    mark_shown,
+    parse_entry,
+    render_record,
+    resolve_unavailable,
 )
 from shared.records import UNAVAILABLE, Table
 from shared.topics import partition_of
@@ -69,7 +69,7 @@ class SourceRecord(NamedTuple):
     is_news: bool = True
 
 
-class Record(NamedTuple):
+class OutputRecord(NamedTuple):
     """One user-info record to write; value None says that there is no such user.
 
     Args:
@@ -86,7 +86,7 @@ class Record(NamedTuple):
     oldest_ms: int | None
 
 
-class _Partition:
+class _PartitionWork:
     """A store as one checkpoint sees it: what was read, and what is to be written."""
 
     def __init__(self, store: Store) -> None:
@@ -102,7 +102,7 @@ class Checkpoint:
 
     def __init__(self) -> None:
         self._changes = Changes()
-        self._partitions: dict[Store, _Partition] = {}
+        self._partitions: dict[Store, _PartitionWork] = {}
         self._bytes = 0
         self.unknown_values = 0
         """How many values were left out by the source while none was known; they are null."""
@@ -124,7 +124,7 @@ class Checkpoint:
         Raises:
             BadRow: no row can be read from the record; nothing has changed.
         """
-        row_id, values, source_ms, is_snapshot = parse(table, record.key, record.value)
+        row_id, values, source_ms, is_snapshot = parse_row(table, record.key, record.value)
         source_ms = min(record.time_ms if source_ms is None else source_ms, record.now_ms)
         since_ms = source_ms if record.is_news and not is_snapshot else UNTIMED
         if store is None:
@@ -137,9 +137,9 @@ class Checkpoint:
         else:
             stored = store.get(row_id.encode())
             old = tuple(orjson.loads(stored)) if stored is not None else None
-        new = resolved(values, old) if values is not None else None
+        new = resolve_unavailable(values, old) if values is not None else None
         self._note_unknown(values, old)
-        for user_id, count, difference in moves(table, old, new):
+        for user_id, count, difference in diff_owners(table, old, new):
             self._changes.count(user_id, count, difference, source_ms, since_ms)
         owners[row_id] = new
 
@@ -159,13 +159,13 @@ class Checkpoint:
             return
         self._bytes += len(value)
         for entry in orjson.loads(value):
-            user_id, change = from_entry(entry)
-            before, after = partition.users.get(user_id) or (decoded(store.get(user_id.encode())),) * 2
-            if asks_to_show(entry):
+            user_id, change = parse_entry(entry)
+            before, after = partition.users.get(user_id) or (decode_state(store.get(user_id.encode())),) * 2
+            if is_show_entry(entry):
                 partition.shows[user_id] = change.newest_ms
             else:
                 self._note_unknown(change.profile, after.profile)
-                after = applied(after, change)
+                after = apply_change(after, change)
             partition.users[user_id] = (before, after)
         partition.next_offset = offset + 1
 
@@ -178,26 +178,26 @@ class Checkpoint:
         waiting: defaultdict[int, list[bytes]] = defaultdict(list)
         size: defaultdict[int, int] = defaultdict(int)
         for user_id, change in self._changes.items():
-            if change.is_nothing:
+            if change.is_empty:
                 continue
             entry = orjson.dumps(change.entry(user_id))
             target = partition_of(user_id.encode(), partitions)
             if size[target] and size[target] + len(entry) > PACK_BYTES:
-                yield target, _pack(waiting.pop(target))
+                yield target, _join_entries(waiting.pop(target))
                 size[target] = 0
             waiting[target].append(entry)
             size[target] += len(entry)
         for target, entries in waiting.items():
-            yield target, _pack(entries)
+            yield target, _join_entries(entries)
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[OutputRecord]:
         """Yield what stage 2 shows: each user's record once, where a reader could see a difference or one asked."""
         for partition in self._partitions.values():
             for user_id, (before, after) in partition.users.items():
                 if differs(before, after) or user_id in partition.shows:
                     newest_ms = after.newest_ms or partition.shows[user_id]
                     oldest_ms = None if after.waiting_ms == UNTIMED else after.waiting_ms
-                    yield Record(user_id.encode(), body(user_id, after), newest_ms, oldest_ms)
+                    yield OutputRecord(user_id.encode(), render_record(user_id, after), newest_ms, oldest_ms)
 
     def save(self) -> None:
         """Hand the new states to the stores, each key once."""
@@ -207,8 +207,8 @@ class Checkpoint:
                 known = owners is not None and any(owners)
                 store.set(row_id.encode(), orjson.dumps(owners) if known else None)
             for user_id, (before, after) in partition.users.items():
-                state = shown(after) if after.profile is not None or differs(before, after) else after
-                store.set(user_id.encode(), None if state.is_nothing else encoded(state))
+                state = mark_shown(after) if after.profile is not None or differs(before, after) else after
+                store.set(user_id.encode(), None if state.is_empty else encode_state(state))
             if partition.next_offset is not None:
                 store.set(APPLIED_OFFSET_KEY, orjson.dumps(partition.next_offset))
 
@@ -216,12 +216,12 @@ class Checkpoint:
         if values and known is None:
             self.unknown_values += values.count(UNAVAILABLE)
 
-    def _partition(self, store: Store) -> _Partition:
+    def _partition(self, store: Store) -> _PartitionWork:
         partition = self._partitions.get(store)
         if partition is None:
-            partition = self._partitions[store] = _Partition(store)
+            partition = self._partitions[store] = _PartitionWork(store)
         return partition
 
 
-def _pack(entries: list[bytes]) -> bytes:
+def _join_entries(entries: list[bytes]) -> bytes:
     return b"[" + b",".join(entries) + b"]"

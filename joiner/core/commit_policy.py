@@ -9,12 +9,12 @@ CHECKPOINT_ROWS = 50_000
 SLOW_COMMIT_SECONDS = 2.0
 """A commit that takes longer is followed by a smaller checkpoint: well inside a transaction's time."""
 
-MOST_WAIT_SECONDS = 0.02
-LEAST_WAIT_SECONDS = 0.001
+MAX_WAIT_SECONDS = 0.02
+MIN_WAIT_SECONDS = 0.001
 """How long a batch waits to fill; the least is enough for what has arrived already."""
 
 
-class Pace:
+class CommitPolicy:
     """The length of checkpoints.
 
     Args:
@@ -52,10 +52,10 @@ class Pace:
         return max(self._shortest - self._commit_took, self._shortest / 2)
 
 
-def wait(left: float) -> float:
+def limit_wait(left: float) -> float:
     """Return for how many seconds a batch may wait to fill: not beyond the commit.
 
     Args:
         left: seconds until the checkpoint closes.
     """
-    return min(max(left, LEAST_WAIT_SECONDS), MOST_WAIT_SECONDS)
+    return min(max(left, MIN_WAIT_SECONDS), MAX_WAIT_SECONDS)

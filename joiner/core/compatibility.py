@@ -24,11 +24,11 @@ RESET = (
     " source topics anew; user-info is served all the while"
 )
 
-Place: TypeAlias = tuple[str, int]
+PartitionId: TypeAlias = tuple[str, int]
 """A topic and one of its partitions."""
 
 
-class Identity(NamedTuple):
+class TopicIdentity(NamedTuple):
     """Which topic it is: one made anew under the same name has another id."""
 
     id: str
@@ -36,7 +36,7 @@ class Identity(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class StateInputs:
     """What a state is built from.
 
     Args:
@@ -45,21 +45,21 @@ class Inputs:
         fields: of the record, in their order.
     """
 
-    topics: Mapping[str, Identity]
+    topics: Mapping[str, TopicIdentity]
     format: int = FORMAT
     fields: tuple[str, ...] = FIELDS
 
     def encoded(self) -> bytes:
-        """Return the inputs as they are noted: a JSON object; `decoded` reads it."""
+        """Return the inputs as they are noted: a JSON object; `decode_inputs` reads it."""
         document = {"format": self.format, "fields": self.fields, "topics": self.topics}
         return json.dumps(document, sort_keys=True).encode()
 
 
-def decoded(noted: bytes) -> Inputs:
+def decode_inputs(noted: bytes) -> StateInputs:
     """Return the inputs that `Inputs.encoded` wrote."""
     document = json.loads(noted)
-    topics = {name: Identity(*identity) for name, identity in document.get("topics", {}).items()}
-    return Inputs(topics, document["format"], tuple(document.get("fields", FIELDS)))
+    topics = {name: TopicIdentity(*identity) for name, identity in document.get("topics", {}).items()}
+    return StateInputs(topics, document["format"], tuple(document.get("fields", FIELDS)))
 
 
 class Extent(NamedTuple):
@@ -77,7 +77,7 @@ class Extent(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class LedgerNotes:
     """What a group of joiners has noted in its ledger.
 
     Args:
@@ -87,14 +87,14 @@ class Noted:
         resetting: a reset has begun and not ended.
     """
 
-    inputs: Inputs | None = None
-    caught_up_ms: Mapping[Place, int] = field(default_factory=dict)
+    inputs: StateInputs | None = None
+    caught_up_ms: Mapping[PartitionId, int] = field(default_factory=dict)
     rebuild: Mapping[int, int] | None = None
     resetting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ClusterFacts:
     """What is there at a start.
 
     Args:
@@ -106,10 +106,10 @@ class Found:
         now_ms: the time, epoch ms.
     """
 
-    inputs: Inputs
-    sources: Mapping[Place, Extent]
-    changes: Mapping[Place, Extent]
-    changelogs: Mapping[Place, Extent]
+    inputs: StateInputs
+    sources: Mapping[PartitionId, Extent]
+    changes: Mapping[PartitionId, Extent]
+    changelogs: Mapping[PartitionId, Extent]
     forgets_ms: Mapping[str, int]
     now_ms: int
 
@@ -126,7 +126,7 @@ class Found:
         return bool(committed) and all(offset is None for offset in committed)
 
 
-def problems(noted: Noted, found: Found) -> list[str]:
+def find_mismatches(noted: LedgerNotes, found: ClusterFacts) -> list[str]:
     """Return what keeps the group from going on with its state, in words; nothing where it can.
 
     Args:
@@ -136,22 +136,22 @@ def problems(noted: Noted, found: Found) -> list[str]:
     if noted.resetting:
         return ["a reset of this group was broken off before its end"]
     if noted.inputs is None:
-        return list(_strays(found))
+        return list(_find_strays(found))
     if noted.inputs.format != found.inputs.format:
         return [f"the state is of format {noted.inputs.format}, this version writes format {found.inputs.format}"]
     if noted.inputs.fields != found.inputs.fields:
         return [f"the state is of the fields {', '.join(noted.inputs.fields)}; this version's are others"]
     return [
-        *_others(noted.inputs.topics, found.inputs.topics),
-        *scattered(noted.inputs.topics, found.inputs.topics, {topic for topic, _ in found.changes}),
-        *_cut_changelogs(found.changelogs),
-        *_out_of_range(found.sources),
-        *_out_of_range(found.changes),
-        *_forgotten(noted.caught_up_ms, found),
+        *_find_other_topics(noted.inputs.topics, found.inputs.topics),
+        *find_repartitioned(noted.inputs.topics, found.inputs.topics, {topic for topic, _ in found.changes}),
+        *_find_cut_changelogs(found.changelogs),
+        *_find_lost_offsets(found.sources),
+        *_find_lost_offsets(found.changes),
+        *_find_forgotten_deletions(noted.caught_up_ms, found),
     ]
 
 
-def _strays(found: Found) -> Iterator[str]:
+def _find_strays(found: ClusterFacts) -> Iterator[str]:
     for (topic, _), extent in found.changelogs.items():
         if extent.high > 0:
             yield f"{topic} holds state, but nothing says what it was built from"
@@ -169,7 +169,7 @@ def _strays(found: Found) -> Iterator[str]:
             return
 
 
-def _others(noted: Mapping[str, Identity], found: Mapping[str, Identity]) -> Iterator[str]:
+def _find_other_topics(noted: Mapping[str, TopicIdentity], found: Mapping[str, TopicIdentity]) -> Iterator[str]:
     for topic, identity in found.items():
         before = noted.get(topic)
         if before is None:
@@ -179,8 +179,8 @@ def _others(noted: Mapping[str, Identity], found: Mapping[str, Identity]) -> Ite
             yield f"the topic {topic} was deleted and made anew since the state was built"
 
 
-def scattered(
-    noted: Mapping[str, Identity], found: Mapping[str, Identity], made_by_reset: Collection[str] = ()
+def find_repartitioned(
+    noted: Mapping[str, TopicIdentity], found: Mapping[str, TopicIdentity], made_by_reset: Collection[str] = ()
 ) -> Iterator[str]:
     """Yield, in words, topics whose partitions were added to since the state was built: no reset mends those.
 
@@ -203,13 +203,13 @@ def scattered(
         yield said + anew
 
 
-def _cut_changelogs(changelogs: Mapping[Place, Extent]) -> Iterator[str]:
+def _find_cut_changelogs(changelogs: Mapping[PartitionId, Extent]) -> Iterator[str]:
     for (topic, partition), extent in changelogs.items():
         if extent.low > 0:
             yield f"{topic}[{partition}] has lost its head: it begins at offset {extent.low}"
 
 
-def _out_of_range(extents: Mapping[Place, Extent]) -> Iterator[str]:
+def _find_lost_offsets(extents: Mapping[PartitionId, Extent]) -> Iterator[str]:
     for (topic, partition), (low, high, committed) in extents.items():
         if committed is not None and committed < low:
             yield f"{topic}[{partition}] has lost records before they were read: offsets {committed} to {low - 1}"
@@ -217,7 +217,7 @@ def _out_of_range(extents: Mapping[Place, Extent]) -> Iterator[str]:
             yield f"{topic}[{partition}] ends at offset {high}, before what was read of it: offset {committed}"
 
 
-def _forgotten(caught_up_ms: Mapping[Place, int], found: Found) -> Iterator[str]:
+def _find_forgotten_deletions(caught_up_ms: Mapping[PartitionId, int], found: ClusterFacts) -> Iterator[str]:
     """Yield source partitions whose deletions may have been compacted away before they were read."""
     for place, extent in found.sources.items():
         topic, partition = place

@@ -49,7 +49,7 @@ class _NeedsLiteralsError(Exception):
     """A number matters that a float may have rounded: read the document again, keeping the digits."""
 
 
-def parse(table: Table, key: bytes | None, value: bytes | None) -> RowChange:
+def parse_row(table: Table, key: bytes | None, value: bytes | None) -> RowChange:
     """Read a source record.
 
     Args:
@@ -63,64 +63,64 @@ def parse(table: Table, key: bytes | None, value: bytes | None) -> RowChange:
     if key is None:
         raise BadRow("null-key", "the record has no key; a changelog's key is the row's primary key")
     try:
-        return _parse(table, key, value, _loads)
+        return _parse_with(table, key, value, _load_json)
     except _NeedsLiteralsError:
-        return _parse(table, key, value, _loads_literally)
+        return _parse_with(table, key, value, _load_json_exactly)
 
 
-def _parse(table: Table, key: bytes, value: bytes | None, loads: Callable[[bytes], Any]) -> RowChange:
-    row_id = _key_id(table, key, loads)
+def _parse_with(table: Table, key: bytes, value: bytes | None, loads: Callable[[bytes], Any]) -> RowChange:
+    row_id = _parse_key(table, key, loads)
     if value is None:
         return RowChange(row_id, None)
     try:
         document = loads(value)
     except (ValueError, RecursionError) as error:
         raise BadRow("bad-json", f"the value is no JSON: {error}") from None
-    document = _unwrapped(document)
-    row, gone, source_ms = _row_of(table, document)
+    document = _unwrap(document)
+    row, gone, source_ms = _extract_row(table, document)
     if row is not None and table.primary_key in row:
-        if _id_of(row[table.primary_key], table.primary_key) != row_id:
+        if _parse_id(row[table.primary_key], table.primary_key) != row_id:
             raise BadRow("key-mismatch", f"the key says {row_id!r}, the row's {table.primary_key} says otherwise")
     elif not gone:
         raise BadRow("missing-column", f"the row has no column {table.primary_key}")
     if gone or row is None:
         return RowChange(row_id, None, source_ms)
-    values = _owners_of(table, row) if table.owners else _profile_of(row)
+    values = _parse_owners(table, row) if table.owners else _parse_profile(row)
     return RowChange(row_id, values, source_ms, row is not document and document["op"] == "r")
 
 
-def _row_of(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any] | None, bool, int | None]:
+def _extract_row(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any] | None, bool, int | None]:
     """Return the row that a document is about, whether it is gone, and the source's time of that."""
     if table.primary_key in document or "op" not in document:
         return document, False, None
     operation = document["op"]
     if operation not in ("c", "u", "r", "d"):
-        raise BadRow("unknown-op", f"the envelope's op is {_brief(operation)}; known are c, u, r and d")
+        raise BadRow("unknown-op", f"the envelope's op is {_describe(operation)}; known are c, u, r and d")
     gone = operation == "d"
     row = document.get("before" if gone else "after")
     if not isinstance(row, dict) and not (gone and row is None):
         raise BadRow("bad-shape", f"the envelope's op is {operation!r}, but what it carries is no row")
-    return row, gone, _source_ms(document)
+    return row, gone, _read_source_ms(document)
 
 
-def _brief(value: object) -> str:
+def _describe(value: object) -> str:
     """Return a value for a message; one that is no text may be nested deeper than it could be written out."""
     return f"{value!r:.40}" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
-def source_time_ms(value: bytes | None) -> int | None:
+def read_source_time_ms(value: bytes | None) -> int | None:
     """Return when the source made a change, whatever its row is, in epoch ms; None where the record does not say.
 
     Args:
         value: a record's value in any of the encodings.
     """
     try:
-        return _source_ms(_unwrapped(_loads(value or b"")))
+        return _read_source_ms(_unwrap(_load_json(value or b"")))
     except (BadRow, ValueError, RecursionError):
         return None
 
 
-def _source_ms(envelope: dict[str, Any]) -> int | None:
+def _read_source_ms(envelope: dict[str, Any]) -> int | None:
     source = envelope.get("source")
     milliseconds = source.get("ts_ms") if isinstance(source, dict) else None
     if isinstance(milliseconds, _Literal) and milliseconds.isdigit():
@@ -128,7 +128,7 @@ def _source_ms(envelope: dict[str, Any]) -> int | None:
     return milliseconds if type(milliseconds) is int and milliseconds > 0 else None
 
 
-def _key_id(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> str:
+def _parse_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> str:
     """Return the row id that a key names, unwrapped where it is a JSON string or holds the primary key."""
     if key.lstrip(b" \t\r\n")[:1] in (b"{", b'"'):
         try:
@@ -136,14 +136,14 @@ def _key_id(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> str:
         except (ValueError, RecursionError):
             document = None
         if isinstance(document, str):
-            return _id_of(document, "the key")
+            return _parse_id(document, "the key")
         if isinstance(document, dict):
             if table.primary_key not in document and _is_wrapper(document):
                 document = document["payload"]
             if isinstance(document, dict) and table.primary_key in document:
-                return _id_of(document[table.primary_key], "the key")
+                return _parse_id(document[table.primary_key], "the key")
     try:
-        return _id_of(key.decode(), "the key")
+        return _parse_id(key.decode(), "the key")
     except UnicodeDecodeError:
         raise BadRow("bad-key", "the key is not UTF-8") from None
 
@@ -152,7 +152,7 @@ def _is_wrapper(document: dict[str, Any]) -> bool:
     return len(document) == 2 and "schema" in document and "payload" in document
 
 
-def _unwrapped(document: object) -> dict[str, Any]:
+def _unwrap(document: object) -> dict[str, Any]:
     if isinstance(document, dict) and _is_wrapper(document):
         document = document["payload"]
     if not isinstance(document, dict):
@@ -160,7 +160,7 @@ def _unwrapped(document: object) -> dict[str, Any]:
     return document
 
 
-def _id_of(value: object, where: str) -> str:
+def _parse_id(value: object, where: str) -> str:
     """Return an id as text, taken exactly; a fraction, a boolean and an empty text are none."""
     kind = type(value)
     if kind is str or kind is int:
@@ -178,18 +178,18 @@ def _id_of(value: object, where: str) -> str:
     return text
 
 
-def _owners_of(table: Table, row: dict[str, Any]) -> Values:
+def _parse_owners(table: Table, row: dict[str, Any]) -> Values:
     owners = []
     for column in table.owners:
         if column not in row:
             raise BadRow("missing-column", f"the row has no column {column}")
         owner = row[column]
-        owners.append(None if owner is None else _id_of(owner, column))
+        owners.append(None if owner is None else _parse_id(owner, column))
     return tuple(owners)
 
 
-def _profile_of(row: dict[str, Any]) -> Values:
-    profile = tuple([_text_of(row.get(column), column) for column in PROFILE_COLUMNS])
+def _parse_profile(row: dict[str, Any]) -> Values:
+    profile = tuple([_to_text(row.get(column), column) for column in PROFILE_COLUMNS])
     if not fits(profile):
         raise BadRow("too-large", f"the profile does not fit into a record of {MAX_RECORD_BYTES} bytes")
     return profile
@@ -202,7 +202,7 @@ def fits(profile: Values) -> bool:
     return sum([len(text) for text in profile if text]) * 6 <= room or len(orjson.dumps(profile)) <= room
 
 
-def _text_of(value: object, column: str) -> str | None:
+def _to_text(value: object, column: str) -> str | None:
     """Return a profile field as text: a number or a boolean becomes its JSON text."""
     if value is None or type(value) is str:
         return value
@@ -215,26 +215,26 @@ def _text_of(value: object, column: str) -> str | None:
     raise BadRow("not-text", f"the column {column} holds an object or an array")
 
 
-def _loads(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
+def _load_json(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
     try:
         return orjson.loads(text)
     except ValueError:
         # Valid JSON all the same where a number is beyond what a float holds, as a long integer id is.
-        return _loads_literally(text)
+        return _load_json_exactly(text)
 
 
-def _loads_literally(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
-    document = json.loads(text.decode(), parse_int=_integer, parse_float=_Literal, parse_constant=_refuse)
+def _load_json_exactly(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
+    document = json.loads(text.decode(), parse_int=_to_literal, parse_float=_Literal, parse_constant=_refuse_constant)
     # The standard library lets half a surrogate pair pass, which no UTF-8 can carry on: raises ValueError.
     json.dumps(document, ensure_ascii=False).encode()
     return document
 
 
-def _integer(digits: str) -> _Literal:
+def _to_literal(digits: str) -> _Literal:
     return _Literal("0" if digits == "-0" else digits)  # as the fast reader has it
 
 
-def _refuse(constant: str) -> None:
+def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 

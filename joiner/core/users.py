@@ -1,8 +1,9 @@
 """The join: what a row's change does to its owners, and what a user's changes do to that user's record.
 
-Stage 1 turns rows into changes of users (`moves`, `Changes`), stage 2 applies those to a user's state (`applied`) and
-writes the record out (`body`). Sums commute, so any order of rows that Kafka allows ends in the same state; a
-profile's fields are in the order of its own row. Pure: no Kafka, no Quix, no clock, no input or output.
+Stage 1 turns rows into changes of users (`diff_owners`, `Changes`), stage 2 applies those to a user's state
+(`apply_change`) and writes the record out (`render_record`). Sums commute, so any order of rows that Kafka allows ends
+in the same state; a profile's fields are in the order of its own row. Pure: no Kafka, no Quix, no clock, no input or
+output.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ UNTIMED: Final = 2**53 - 1
 NO_COUNTS: Counts = (0, 0, 0, 0)
 
 
-def resolved(values: Values, known: Values | None) -> Values:
+def resolve_unavailable(values: Values, known: Values | None) -> Values:
     """Put the last known value where Debezium left one out, and null where none is known.
 
     Args:
@@ -38,10 +39,10 @@ def resolved(values: Values, known: Values | None) -> Values:
         ((known[index] if known is not None else None) if is_unavailable(value) else value)
         for index, value in enumerate(values)
     )
-    return whole if whole == values or fits(whole) else resolved(values, None)
+    return whole if whole == values or fits(whole) else resolve_unavailable(values, None)
 
 
-def moves(table: Table, old: Values | None, new: Values | None) -> Iterator[tuple[str, int, int]]:
+def diff_owners(table: Table, old: Values | None, new: Values | None) -> Iterator[tuple[str, int, int]]:
     """Yield what a row's change does to counts: new owners less old owners.
 
     Args:
@@ -79,22 +80,22 @@ class UserChange:
     oldest_ms: int
 
     @property
-    def is_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """True where the changes cancelled each other out."""
         return self.profile is UNCHANGED and not any(self.counts)
 
     def entry(self, user_id: str) -> list[Any]:
-        """Return the change as it travels in `user-info-changes`: a JSON array; `from_entry` reads it."""
+        """Return the change as it travels in `user-info-changes`: a JSON array; `parse_entry` reads it."""
         return [user_id, self.newest_ms, self.oldest_ms, self.counts, self.profile]
 
 
-def from_entry(entry: list[Any]) -> tuple[str, UserChange]:
+def parse_entry(entry: list[Any]) -> tuple[str, UserChange]:
     """Return the user id and the change that `UserChange.entry` wrote."""
     user_id, newest_ms, oldest_ms, counts, profile = entry
     return user_id, UserChange(counts, tuple(profile) if isinstance(profile, list) else profile, newest_ms, oldest_ms)
 
 
-def show_entry(user_id: str, time_ms: int) -> list[Any]:
+def make_show_entry(user_id: str, time_ms: int) -> list[Any]:
     """Return an entry that changes nothing and asks for the user's record as it is, or for its absence.
 
     Args:
@@ -104,8 +105,8 @@ def show_entry(user_id: str, time_ms: int) -> list[Any]:
     return [user_id, time_ms, time_ms, list(NO_COUNTS), True]
 
 
-def asks_to_show(entry: list[Any]) -> bool:
-    """Tell whether an entry is one of `show_entry`."""
+def is_show_entry(entry: list[Any]) -> bool:
+    """Tell whether an entry is one of `make_show_entry`."""
     return entry[4] is True
 
 
@@ -140,7 +141,7 @@ class Changes(dict[str, UserChange]):
         """Note a user's new profile, or with None that the user's row is gone; times as for `count`."""
         change = self._of(user_id, source_ms, source_ms if since_ms is None else since_ms)
         if profile is not None and change.profile is not UNCHANGED:
-            profile = resolved(profile, change.profile)
+            profile = resolve_unavailable(profile, change.profile)
         change.profile = profile
 
 
@@ -162,24 +163,24 @@ class UserState:
     waiting_ms: int | None = None
 
     @property
-    def is_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """True where there is nothing to remember."""
         return self.profile is None and self.counts == NO_COUNTS
 
 
-NOBODY = UserState()
+EMPTY_STATE = UserState()
 
 
-def applied(state: UserState, change: UserChange) -> UserState:
+def apply_change(state: UserState, change: UserChange) -> UserState:
     """Return a user's state after a change; the change waits to be shown.
 
     Args:
         state: NOBODY where the user is not known.
-        change: sums and profile, as `from_entry` returns them.
+        change: sums and profile, as `parse_entry` returns them.
     """
     profile = state.profile if change.profile is UNCHANGED else change.profile
     if change.profile:
-        profile = resolved(change.profile, state.profile)
+        profile = resolve_unavailable(change.profile, state.profile)
     waiting_ms = change.oldest_ms if state.waiting_ms is None else min(state.waiting_ms, change.oldest_ms)
     a, b, c, d = change.counts
     w, x, y, z = state.counts
@@ -193,7 +194,7 @@ def differs(before: UserState, after: UserState) -> bool:
     return before.profile != after.profile or before.counts != after.counts
 
 
-def shown(state: UserState) -> UserState:
+def mark_shown(state: UserState) -> UserState:
     """Return the state once its record has been written: nothing of it waits any more."""
     return replace(state, waiting_ms=None)
 
@@ -201,21 +202,21 @@ def shown(state: UserState) -> UserState:
 _KEYS = ("userId", *PROFILE_COLUMNS.values(), *COUNT_KEYS)
 
 
-def body(user_id: str, state: UserState) -> bytes | None:
+def render_record(user_id: str, state: UserState) -> bytes | None:
     """Return the user's record, exactly as it is served; None where there is no such user."""
     if state.profile is None:
         return None
     return orjson.dumps(dict(zip(_KEYS, (user_id, *state.profile, *state.counts), strict=True)))
 
 
-def encoded(state: UserState) -> bytes:
+def encode_state(state: UserState) -> bytes:
     """Return a state as it is stored: a JSON array, which the engine cannot take for a time stamp."""
     return orjson.dumps([state.profile, state.counts, state.newest_ms, state.waiting_ms])
 
 
-def decoded(stored: bytes | None) -> UserState:
-    """Return the state that `encoded` wrote; NOBODY for None."""
+def decode_state(stored: bytes | None) -> UserState:
+    """Return the state that `encode_state` wrote; NOBODY for None."""
     if stored is None:
-        return NOBODY
+        return EMPTY_STATE
     profile, (a, b, c, d), newest_ms, waiting_ms = orjson.loads(stored)
     return UserState(tuple(profile) if profile is not None else None, (a, b, c, d), newest_ms, waiting_ms)

@@ -2,11 +2,11 @@
 
 A heartbeat that came the way of the data says that whatever changed before it has reached Kafka. So the ends that the
 source partitions have at that moment are what must be read: a partition that is read and committed up to there is
-complete up to the heartbeat's time (`Passage`, stage 1). What the joiners say of their partitions travels through every
-partition of the internal topic, in order behind the changes; where all source partitions have been heard of, the oldest
-of their times holds for what was read there (`Heard`, stage 2).
-Guarantees: a time, once given, stays true whoever owns the partition afterwards, so a repeated or late word does no
-harm; a single partition that does not move holds back the time of all. Pure: no Kafka, no clock.
+complete up to the heartbeat's time (`SourceWatermarks`, stage 1). What the joiners say of their partitions travels
+through every partition of the internal topic, in order behind the changes; where all source partitions have been heard
+of, the oldest of their times holds for what was read there (`InternalWatermarks`, stage 2). Guarantees: a time, once
+given, stays true whoever owns the partition afterwards, so a repeated or late word does no harm; a single partition
+that does not move holds back the time of all. Pure: no Kafka, no clock.
 """
 
 from collections import deque
@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import orjson
 
-from joiner.core.compatibility import Place
+from joiner.core.compatibility import PartitionId
 
-TIMES_KEY = b"times"
+WATERMARKS_KEY = b"times"
 """Key of an internal record that says how far source partitions are joined; it changes nothing."""
 
 MAX_WAITING = 1_000
@@ -31,14 +31,14 @@ class _Mark(NamedTuple):
     time_ms: int
 
 
-class Passage:
+class SourceWatermarks:
     """Stage 1: which heartbeats the source partitions of this process have passed."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Place, deque[_Mark]] = {}
-        self._passed: dict[Place, int] = {}
+        self._waiting: dict[PartitionId, deque[_Mark]] = {}
+        self._passed: dict[PartitionId, int] = {}
 
-    def expect(self, time_ms: int, ends: Mapping[Place, int]) -> None:
+    def expect(self, time_ms: int, ends: Mapping[PartitionId, int]) -> None:
         """Note a heartbeat.
 
         Args:
@@ -55,7 +55,7 @@ class Passage:
             if len(waiting) > MAX_WAITING:
                 self._waiting[place] = deque(list(waiting)[1::2])
 
-    def reach(self, positions: Mapping[Place, int]) -> dict[Place, int]:
+    def reach(self, positions: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
         """Return the partitions that have passed heartbeats since this was last asked, and the newest time of each.
 
         Args:
@@ -70,25 +70,25 @@ class Passage:
                 self._passed[place] = moved[place] = newest
         return moved
 
-    def oldest(self, places: Iterable[Place]) -> int | None:
+    def oldest(self, places: Iterable[PartitionId]) -> int | None:
         """Return the time up to which all of some partitions are complete; None where one is not known to be."""
         times = [self._passed.get(place) for place in places]
         return None if not times or None in times else min(time for time in times if time is not None)
 
 
-class Heard:
+class InternalWatermarks:
     """Stage 2: up to which time all source partitions are joined into what was read of the internal topic.
 
     Args:
         sources: every source partition, whoever reads it.
     """
 
-    def __init__(self, sources: Iterable[Place]) -> None:
+    def __init__(self, sources: Iterable[PartitionId]) -> None:
         self._sources = frozenset(sources)
-        self._times: dict[int, dict[Place, int]] = {}
+        self._times: dict[int, dict[PartitionId, int]] = {}
         self._given: dict[int, int] = {}
 
-    def hear(self, partition: int, times: Mapping[Place, int]) -> int | None:
+    def hear(self, partition: int, times: Mapping[PartitionId, int]) -> int | None:
         """Take in what a joiner said; return the time up to which a partition is complete, where that is news.
 
         Args:
@@ -107,11 +107,11 @@ class Heard:
         return oldest
 
 
-def encoded(times: Mapping[Place, int]) -> bytes:
-    """Return times as they travel in `user-info-changes`: a JSON array; `decoded` reads it."""
+def encode_watermarks(times: Mapping[PartitionId, int]) -> bytes:
+    """Return times as they travel in `user-info-changes`: a JSON array; `decode_watermarks` reads it."""
     return orjson.dumps([[topic, partition, time_ms] for (topic, partition), time_ms in times.items()])
 
 
-def decoded(value: bytes) -> dict[Place, int]:
-    """Return the times that `encoded` wrote."""
+def decode_watermarks(value: bytes) -> dict[PartitionId, int]:
+    """Return the times that `encode_watermarks` wrote."""
     return {(topic, partition): time_ms for topic, partition, time_ms in orjson.loads(value)}

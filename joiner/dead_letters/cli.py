@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 from confluent_kafka.admin import AdminClient
 
-from joiner.dead_letters.letter import Filed, filed, mended
+from joiner.dead_letters.letter import DeadLetter, parse_dead_letter, parse_edited
 from joiner.dead_letters.replay import Replayer
-from joiner.dead_letters.replay_policy import Decision, remembered_ms
+from joiner.dead_letters.replay_policy import Decision, read_retention_ms
 from joiner.kafka import config, topics
 from joiner.kafka.scan import scan
 from joiner.settings import JoinerSettings
@@ -30,19 +30,19 @@ class Letterbox:
     def __init__(self) -> None:
         self.settings = read_settings(JoinerSettings)
         logs.configure(self.settings.log_level, self.settings.log_format)
-        self._client = config.client(self.settings, config.properties(self.settings))
+        self._client = config.client_config(self.settings, config.load_properties(self.settings))
         self._admin = AdminClient(self._client)
         there = self._admin.list_topics(timeout=30).topics
         self._partitions = {name: len(topic.partitions) for name, topic in there.items()}
 
-    def letters(self, reason: str | None) -> Iterator[Filed]:
+    def letters(self, reason: str | None) -> Iterator[DeadLetter]:
         """Yield the dead letters, oldest first within each partition of their topic."""
         topic = self.settings.dead_letters_topic
         if topic not in self._partitions:
             raise TopicError(f"the topic {topic} (DEAD_LETTERS_TOPIC) does not exist; no joiner has run here yet")
         for message in scan(self._client, topic, range(self._partitions[topic])):
             try:
-                letter = filed(message.key(), message.value(), dict(message.headers() or []))
+                letter = parse_dead_letter(message.key(), message.value(), dict(message.headers() or []))
             except (KeyError, ValueError):
                 letter = None
             if letter is not None and reason in (None, letter.reason):
@@ -54,14 +54,14 @@ class Letterbox:
 
     def remembers_ms(self) -> dict[str, float]:
         """Return for how long each source topic remembers deletions."""
-        configs = topics.described(self._admin, self._sources)
-        return {topic: remembered_ms(config) for topic, config in configs.items()}
+        configs = topics.describe_configs(self._admin, self._sources)
+        return {topic: read_retention_ms(config) for topic, config in configs.items()}
 
     @property
     def _sources(self) -> dict[str, Table]:
         return {topic: table for topic, table in self.settings.sources.items() if topic in self._partitions}
 
-    def mended(self, lines: Path) -> list[Filed]:
+    def parse_edited(self, lines: Path) -> list[DeadLetter]:
         """Return the letters of a file, each compared with what its topic has.
 
         Raises:
@@ -75,7 +75,7 @@ class Letterbox:
             try:
                 document = json.loads(line)
                 place = document["topic"], document["partition"], document["offset"]
-                letters.append(mended(document, originals.get(place)))
+                letters.append(parse_edited(document, originals.get(place)))
             except (KeyError, ValueError, TypeError) as error:
                 raise SettingError(f"{lines}:{number} is no dead letter as --json prints it: {error!r}") from error
         return letters
@@ -93,13 +93,13 @@ def dead_letters(context: click.Context, reason: str | None, limit: int, *, as_j
     letters = list(Letterbox().letters(reason))
     if as_json:
         for letter in letters:
-            click.echo(json.dumps(letter.shown(), ensure_ascii=False))
+            click.echo(json.dumps(letter.to_json(), ensure_ascii=False))
         return
     for name, count in Counter(letter.reason for letter in letters).most_common():
         click.echo(f"{count:>8}  {name}")
     click.echo(f"{len(letters):>8}  in all")
     for letter in letters[len(letters) - limit :] if limit > 0 else []:
-        click.echo(f"{letter.letter.place}  {letter.reason}: {letter.detail}  key={_short(letter.letter.key)}")
+        click.echo(f"{letter.letter.place}  {letter.reason}: {letter.detail}  key={_shorten(letter.letter.key)}")
 
 
 @dead_letters.command()
@@ -131,14 +131,16 @@ def replay(reason: str | None, lines: Path | None, *, even_if_forgotten: bool, y
     """
     box = Letterbox()
     letters = (
-        list(box.letters(reason)) if lines is None else [x for x in box.mended(lines) if reason in (None, x.reason)]
+        list(box.letters(reason))
+        if lines is None
+        else [x for x in box.parse_edited(lines) if reason in (None, x.reason)]
     )
     replayer = box.replayer()
     remembers_ms = box.remembers_ms()
     if even_if_forgotten:
         remembers_ms = dict.fromkeys(remembers_ms, math.inf)
     decisions = replayer.plan(letters, remembers_ms, time.time_ns() // 1_000_000)
-    for line in _told(decisions):
+    for line in _describe_decisions(decisions):
         click.echo(line)
     if yes:
         click.echo(f"{replayer.do(decisions)} written to their source topics again.")
@@ -146,7 +148,7 @@ def replay(reason: str | None, lines: Path | None, *, even_if_forgotten: bool, y
         click.echo("Nothing is written yet; do it with --yes.")
 
 
-def _told(decisions: Iterable[Decision]) -> Iterator[str]:
+def _describe_decisions(decisions: Iterable[Decision]) -> Iterator[str]:
     counts: Counter[str] = Counter()
     for decision in decisions:
         counts[decision.fate] += 1
@@ -156,7 +158,7 @@ def _told(decisions: Iterable[Decision]) -> Iterator[str]:
         yield f"{count:>8}  {fate}"
 
 
-def _short(content: bytes | None) -> str:
+def _shorten(content: bytes | None) -> str:
     if content is None:
         return "null"
     text = content[:SHOWN_BYTES].decode(errors="replace")

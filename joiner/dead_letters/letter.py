@@ -15,7 +15,7 @@ CUT_KEY_BYTES = 1024
 DETAIL_CHARACTERS = 1000
 
 
-class Letter(NamedTuple):
+class UnreadableRecord(NamedTuple):
     """One source record that could not be read.
 
     Args:
@@ -40,7 +40,7 @@ class Letter(NamedTuple):
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
-class Buried(NamedTuple):
+class DeadLetterMessage(NamedTuple):
     """A dead letter as it is written."""
 
     key: bytes | None
@@ -48,7 +48,7 @@ class Buried(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-def buried(letter: Letter, bad: BadRow) -> Buried:
+def to_message(letter: UnreadableRecord, bad: BadRow) -> DeadLetterMessage:
     """Return the dead letter for a record: as received; one beyond the topic's limit is cut, and says so."""
     headers = [
         ("reason", bad.reason.encode()),
@@ -62,11 +62,11 @@ def buried(letter: Letter, bad: BadRow) -> Buried:
     if len(key or b"") + len(value or b"") > MAX_RECORD_BYTES:
         headers.append(("cut-from-bytes", str(len(value or b"")).encode()))
         key, value = key and key[:CUT_KEY_BYTES], value and value[: MAX_RECORD_BYTES - CUT_KEY_BYTES]
-    return Buried(key, value, headers)
+    return DeadLetterMessage(key, value, headers)
 
 
 @dataclass(frozen=True, slots=True)
-class Filed:
+class DeadLetter:
     """A dead letter as it is found in its topic, or in a file that was printed from it.
 
     Args:
@@ -77,13 +77,13 @@ class Filed:
         mended_key: True where the key is no longer the one that was received.
     """
 
-    letter: Letter
+    letter: UnreadableRecord
     reason: str
     detail: str
     whole: bool = True
     mended_key: bool = False
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object: bytes as text where they are UTF-8, else in Base64 under another name."""
         letter = self.letter
         return {
@@ -93,14 +93,14 @@ class Filed:
             "partition": letter.partition,
             "offset": letter.offset,
             "time": letter.time_ms,
-            **_shown("key", letter.key),
-            **_shown("value", letter.value),
+            **_encode_bytes("key", letter.key),
+            **_encode_bytes("value", letter.value),
             **({} if self.whole else {"cut": True}),
         }
 
 
-def filed(key: bytes | None, value: bytes | None, headers: Mapping[str, bytes]) -> Filed:
-    """Return the dead letter that `buried` wrote.
+def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Mapping[str, bytes]) -> DeadLetter:
+    """Return the dead letter that `to_message` wrote.
 
     Args:
         key: the record's key.
@@ -111,11 +111,11 @@ def filed(key: bytes | None, value: bytes | None, headers: Mapping[str, bytes]) 
         KeyError, ValueError: it is none of ours.
     """
     text = {name: value.decode() for name, value in headers.items()}
-    letter = Letter(text["topic"], int(text["partition"]), int(text["offset"]), key, value, int(text["time"]))
-    return Filed(letter, text["reason"], text.get("detail", ""), whole="cut-from-bytes" not in text)
+    letter = UnreadableRecord(text["topic"], int(text["partition"]), int(text["offset"]), key, value, int(text["time"]))
+    return DeadLetter(letter, text["reason"], text.get("detail", ""), whole="cut-from-bytes" not in text)
 
 
-def mended(document: Mapping[str, Any], original: Filed | None) -> Filed:
+def parse_edited(document: Mapping[str, Any], original: DeadLetter | None) -> DeadLetter:
     """Return a dead letter out of a JSON object that `Filed.shown` gave and a person may have changed.
 
     Args:
@@ -125,14 +125,16 @@ def mended(document: Mapping[str, Any], original: Filed | None) -> Filed:
     Raises:
         KeyError, ValueError, TypeError: the object is not such a letter.
     """
-    key, value = _bytes_of(document, "key"), _bytes_of(document, "value")
-    letter = Letter(document["topic"], document["partition"], document["offset"], key, value, document["time"])
+    key, value = _decode_bytes(document, "key"), _decode_bytes(document, "value")
+    letter = UnreadableRecord(
+        document["topic"], document["partition"], document["offset"], key, value, document["time"]
+    )
     whole = not document.get("cut") or (original is not None and original.letter.value != value)
     mended_key = original is None or original.letter.key != key
-    return Filed(letter, document["reason"], document.get("detail", ""), whole, mended_key)
+    return DeadLetter(letter, document["reason"], document.get("detail", ""), whole, mended_key)
 
 
-def _shown(name: str, content: bytes | None) -> dict[str, str | None]:
+def _encode_bytes(name: str, content: bytes | None) -> dict[str, str | None]:
     if content is None:
         return {name: None}
     try:
@@ -141,7 +143,7 @@ def _shown(name: str, content: bytes | None) -> dict[str, str | None]:
         return {f"{name}Base64": base64.b64encode(content).decode()}
 
 
-def _bytes_of(document: Mapping[str, Any], name: str) -> bytes | None:
+def _decode_bytes(document: Mapping[str, Any], name: str) -> bytes | None:
     if document.get(f"{name}Base64") is not None:
         return base64.b64decode(document[f"{name}Base64"], validate=True)
     text = document.get(name)

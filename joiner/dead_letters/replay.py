@@ -13,10 +13,10 @@ from typing import NamedTuple
 from confluent_kafka import IsolationLevel, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from joiner.core.compatibility import Place
-from joiner.core.rows import parse
-from joiner.dead_letters.letter import Filed
-from joiner.dead_letters.replay_policy import Decision, Newest, forgotten, readable, superseded
+from joiner.core.compatibility import PartitionId
+from joiner.core.rows import parse_row
+from joiner.dead_letters.letter import DeadLetter
+from joiner.dead_letters.replay_policy import Decision, NewestRecord, check_forgotten, check_superseded, decide_all
 from joiner.kafka.scan import scan
 from shared.errors import BadRow, Interrupted
 from shared.kafka import COMMON
@@ -51,9 +51,9 @@ class Replayer:
         self._tables = tables
         self._partitions = partitions
         self._patience = patience_seconds
-        self._ends: dict[Place, int] = {}
+        self._ends: dict[PartitionId, int] = {}
 
-    def plan(self, letters: Iterable[Filed], remembers_ms: Mapping[str, float], now_ms: int) -> list[Decision]:
+    def plan(self, letters: Iterable[DeadLetter], remembers_ms: Mapping[str, float], now_ms: int) -> list[Decision]:
         """Decide the fate of letters; reads the source topics concerned.
 
         Args:
@@ -61,7 +61,7 @@ class Replayer:
             remembers_ms: source topic -> for how long it remembers deletions; infinite to take it that none happened.
             now_ms: the time.
         """
-        decisions = readable(letters, self._tables)
+        decisions = decide_all(letters, self._tables)
         chosen = [decision for decision in decisions if decision.fate == "replay"]
         held = {
             topic: self._held(topic, [each for each in chosen if each.filed.letter.topic == topic])
@@ -72,12 +72,12 @@ class Replayer:
             if decision.fate != "replay":
                 return decision
             topic = decision.filed.letter.topic
-            decision = superseded(decision, held[topic].newest)
-            return forgotten(decision, held[topic].known, now_ms, remembers_ms[topic])
+            decision = check_superseded(decision, held[topic].newest)
+            return check_forgotten(decision, held[topic].known, now_ms, remembers_ms[topic])
 
         return [decided(decision) for decision in decisions]
 
-    def _held(self, topic: str, decisions: Iterable[Decision]) -> "_Held":
+    def _held(self, topic: str, decisions: Iterable[Decision]) -> "_TopicContents":
         rows = {decision.row_id for decision in decisions}
         received = {
             (decision.filed.letter.partition, decision.filed.letter.key): (
@@ -87,7 +87,7 @@ class Replayer:
             for decision in decisions
             if not decision.filed.mended_key
         }
-        newest: dict[str, dict[int, Newest]] = {}
+        newest: dict[str, dict[int, NewestRecord]] = {}
         known: set[str] = set()
         for message in scan(self._client, topic, range(self._partitions[topic])):
             partition, offset = message.partition(), message.offset()
@@ -95,10 +95,10 @@ class Replayer:
             until, under = received.get((partition, message.key()), (-1, None))
             if under is not None and offset <= until:
                 known.add(under)
-            row_id = _row_id(self._tables[topic], message)
+            row_id = _read_row_id(self._tables[topic], message)
             if row_id is not None and row_id in rows:
-                newest.setdefault(row_id, {})[partition] = Newest(partition, offset, message.timestamp()[1])
-        return _Held({row_id: [*records.values()] for row_id, records in newest.items()}, known)
+                newest.setdefault(row_id, {})[partition] = NewestRecord(partition, offset, message.timestamp()[1])
+        return _TopicContents({row_id: [*records.values()] for row_id, records in newest.items()}, known)
 
     def do(self, decisions: Iterable[Decision]) -> int:
         """Write the letters that are to be replayed, and return how many those were.
@@ -116,7 +116,7 @@ class Replayer:
             )
             mine = [decision for decision in chosen if decision.filed.letter.topic == topic]
             letters = [(decision.filed.letter, decision.partition) for decision in mine]
-            written = self._write(topic, [_Record(partition, each.key, each.value) for each, partition in letters])
+            written = self._write(topic, [_Write(partition, each.key, each.value) for each, partition in letters])
             rows = {decision.row_id for decision in mine if decision.row_id is not None}
             while overtaken := self._overtaken(topic, rows, written):
                 written |= self._write(topic, overtaken)
@@ -142,7 +142,7 @@ class Replayer:
         listed = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_SECONDS)
         return {place.partition: future.result().offset for place, future in listed.items()}
 
-    def _overtaken(self, topic: str, rows: set[str], written: set[tuple[int, int]]) -> list["_Record"]:
+    def _overtaken(self, topic: str, rows: set[str], written: set[tuple[int, int]]) -> list["_Write"]:
         """Return what the source wrote of these rows since they were looked for, and a record of ours came behind."""
         ends = {partition: offset + 1 for partition, offset in sorted(written)}
         self._await_committed(
@@ -156,7 +156,7 @@ class Replayer:
         start = {partition: self._ends.get((topic, partition), 0) for partition in range(self._partitions[topic])}
         for message in scan(self._client, topic, start, start):
             self._ends[topic, message.partition()] = message.offset() + 1
-            row_id = _row_id(self._tables[topic], message)
+            row_id = _read_row_id(self._tables[topic], message)
             if row_id is None or row_id not in rows:
                 continue
             if (message.partition(), message.offset()) in written:
@@ -165,9 +165,9 @@ class Replayer:
             else:
                 last[row_id] = message
                 behind.pop(row_id, None)
-        return [_Record(message.partition(), message.key(), message.value()) for message in behind.values()]
+        return [_Write(message.partition(), message.key(), message.value()) for message in behind.values()]
 
-    def _write(self, topic: str, records: Iterable["_Record"]) -> set[tuple[int, int]]:
+    def _write(self, topic: str, records: Iterable["_Write"]) -> set[tuple[int, int]]:
         producer = Producer(
             {**COMMON, **self._client, "enable.idempotence": True, "partitioner": "murmur2_random", "linger.ms": 5}
         )
@@ -189,19 +189,19 @@ class Replayer:
         return written
 
 
-class _Held(NamedTuple):
-    newest: Mapping[str, Sequence[Newest]]
+class _TopicContents(NamedTuple):
+    newest: Mapping[str, Sequence[NewestRecord]]
     known: set[str]
 
 
-class _Record(NamedTuple):
+class _Write(NamedTuple):
     partition: int | None
     key: bytes | None
     value: bytes | None
 
 
-def _row_id(table: Table, message: Message) -> str | None:
+def _read_row_id(table: Table, message: Message) -> str | None:
     try:
-        return parse(table, message.key(), message.value()).row_id
+        return parse_row(table, message.key(), message.value()).row_id
     except BadRow:
         return None

@@ -10,8 +10,8 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from joiner.core.rows import parse
-from joiner.dead_letters.letter import Filed
+from joiner.core.rows import parse_row
+from joiner.dead_letters.letter import DeadLetter
 from shared.errors import BadRow
 from shared.records import Table
 
@@ -29,7 +29,7 @@ class Decision(NamedTuple):
         partition: where it is written; None lets Java's partitioner choose, as connectors do.
     """
 
-    filed: Filed
+    filed: DeadLetter
     fate: Fate
     row_id: str | None = None
     detail: str = ""
@@ -37,7 +37,7 @@ class Decision(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
+class NewestRecord:
     """The newest record that one partition holds of one row."""
 
     partition: int
@@ -45,7 +45,7 @@ class Newest:
     time_ms: int
 
 
-def readable(letters: Iterable[Filed], tables: Mapping[str, Table]) -> list[Decision]:
+def decide_all(letters: Iterable[DeadLetter], tables: Mapping[str, Table]) -> list[Decision]:
     """Decide which letters a row can be read from now; of several about one row only the newest is written.
 
     Args:
@@ -55,7 +55,7 @@ def readable(letters: Iterable[Filed], tables: Mapping[str, Table]) -> list[Deci
     decisions: list[Decision] = []
     latest: dict[tuple[str, str], int] = {}
     for filed in letters:
-        decision = _read(filed, tables)
+        decision = _decide(filed, tables)
         if decision.fate == "replay" and decision.row_id is not None:
             row = filed.letter.topic, decision.row_id
             if row in latest:
@@ -66,21 +66,21 @@ def readable(letters: Iterable[Filed], tables: Mapping[str, Table]) -> list[Deci
     return decisions
 
 
-def _read(filed: Filed, tables: Mapping[str, Table]) -> Decision:
+def _decide(filed: DeadLetter, tables: Mapping[str, Table]) -> Decision:
     table = tables.get(filed.letter.topic)
     if table is None:
         return Decision(filed, "not of a source topic")
     if not filed.whole:
         return Decision(filed, "cut", detail="it was beyond the topic's limit and is not kept whole")
     try:
-        change = parse(table, filed.letter.key, filed.letter.value)
+        change = parse_row(table, filed.letter.key, filed.letter.value)
     except BadRow as bad:
         return Decision(filed, "still unreadable", detail=str(bad))
     # The same key leads to the same partition; one that was mended may lead to another.
     return Decision(filed, "replay", change.row_id, partition=None if filed.mended_key else filed.letter.partition)
 
 
-def superseded(decision: Decision, newest: Mapping[str, Collection[Newest]]) -> Decision:
+def check_superseded(decision: Decision, newest: Mapping[str, Collection[NewestRecord]]) -> Decision:
     """Decide whether the topic holds a newer record of a letter's row.
 
     Args:
@@ -101,7 +101,7 @@ def superseded(decision: Decision, newest: Mapping[str, Collection[Newest]]) -> 
     return decision._replace(partition=max(records, key=lambda record: record.time_ms).partition)
 
 
-def forgotten(decision: Decision, known: Container[str], now_ms: int, remembers_ms: float) -> Decision:
+def check_forgotten(decision: Decision, known: Container[str], now_ms: int, remembers_ms: float) -> Decision:
     """Decide whether the row of a letter that nothing newer is held of may have been deleted since.
 
     Args:
@@ -118,7 +118,7 @@ def forgotten(decision: Decision, known: Container[str], now_ms: int, remembers_
     return decision._replace(fate="too old to know", detail=f"{since} {remembers_ms // 1000:.0f} s")
 
 
-def remembered_ms(config: Mapping[str, str]) -> float:
+def read_retention_ms(config: Mapping[str, str]) -> float:
     """Return for how long a topic remembers at least what was written to it, deletions included.
 
     Args:

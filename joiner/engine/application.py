@@ -15,10 +15,10 @@ from quixstreams.kafka import ConnectionConfig
 from quixstreams.models import TopicConfig
 from quixstreams.state.rocksdb import RocksDBOptions
 
-from joiner.background.progress import Progress
+from joiner.background.progress import CommittedProgress
 from joiner.context import Context
-from joiner.core.commit_policy import MOST_WAIT_SECONDS
-from joiner.core.compatibility import Place
+from joiner.core.commit_policy import MAX_WAIT_SECONDS
+from joiner.core.compatibility import PartitionId
 from joiner.engine.assignment import Assignment
 from joiner.engine.errors import is_engine_error, translate_error
 from joiner.engine.loop import Loop
@@ -29,8 +29,8 @@ from joiner.engine.quix_internals import is_cut_off, recovery_manager
 from joiner.engine.recovery import high_watermark, restore_everything, restore_in_batches, restore_to_the_end
 from joiner.engine.stores import OpenStores
 from joiner.kafka import config
-from joiner.kafka.offsets import trusted_offsets
-from joiner.kafka.topics import Prepared
+from joiner.kafka.offsets import find_trusted_offsets
+from joiner.kafka.topics import PreparedTopics
 from shared.errors import Interrupted, StateError, UserInformationError
 from shared.records import USERS
 from shared.topics import MAX_MESSAGE_BYTES
@@ -51,19 +51,19 @@ class JoinerApplication(Application):
         progress: receives what is committed; its failure ends the loop.
     """
 
-    def __init__(self, context: Context, prepared: Prepared, progress: Progress) -> None:
+    def __init__(self, context: Context, prepared: PreparedTopics, progress: CommittedProgress) -> None:
         super().__init__(**_options(context))
         self._context = context
         self._prepared = prepared
         self._stop_requested = False
         # Changelog partition -> how far a local store must have come; recovery reads it.
-        self._oldest_trusted: dict[Place, int] = {}
+        self._oldest_trusted: dict[PartitionId, int] = {}
         self._stores = OpenStores()
         self._guard = LoopGuard(context.health, progress, self._refuse_commits)
         self._checkpoints = Checkpoints(self._processing_context, self._stores, self._refuse_commits)
         self._assignment = Assignment(progress)
         self._loop = Loop(context, self._processing_context, self._assignment, self._checkpoints, self._guard)
-        self._watermark_consumer = Consumer(config.asking(context.settings, context.properties))
+        self._watermark_consumer = Consumer(config.query_config(context.settings, context.properties))
         self._declare()
         _tune_garbage_collection()
 
@@ -131,7 +131,7 @@ class JoinerApplication(Application):
         self._context.health.enter("restoring")
         read = [tp for tp in topic_partitions if tp.topic not in self._prepared.changelogs]
         stores = [tp for tp in topic_partitions if tp.topic in self._prepared.changelogs]
-        self._oldest_trusted.update(trusted_offsets(self._consumer, stores, self._prepared.forgets_ms))
+        self._oldest_trusted.update(find_trusted_offsets(self._consumer, stores, self._prepared.forgets_ms))
         super()._assign_partitions(topic_partitions)
         partitions = [TopicPartition(tp.topic, tp.partition) for tp in read]
         self._assignment.assign(self._consumer.committed(partitions, timeout=config.REQUEST_SECONDS))
@@ -181,9 +181,9 @@ def _options(context: Context) -> dict[str, Any]:
         "auto_offset_reset": "earliest",
         "processing_guarantee": "exactly-once",
         "commit_interval": settings.joiner_commit_interval_seconds,
-        "consumer_poll_timeout": MOST_WAIT_SECONDS,
-        "consumer_extra_config": config.consumer(settings, context.properties),
-        "producer_extra_config": config.producer(settings, context.properties),
+        "consumer_poll_timeout": MAX_WAIT_SECONDS,
+        "consumer_extra_config": config.consumer_config(settings, context.properties),
+        "producer_extra_config": config.producer_config(settings, context.properties),
         "state_dir": settings.local_state,
         "rocksdb_options": RocksDBOptions(
             write_buffer_size=16 * 1024 * 1024,

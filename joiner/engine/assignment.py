@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from confluent_kafka import TopicPartition
 
-from joiner.background.progress import Progress
-from joiner.core.compatibility import Place
+from joiner.background.progress import CommittedProgress
+from joiner.core.compatibility import PartitionId
 from joiner.engine.open_checkpoint import ClosingCheckpoint
 
 
@@ -23,13 +23,13 @@ class Assignment:
         progress: receives what is committed.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: CommittedProgress) -> None:
         self.progress = progress
         self.received = False
         """True once the group has assigned anything, even nothing: where there are more joiners than partitions."""
-        self.committed: dict[Place, int] = {}
+        self.committed: dict[PartitionId, int] = {}
         """Owned partition -> the next offset to be read by what is committed."""
-        self.first_read: set[Place] = set()
+        self.first_read: set[PartitionId] = set()
         """Partitions of which the group had read nothing, until they are read to their ends."""
 
     def assign(self, committed: Iterable[TopicPartition]) -> None:
@@ -70,7 +70,7 @@ class Assignment:
             self.progress.reach(partition, end)
         self.progress.hear(committed.times)
 
-    def trailing_markers(self, topic: str) -> dict[Place, int]:
+    def trailing_markers(self, topic: str) -> dict[PartitionId, int]:
         """Return the last offsets of partitions of a topic behind which only markers of transactions were read."""
         positions = {each: self.progress.position(each) for each in self.committed if each[0] == topic}
         return {each: position - 1 for each, position in positions.items() if position > self.committed[each]}

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition
 from quixstreams.internal_consumer import InternalConsumer
 
 from joiner.context import Context
-from joiner.core.compatibility import Place
+from joiner.core.compatibility import PartitionId
 from joiner.engine.assignment import Assignment
 from shared.clock import now_ms
 
@@ -46,7 +46,7 @@ class LagMeter:
             self._metrics.lag_records.labels(topic).set(lag)
             self._metrics.lag_seconds.labels(topic).set(max(age_seconds, 0.0))
 
-    def _lag(self, partition: Place, time_ms: int) -> int:
+    def _lag(self, partition: PartitionId, time_ms: int) -> int:
         _, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
         # Not the client's position, which is one too far where it has reported an end (librdkafka 2.12.1).
         position = self._progress.position(partition)

@@ -14,17 +14,17 @@ from quixstreams.processing import ProcessingContext
 
 from joiner.context import Context
 from joiner.core.checkpoint import SourceRecord
-from joiner.core.commit_policy import BATCH, Pace, wait
-from joiner.core.compatibility import Place
-from joiner.core.watermarks import TIMES_KEY
-from joiner.dead_letters.letter import Letter
+from joiner.core.commit_policy import BATCH, CommitPolicy, limit_wait
+from joiner.core.compatibility import PartitionId
+from joiner.core.watermarks import WATERMARKS_KEY
+from joiner.dead_letters.letter import UnreadableRecord
 from joiner.engine.assignment import Assignment
 from joiner.engine.errors import translate_error
 from joiner.engine.lag_meter import LagMeter
 from joiner.engine.loop_guard import LoopGuard
 from joiner.engine.open_checkpoint import Checkpoints
 from joiner.engine.quix_internals import note_brokers_available, seconds_left, set_commit_interval
-from joiner.kafka.config import is_end
+from joiner.kafka.config import is_end_of_partition
 from shared.clock import now_ms
 from shared.errors import BadRow, StateError
 from shared.records import USERS
@@ -63,7 +63,7 @@ class Loop:
         self._checkpoints = checkpoints
         self._lag_meter = LagMeter(context, processing.consumer, assignment)
         self._guard = guard
-        self._policy = Pace(
+        self._policy = CommitPolicy(
             context.settings.joiner_commit_interval_seconds, context.settings.joiner_commit_interval_max_seconds
         )
         self._measure_at = 0.0
@@ -77,7 +77,7 @@ class Loop:
             self._note_commit()
         self._producer.poll(0)
         left = seconds_left(self._processing.checkpoint)
-        messages = self._consumer.consume(num_messages=BATCH, timeout=wait(left))
+        messages = self._consumer.consume(num_messages=BATCH, timeout=limit_wait(left))
         self._guard.check()
         if messages:
             self._take([message for message in messages if message.error() is None])
@@ -95,7 +95,7 @@ class Loop:
         sources, owned, first_read = self._sources, self._assignment.committed, self._assignment.first_read
         read_ms = self._lag_meter.read_ms
         rows, times_before = dict.fromkeys(sources, 0), len(current.times)
-        offsets: dict[Place, int] = {}
+        offsets: dict[PartitionId, int] = {}
         for message in messages:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in owned:
@@ -106,7 +106,7 @@ class Loop:
             time_ms = message.timestamp()[1]
             time_ms = time_ms if time_ms > 0 else clock_ms
             table = sources.get(topic)
-            if table is None and message.key() == TIMES_KEY:
+            if table is None and message.key() == WATERMARKS_KEY:
                 current.times.append((partition, message.value()))
             elif table is None:
                 current.checkpoint.take_changes(current.store(topic, partition), offset, message.value())
@@ -118,7 +118,9 @@ class Loop:
                 try:
                     current.checkpoint.take_row(table, store, record)
                 except BadRow as bad:
-                    current.letters.append((Letter(topic, partition, offset, record.key, record.value, time_ms), bad))
+                    current.letters.append(
+                        (UnreadableRecord(topic, partition, offset, record.key, record.value, time_ms), bad)
+                    )
             offsets[topic, partition] = offset
             read_ms[topic] = time_ms
         current.note_offsets(offsets)
@@ -133,7 +135,7 @@ class Loop:
             UserInformationError: the client reports an error instead.
         """
         for event in events:
-            if not is_end(event):
+            if not is_end_of_partition(event):
                 raise translate_error(KafkaException(event.error()))
             partition = event.topic(), event.partition()
             if partition not in self._assignment.committed:

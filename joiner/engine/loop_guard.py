@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from joiner.background.progress import Progress
+from joiner.background.progress import CommittedProgress
 from joiner.health import Health
 
 
@@ -18,7 +18,7 @@ class LoopGuard:
         refuse_commits: stops Quix from committing anything more.
     """
 
-    def __init__(self, health: Health, progress: Progress, refuse_commits: Callable[[], None]) -> None:
+    def __init__(self, health: Health, progress: CommittedProgress, refuse_commits: Callable[[], None]) -> None:
         self._health = health
         self._progress = progress
         self._refuse_commits = refuse_commits

@@ -12,8 +12,8 @@ from quixstreams.checkpointing import Checkpoint as QuixCheckpoint
 from quixstreams.processing import ProcessingContext
 
 from joiner.core.checkpoint import BYTES_PER_ROW, Checkpoint
-from joiner.core.compatibility import Place
-from joiner.dead_letters.letter import Letter
+from joiner.core.compatibility import PartitionId
+from joiner.dead_letters.letter import UnreadableRecord
 from joiner.engine.stores import OpenStores, PartitionStore
 from shared.errors import BadRow, Interrupted
 
@@ -30,11 +30,11 @@ class OpenCheckpoint:
         self.quix = quix
         self._opened = opened
         self.checkpoint = Checkpoint()
-        self.letters: list[tuple[Letter, BadRow]] = []
-        self.offsets: dict[Place, int] = {}
-        self.ends: dict[Place, int] = {}
+        self.letters: list[tuple[UnreadableRecord, BadRow]] = []
+        self.offsets: dict[PartitionId, int] = {}
+        self.ends: dict[PartitionId, int] = {}
         self.times: list[tuple[int, bytes]] = []
-        self._stores: dict[Place, PartitionStore] = {}
+        self._stores: dict[PartitionId, PartitionStore] = {}
 
     def store(self, topic: str, partition: int) -> PartitionStore:
         """Return the store of a partition."""
@@ -45,7 +45,7 @@ class OpenCheckpoint:
             self._opened.add(store)
         return store
 
-    def note_offsets(self, offsets: Mapping[Place, int]) -> None:
+    def note_offsets(self, offsets: Mapping[PartitionId, int]) -> None:
         """Note the last offset that was read of partitions; they are committed with the checkpoint."""
         for (topic, partition), offset in offsets.items():
             self.quix.store_offset(topic=topic, partition=partition, offset=offset)
@@ -68,8 +68,8 @@ class ClosingCheckpoint(NamedTuple):
     """
 
     since: float
-    offsets: Mapping[Place, int]
-    ends: Mapping[Place, int]
+    offsets: Mapping[PartitionId, int]
+    ends: Mapping[PartitionId, int]
     times: Sequence[tuple[int, bytes]]
 
 

@@ -10,7 +10,7 @@ from quixstreams.internal_producer import InternalProducer
 from quixstreams.sinks import BaseSink
 
 from joiner.context import Context
-from joiner.dead_letters.letter import Letter, buried
+from joiner.dead_letters.letter import UnreadableRecord, to_message
 from joiner.engine.open_checkpoint import Checkpoints, OpenCheckpoint
 from joiner.engine.producer import RecordSender
 from shared import logs
@@ -76,9 +76,9 @@ class Outputs(BaseSink):
         self._metrics.records.inc(send.sent)
         self._metrics.unknown_values.inc(closing.checkpoint.unknown_values)
 
-    def _write_dead_letters(self, letters: list[tuple[Letter, BadRow]]) -> None:
+    def _write_dead_letters(self, letters: list[tuple[UnreadableRecord, BadRow]]) -> None:
         for letter, bad in letters:
-            key, value, headers = buried(letter, bad)
+            key, value, headers = to_message(letter, bad)
             self._producer.produce(topic=self._settings.dead_letters_topic, key=key, value=value, headers=headers)
             self._metrics.dead_letters.labels(bad.reason).inc()
         if letters:

@@ -24,10 +24,10 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from quixstreams.state.recovery import RecoveryManager, RecoveryPartition
 from rocksdict import WriteBatch
 
-from joiner.core.compatibility import Place
+from joiner.core.compatibility import PartitionId
 from joiner.engine import quix_internals as internals
 from joiner.engine.quix_internals import COLUMN_FAMILY
-from joiner.kafka.config import REQUEST_SECONDS, is_end
+from joiner.kafka.config import REQUEST_SECONDS, is_end_of_partition
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ NOTHING_COMMITTED_AHEAD = 2**63 - 1
 
 def restore_everything(
     state_manager: Any,  # noqa: ANN401 - a method is replaced
-    oldest_trusted: Mapping[Place, int],
+    oldest_trusted: Mapping[PartitionId, int],
     changelogs: Mapping[str, str],
 ) -> None:
     """Have stores restored from all that their changelogs hold, and from the beginning where disk is too old.
@@ -116,7 +116,7 @@ def restore_in_batches(manager: Any, check: Callable[[], None]) -> None:  # noqa
         check: called with each batch before it is written; what it raises ends the recovery.
     """
     # Of each changelog partition, the end that the client last reported.
-    ends: dict[Place, int] = {}
+    ends: dict[PartitionId, int] = {}
     read_position = internals.position_reader(manager)
     # After this many positions in vain Quix gives up; a transaction that hides the position may take longer.
     manager.MAX_INVALID_OFFSET_ATTEMPTS = round(GIVE_UP_SECONDS / POLL_SECONDS)
@@ -131,7 +131,7 @@ def restore_in_batches(manager: Any, check: Callable[[], None]) -> None:  # noqa
     internals.replace_recovery_loop(manager, lambda: _restore(manager, check, ends))
 
 
-def _restore(manager: RecoveryManager, check: Callable[[], None], ends: dict[Place, int]) -> None:
+def _restore(manager: RecoveryManager, check: Callable[[], None], ends: dict[PartitionId, int]) -> None:
     """Restore until no store needs it any more, noting the ends of changelogs that the client reports."""
     warn_at = time.monotonic() + PATIENCE_SECONDS
     while manager.recovering:
@@ -143,7 +143,9 @@ def _restore(manager: RecoveryManager, check: Callable[[], None], ends: dict[Pla
         elif time.monotonic() >= warn_at:
             warn_at = time.monotonic() + PATIENCE_SECONDS
             _warn(manager)
-        ends.update(((event.topic(), event.partition()), event.offset()) for event in messages if is_end(event))
+        ends.update(
+            ((event.topic(), event.partition()), event.offset()) for event in messages if is_end_of_partition(event)
+        )
         if messages:
             _apply(manager, messages)
         else:
@@ -168,9 +170,9 @@ def _warn(manager: RecoveryManager) -> None:
 
 def _apply(manager: RecoveryManager, messages: Iterable[Message]) -> None:
     """Write records to the stores that they belong to, each store at once."""
-    by_partition: dict[Place, list[Message]] = {}
+    by_partition: dict[PartitionId, list[Message]] = {}
     for message in messages:
-        if is_end(message):
+        if is_end_of_partition(message):
             continue
         if message.error() is not None:
             raise KafkaException(message.error())

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from joiner.settings import JoinerSettings
 from shared.errors import SettingError
-from shared.kafka import COMMON, admitted, understood, variable_of
+from shared.kafka import COMMON, check_credentials, filter_known_properties, variable_name
 from shared.topics import MAX_MESSAGE_BYTES, PARTITIONER
 
 SESSION_MS = 6_000
@@ -20,7 +20,7 @@ SESSION_MS = 6_000
 SESSION_MARGIN_SECONDS = 4.0
 """How long after a session's time a broker may go on listing its member."""
 
-SHORTEST_POLL_INTERVAL_MS = 60_000
+MIN_POLL_INTERVAL_MS = 60_000
 """The engine waits for Kafka a share of max.poll.interval.ms; a shorter one would fail commits that only take long."""
 
 REQUEST_SECONDS = 30.0
@@ -30,7 +30,7 @@ TRANSACTION_MS = 6_000
 checkpoint writes, at its end, so it covers one commit and not the time between two."""
 
 
-def properties(settings: JoinerSettings) -> dict[str, str]:
+def load_properties(settings: JoinerSettings) -> dict[str, str]:
     """Return the properties that the environment sets and Kafka lets us in with.
 
     Args:
@@ -40,23 +40,23 @@ def properties(settings: JoinerSettings) -> dict[str, str]:
         SettingError: a property's value is refused, or does not go together with the others; names the variables.
         KafkaError: Kafka refuses us.
     """
-    taken = understood(settings.kafka_properties, AdminClient)
-    for name, least in (("max.poll.interval.ms", SHORTEST_POLL_INTERVAL_MS), ("session.timeout.ms", 1)):
+    taken = filter_known_properties(settings.kafka_properties, AdminClient)
+    for name, least in (("max.poll.interval.ms", MIN_POLL_INTERVAL_MS), ("session.timeout.ms", 1)):
         _refuse_below(name, taken.get(name), least)
-    understood(taken, Consumer, partial(_grouped, settings))
-    understood(taken, Producer, partial(producer, settings))
-    return admitted(settings.kafka_bootstrap_servers, taken, AdminClient)
+    filter_known_properties(taken, Consumer, partial(_group_config, settings))
+    filter_known_properties(taken, Producer, partial(producer_config, settings))
+    return check_credentials(settings.kafka_bootstrap_servers, taken, AdminClient)
 
 
 def _refuse_below(name: str, value: str | None, least: int) -> None:
     if value is not None and not (value.isdecimal() and int(value) >= least):
-        raise SettingError(f"{variable_of(name)}: must be a whole number of at least {least} (it is {value!r})")
+        raise SettingError(f"{variable_name(name)}: must be a whole number of at least {least} (it is {value!r})")
 
 
-def _grouped(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
+def _group_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
     """Return the consumer's properties with those that the engine adds."""
     ours = {"group.id": settings.joiner_group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
-    return {**consumer(settings, properties), **ours, "partition.assignment.strategy": "range"}
+    return {**consumer_config(settings, properties), **ours, "partition.assignment.strategy": "range"}
 
 
 def session_seconds(settings: JoinerSettings) -> float:
@@ -69,12 +69,12 @@ def membership_seconds(settings: JoinerSettings) -> float:
     return session_seconds(settings) + SESSION_MARGIN_SECONDS
 
 
-def client(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, str]:
+def client_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, str]:
     """Return what every client needs: where Kafka is, and what the environment sets."""
     return {"bootstrap.servers": settings.kafka_bootstrap_servers, **properties}
 
 
-def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
+def consumer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
     """Return the properties of the consumer that the join reads with; the environment's come before ours.
 
     Those that exactness rests on are not among the environment's: `shared.kafka` refuses them.
@@ -106,18 +106,18 @@ def consumer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
     }
 
 
-def asking(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
+def query_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
     """Return the properties of a consumer that joins nothing, and is told of what is not committed yet, too."""
     return {
         **COMMON,
-        **client(settings, properties),
+        **client_config(settings, properties),
         "group.id": settings.joiner_group,
         "isolation.level": "read_uncommitted",
         "enable.auto.commit": False,
     }
 
 
-def producer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
+def producer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
     """Return the properties of the transactional producer; the environment's come before ours, as above."""
     return {
         **COMMON,
@@ -132,16 +132,18 @@ def producer(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[st
     }
 
 
-def end_left_open(settings: JoinerSettings, properties: Mapping[str, str]) -> None:
+def abort_open_transaction(settings: JoinerSettings, properties: Mapping[str, str]) -> None:
     """End the transaction that this joiner's predecessor, killed, may have left open.
 
     Raises:
         KafkaException: Kafka does not answer, or refuses.
     """
-    Producer({**client(settings, properties), **producer(settings, properties)}).init_transactions(REQUEST_SECONDS)
+    Producer({**client_config(settings, properties), **producer_config(settings, properties)}).init_transactions(
+        REQUEST_SECONDS
+    )
 
 
-def is_end(event: Message) -> bool:
+def is_end_of_partition(event: Message) -> bool:
     """Tell whether what a consumer was handed is no record, but says where a partition ends."""
     error = event.error()
     return error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public constant

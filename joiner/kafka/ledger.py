@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Producer
 
-from joiner.core.compatibility import Noted, Place, decoded
+from joiner.core.compatibility import LedgerNotes, PartitionId, decode_inputs
 from joiner.kafka.scan import scan
 from shared.errors import Interrupted
 from shared.kafka import COMMON
@@ -27,12 +27,12 @@ CAUGHT_UP = b"caught-up"
 FLUSH_SECONDS = 30
 
 
-def caught_up_key(place: Place) -> bytes:
+def caught_up_key(place: PartitionId) -> bytes:
     """Return the key under which is noted when a source partition was last read to its end."""
     return json.dumps([CAUGHT_UP.decode(), *place]).encode()
 
 
-class Note(NamedTuple):
+class LedgerRecord(NamedTuple):
     """One record of a ledger.
 
     Args:
@@ -60,17 +60,17 @@ class Ledger:
         settings = {**COMMON, **client, "enable.idempotence": True, "linger.ms": 0}
         self._producer = Producer(settings, logger=logger)
 
-    def read(self) -> Noted:
+    def read(self) -> LedgerNotes:
         """Return all that is noted."""
-        return noted_in({message.key() or b"": message.value() for message in scan(self._client, self._topic, [0])})
+        return parse_notes({message.key() or b"": message.value() for message in scan(self._client, self._topic, [0])})
 
-    def rebuilding_since(self) -> tuple[Noted, set[Place]]:
+    def rebuilding_since(self) -> tuple[LedgerNotes, set[PartitionId]]:
         """Return all that is noted, and which source partitions were read to their end since the rebuild began."""
         notes = [
-            Note(message.key() or b"", message.value(), message.timestamp()[1])
+            LedgerRecord(message.key() or b"", message.value(), message.timestamp()[1])
             for message in scan(self._client, self._topic, [0])
         ]
-        return noted_in({note.key: note.value for note in notes}), read_since_rebuild(notes)
+        return parse_notes({note.key: note.value for note in notes}), find_read_since_rebuild(notes)
 
     def write(self, notes: Mapping[bytes, bytes | None]) -> None:
         """Write notes, and wait until they are kept; None forgets one.
@@ -87,38 +87,40 @@ class Ledger:
             raise Interrupted(f"cannot write to the ledger {self._topic}: {failures[0] if failures else 'no answer'}")
 
 
-def _place(key: bytes) -> Place | None:
+def _parse_partition(key: bytes) -> PartitionId | None:
     if not key.startswith(b"["):
         return None
     _, topic, partition = json.loads(key)
     return topic, partition
 
 
-def read_since_rebuild(notes: Iterable[Note]) -> set[Place]:
+def find_read_since_rebuild(notes: Iterable[LedgerRecord]) -> set[PartitionId]:
     """Return which source partitions were read to their ends since the last rebuild began.
 
     Args:
         notes: all of a ledger, in its order.
     """
     began_ms = 0
-    read: set[Place] = set()
+    read: set[PartitionId] = set()
     for note in notes:
         if note.key == REBUILD:
             began_ms = note.time_ms
             read.clear()
         # A joiner that was paused may write, behind the rebuild's begin, what it had read before it.
-        elif note.value is not None and (place := _place(note.key)) is not None and int(note.value) >= began_ms:
+        elif (
+            note.value is not None and (place := _parse_partition(note.key)) is not None and int(note.value) >= began_ms
+        ):
             read.add(place)
     return read
 
 
-def noted_in(latest: Mapping[bytes, bytes | None]) -> Noted:
+def parse_notes(latest: Mapping[bytes, bytes | None]) -> LedgerNotes:
     """Return what the latest value under each key says."""
     notes = {key: value for key, value in latest.items() if value is not None}
-    places = {place: int(value) for key, value in notes.items() if (place := _place(key)) is not None}
+    places = {place: int(value) for key, value in notes.items() if (place := _parse_partition(key)) is not None}
     rebuild = notes.get(REBUILD)
-    return Noted(
-        inputs=decoded(notes[INPUTS]) if INPUTS in notes else None,
+    return LedgerNotes(
+        inputs=decode_inputs(notes[INPUTS]) if INPUTS in notes else None,
         caught_up_ms=places,
         rebuild={int(partition): end for partition, end in json.loads(rebuild).items()} if rebuild else None,
         resetting=RESETTING in notes,

@@ -8,8 +8,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from joiner.core.compatibility import Extent, Found, Identity, Inputs, Place
-from joiner.kafka.topics import Prepared
+from joiner.core.compatibility import ClusterFacts, Extent, PartitionId, StateInputs, TopicIdentity
+from joiner.kafka.topics import PreparedTopics
 from joiner.settings import JoinerSettings
 from shared.errors import Interrupted
 from shared.kafka import COMMON
@@ -20,7 +20,9 @@ LEADER_SECONDS = 10.0
 """How long partitions that were only just made may be without a leader before that is taken for an answer."""
 
 
-def survey(admin: AdminClient, client: Mapping[str, str], settings: JoinerSettings, prepared: Prepared) -> Found:
+def read_cluster_facts(
+    admin: AdminClient, client: Mapping[str, str], settings: JoinerSettings, prepared: PreparedTopics
+) -> ClusterFacts:
     """Return what a start finds.
 
     Args:
@@ -32,7 +34,7 @@ def survey(admin: AdminClient, client: Mapping[str, str], settings: JoinerSettin
     Raises:
         Interrupted: Kafka does not answer, or refuses.
     """
-    inputs = inputs_of(admin, prepared.inputs)
+    inputs = read_state_inputs(admin, prepared.inputs)
     changes = settings.user_info_changes_topic
     places = {
         name: [(name, partition) for partition in range(inputs.topics[name].partitions)]
@@ -40,12 +42,12 @@ def survey(admin: AdminClient, client: Mapping[str, str], settings: JoinerSettin
         if name != settings.user_info_topic
     }
     read = [place for name in (*settings.sources, changes) for place in places[name]]
-    found = extents(
+    found = read_extents(
         admin,
         [place for several in places.values() for place in several],
-        lambda: _committed(client, settings.joiner_group, read),
+        lambda: _read_committed(client, settings.joiner_group, read),
     )
-    return Found(
+    return ClusterFacts(
         inputs=inputs,
         sources={place: found[place] for name in settings.sources for place in places[name]},
         changes={place: found[place] for place in places[changes]},
@@ -55,20 +57,22 @@ def survey(admin: AdminClient, client: Mapping[str, str], settings: JoinerSettin
     )
 
 
-def inputs_of(admin: AdminClient, names: Iterable[str]) -> Inputs:
+def read_state_inputs(admin: AdminClient, names: Iterable[str]) -> StateInputs:
     """Return which topics they are.
 
     Raises:
         Interrupted: Kafka does not answer, or a topic is gone.
     """
     described = admin.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_SECONDS)
-    topics = {name: _result(future, f"describe the topic {name}") for name, future in described.items()}
-    return Inputs({name: Identity(str(topic.topic_id), len(topic.partitions)) for name, topic in topics.items()})
+    topics = {name: _await_result(future, f"describe the topic {name}") for name, future in described.items()}
+    return StateInputs(
+        {name: TopicIdentity(str(topic.topic_id), len(topic.partitions)) for name, topic in topics.items()}
+    )
 
 
-def extents(
-    admin: AdminClient, places: Iterable[Place], committed: Callable[[], Mapping[Place, int]] = dict
-) -> dict[Place, Extent]:
+def read_extents(
+    admin: AdminClient, places: Iterable[PartitionId], committed: Callable[[], Mapping[PartitionId, int]] = dict
+) -> dict[PartitionId, Extent]:
     """Return what partitions hold.
 
     Args:
@@ -78,21 +82,23 @@ def extents(
     """
     partitions = [TopicPartition(*place) for place in places]
     # In this order, since others of the group read on and trim meanwhile: what they have read lies between both ends.
-    lows = _listed(admin, partitions, OffsetSpec.earliest())
+    lows = _list_offsets(admin, partitions, OffsetSpec.earliest())
     known = committed()
-    highs = _listed(admin, partitions, OffsetSpec.latest())
+    highs = _list_offsets(admin, partitions, OffsetSpec.latest())
     return {place: Extent(low, highs[place], known.get(place)) for place, low in lows.items()}
 
 
-def _listed(admin: AdminClient, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[Place, int]:
-    offsets = _offsets(admin, dict.fromkeys(partitions, spec))
+def _list_offsets(admin: AdminClient, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[PartitionId, int]:
+    offsets = _request_offsets(admin, dict.fromkeys(partitions, spec))
     return {
-        (partition.topic, partition.partition): _result(future, f"list the offsets of {partition.topic}").offset
+        (partition.topic, partition.partition): _await_result(future, f"list the offsets of {partition.topic}").offset
         for partition, future in offsets.items()
     }
 
 
-def _offsets(admin: AdminClient, wanted: Mapping[TopicPartition, OffsetSpec]) -> dict[TopicPartition, Future[Any]]:
+def _request_offsets(
+    admin: AdminClient, wanted: Mapping[TopicPartition, OffsetSpec]
+) -> dict[TopicPartition, Future[Any]]:
     deadline = time.monotonic() + LEADER_SECONDS
     while True:
         listed: dict[TopicPartition, Future[Any]] = admin.list_offsets(dict(wanted), request_timeout=REQUEST_SECONDS)
@@ -110,11 +116,11 @@ def _lacks_leader(future: Future[Any]) -> bool:
     return isinstance(error, KafkaException) and error.args[0].code() in codes
 
 
-def trusted_offsets(
+def find_trusted_offsets(
     consumer: Any,  # noqa: ANN401 - the engine's consumer has no types
     changelogs: Iterable[TopicPartition],
     forgets_ms: Mapping[str, int],
-) -> dict[Place, int]:
+) -> dict[PartitionId, int]:
     """Return how far a local store must have come, so that all it misses is newer than what its changelog forgets.
 
     Args:
@@ -132,7 +138,7 @@ def trusted_offsets(
     return trusted
 
 
-def _committed(client: Mapping[str, str], group: str, places: Iterable[Place]) -> dict[Place, int]:
+def _read_committed(client: Mapping[str, str], group: str, places: Iterable[PartitionId]) -> dict[PartitionId, int]:
     # By a consumer that never joins, since an admin client does not wait for a coordinator that is only just starting.
     consumer = Consumer({**COMMON, **client, "group.id": group, "enable.auto.commit": False})
     try:
@@ -142,7 +148,7 @@ def _committed(client: Mapping[str, str], group: str, places: Iterable[Place]) -
     return {(tp.topic, tp.partition): tp.offset for tp in offsets if tp.offset >= 0}
 
 
-def _result(future: Future[Any], what: str) -> Any:  # noqa: ANN401 - each request has a result of its own
+def _await_result(future: Future[Any], what: str) -> Any:  # noqa: ANN401 - each request has a result of its own
     try:
         return future.result(REQUEST_SECONDS * 2)
     except (KafkaException, TimeoutError) as error:

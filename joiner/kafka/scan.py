@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-from joiner.kafka.config import is_end
+from joiner.kafka.config import is_end_of_partition
 from shared.errors import Interrupted
 from shared.kafka import COMMON
 
@@ -56,7 +56,7 @@ def scan(
                 if error is None:
                     if message.partition() in unread:
                         yield message
-                elif is_end(message):
+                elif is_end_of_partition(message):
                     unread.discard(message.partition())
                     consumer.incremental_unassign([TopicPartition(topic, message.partition())])
                 elif not error.retriable():

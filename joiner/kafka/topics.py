@@ -14,7 +14,15 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from joiner.settings import JoinerSettings
 from shared.errors import Interrupted, KafkaError, TopicError
-from shared.topics import Topic, changelog, dead_letters, heartbeats, ledger, user_info, user_info_changes
+from shared.topics import (
+    TopicSpec,
+    changelog_spec,
+    dead_letters_spec,
+    heartbeats_spec,
+    ledger_spec,
+    user_info_changes_spec,
+    user_info_spec,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +32,7 @@ REMIND_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedTopics:
     """The topics that the joiner works with: all exist, and none of them loses data.
 
     Args:
@@ -42,9 +50,9 @@ class Prepared:
     forgets_ms: Mapping[str, int]
 
 
-def prepare(
+def prepare_topics(
     admin: AdminClient, settings: JoinerSettings, waiting: Callable[[str], None], patience_seconds: float
-) -> Prepared:
+) -> PreparedTopics:
     """Wait for the source topics, create the joiner's own where missing, check them all.
 
     Args:
@@ -59,21 +67,25 @@ def prepare(
     """
     _await_sources(admin, settings, waiting, patience_seconds)
     own = (
-        user_info(settings.user_info_topic, settings.user_info_partitions),
-        user_info_changes(settings.user_info_changes_topic, settings.user_info_partitions),
-        dead_letters(settings.dead_letters_topic),
-        ledger(settings.ledger_topic),
-        *(heartbeats(topic) for topic in [settings.heartbeats_topic] if topic and settings.joiner_writes_heartbeats),
+        user_info_spec(settings.user_info_topic, settings.user_info_partitions),
+        user_info_changes_spec(settings.user_info_changes_topic, settings.user_info_partitions),
+        dead_letters_spec(settings.dead_letters_topic),
+        ledger_spec(settings.ledger_topic),
+        *(
+            heartbeats_spec(topic)
+            for topic in [settings.heartbeats_topic]
+            if topic and settings.joiner_writes_heartbeats
+        ),
     )
-    existing = _partition_counts(admin)
+    existing = _count_partitions(admin)
     counts = {topic.name: topic.partitions for topic in own} | existing
-    changelogs = _changelogs(settings, counts)
+    changelogs = _changelog_specs(settings, counts)
     wanted = (*own, *changelogs)
-    _create(admin, [topic for topic in wanted if topic.name not in existing], settings.topic_replication_factor)
-    configs = described(admin, [*settings.sources, *(topic.name for topic in wanted)])
+    _create_topics(admin, [topic for topic in wanted if topic.name not in existing], settings.topic_replication_factor)
+    configs = describe_configs(admin, [*settings.sources, *(topic.name for topic in wanted)])
     _check_policies(configs, settings, [topic.name for topic in changelogs])
     inputs = [*settings.sources, *(topic.name for topic in changelogs)]
-    return Prepared(
+    return PreparedTopics(
         changes_partitions=counts[settings.user_info_changes_topic],
         changelogs=[topic.name for topic in changelogs],
         ledger=settings.ledger_topic,
@@ -88,14 +100,14 @@ def prepare(
 
 def prepare_ledger(admin: AdminClient, settings: JoinerSettings) -> None:
     """Create the topic of the group's notes where it is missing."""
-    if settings.ledger_topic not in _partition_counts(admin):
-        _create(admin, [ledger(settings.ledger_topic)], settings.topic_replication_factor)
+    if settings.ledger_topic not in _count_partitions(admin):
+        _create_topics(admin, [ledger_spec(settings.ledger_topic)], settings.topic_replication_factor)
 
 
-def _changelogs(settings: JoinerSettings, partitions: Mapping[str, int]) -> list[Topic]:
+def _changelog_specs(settings: JoinerSettings, partitions: Mapping[str, int]) -> list[TopicSpec]:
     """Return the changelog topics of the stores, under the engine's names: made at once they cost no second each."""
     return [
-        changelog(f"{settings.changelog_prefix}{topic}--default", partitions[topic])
+        changelog_spec(f"{settings.changelog_prefix}{topic}--default", partitions[topic])
         for topic in (*settings.sources, settings.user_info_changes_topic)
         if topic != settings.users_topic
     ]
@@ -107,7 +119,7 @@ def _await_sources(
     deadline = time.monotonic() + patience
     remind_at = time.monotonic()
     while True:
-        problem = _problem(admin, settings)
+        problem = _find_obstacle(admin, settings)
         if problem is None:
             return
         if time.monotonic() >= deadline:
@@ -120,9 +132,9 @@ def _await_sources(
         time.sleep(RETRY_SECONDS)
 
 
-def _problem(admin: AdminClient, settings: JoinerSettings) -> KafkaError | TopicError | None:
+def _find_obstacle(admin: AdminClient, settings: JoinerSettings) -> KafkaError | TopicError | None:
     try:
-        existing = _partition_counts(admin)
+        existing = _count_partitions(admin)
     except KafkaException as error:
         return KafkaError(
             f"no Kafka broker answers at {settings.kafka_bootstrap_servers} (KAFKA_BOOTSTRAP_SERVERS):"
@@ -136,12 +148,12 @@ def _problem(admin: AdminClient, settings: JoinerSettings) -> KafkaError | Topic
     return TopicError(f"the source topics {named} do not exist; the connector makes them, the joiner never does")
 
 
-def _partition_counts(admin: AdminClient) -> dict[str, int]:
+def _count_partitions(admin: AdminClient) -> dict[str, int]:
     topics = admin.list_topics(timeout=REQUEST_SECONDS).topics
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
 
-def _create(admin: AdminClient, topics: list[Topic], replicas: int | None) -> None:
+def _create_topics(admin: AdminClient, topics: list[TopicSpec], replicas: int | None) -> None:
     if not topics:
         return
     wanted = [
@@ -180,7 +192,7 @@ def _await_leaders(admin: AdminClient, names: set[str]) -> None:
         time.sleep(0.1)
 
 
-def described(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+def describe_configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return the configurations of topics.
 
     Args:

@@ -11,7 +11,7 @@ from reader.admin import inspection
 from reader.replication.topic import TopicClient, validate_properties
 from reader.settings import ReaderSettings
 from reader.storage.snapshot import take
-from shared.kafka import admitted
+from shared.kafka import check_credentials
 from shared.settings import read_settings
 
 SHOWN = 20
@@ -50,7 +50,7 @@ def verify() -> None:
     """Compare READER_STATE_DIR with the topic, record by record, up to its offsets; exit status 1 where they differ."""
     settings = read_settings(ReaderSettings)
     properties = validate_properties(settings.kafka_properties)
-    admitted(settings.kafka_bootstrap_servers, properties, AdminClient)
+    check_credentials(settings.kafka_bootstrap_servers, properties, AdminClient)
     topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
     records, differences = inspection.verify(settings.reader_state_dir, topic, lambda line: click.echo(line, err=True))
     for key, difference in sorted(differences.items())[:SHOWN]:

@@ -15,7 +15,7 @@ from reader.status.counters import ApplyCounters
 from reader.storage.read_view import RunBetweenReads
 from reader.storage.store import MapFullError, Store, StoreFullError
 from shared.errors import KafkaError
-from shared.heartbeats import heartbeat_in
+from shared.heartbeats import parse_heartbeat
 
 SERVING_BATCH = 500
 """Records in one go while answering: few enough that answers do not wait long for the interpreter.
@@ -152,7 +152,7 @@ class ReplicationSession:
     def _note_times(self, batch: Batch) -> None:
         """Note how old what was taken in is, by the source's clock."""
         for record in batch.heartbeats:
-            heartbeat = heartbeat_in(record.key, record.value)
+            heartbeat = parse_heartbeat(record.key, record.value)
             if heartbeat is not None:
                 self.freshness.take(record.partition, heartbeat)
         self.intake.count_ages(batch.oldest_ms, time.time_ns() // 1_000_000)

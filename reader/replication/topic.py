@@ -20,8 +20,8 @@ from reader.replication.compatibility import CopyIdentity
 from reader.storage.store import FORMAT, Record
 from shared import logs
 from shared.errors import KafkaError
-from shared.heartbeats import heartbeat_in
-from shared.kafka import configured, understood
+from shared.heartbeats import parse_heartbeat
+from shared.kafka import build_config, filter_known_properties
 from shared.records import MAX_ID_BYTES, OLDEST_CHANGE_HEADER, RESERVED_KEY_PREFIX
 from shared.topics import MAX_MESSAGE_BYTES
 
@@ -83,12 +83,12 @@ def validate_properties(properties: Mapping[str, str]) -> dict[str, str]:
     Raises:
         SettingError: a value is refused, or does not go together with the others; names the variable.
     """
-    return understood(properties, Consumer, build_consumer_config)
+    return filter_known_properties(properties, Consumer, build_consumer_config)
 
 
 def build_consumer_config(properties: Mapping[str, str]) -> dict[str, object]:
     """Return how the topic is read, but for where Kafka is: what the environment sets goes before what is preferred."""
-    return configured(properties, PREFERRED, OWN)
+    return build_config(properties, PREFERRED, OWN)
 
 
 class TopicClient:
@@ -105,7 +105,7 @@ class TopicClient:
         self.name = name
         self._properties = properties
         self._told: dict[str, object] = {"bootstrap.servers": servers, "log_level": 3}
-        self._admin = AdminClient({**configured(properties, {}, {}), **self._told})
+        self._admin = AdminClient({**build_config(properties, {}, {}), **self._told})
         self._cluster: str | None = None
         self._unanswered = True
 
@@ -240,7 +240,7 @@ class TopicReader:
                     if timed:
                         oldest_ms.append(_read_oldest_ms(message))
                 elif key and key.startswith(RESERVED_KEY_PREFIX):
-                    if heartbeat_in(key, message.value()) is not None:
+                    if parse_heartbeat(key, message.value()) is not None:
                         heartbeats.append(Record(key, message.value(), partition, offset, message.timestamp()[1]))
                 else:
                     batch = batch._replace(skipped=batch.skipped + 1)

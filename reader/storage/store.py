@@ -24,7 +24,7 @@ import lmdb
 from reader.storage.data_file import find_damage
 from reader.storage.read_view import StoredRecord
 from shared.errors import StateError
-from shared.heartbeats import Heartbeat, heartbeat_in
+from shared.heartbeats import Heartbeat, parse_heartbeat
 
 FORMAT = 1
 """Version of what is written here; another one is not read but built anew."""
@@ -226,7 +226,7 @@ class Store:
         found = []
         for place, value in self._under(b"heartbeat/"):
             partition, _, key = place.partition(b"/")
-            heartbeat = heartbeat_in(key, value)
+            heartbeat = parse_heartbeat(key, value)
             if heartbeat is not None:
                 found.append((int(partition), heartbeat))
         return sorted(found, key=lambda pair: pair[1].time_ms)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from joiner.dead_letters.letter import Filed, Letter
+from joiner.dead_letters.letter import DeadLetter, UnreadableRecord
 from joiner.dead_letters.replay import Replayer
 from joiner.dead_letters.replay_policy import Decision
 from shared.errors import Interrupted
@@ -147,7 +147,9 @@ def replayer(topics: Topics, patience_seconds: float, kind: type[Replayer] = Rep
 def planned(topics: Topics, replayer: Replayer) -> list[Decision]:
     """Return what is decided about the bad record, mended into the old row."""
     likes = topics.name("likes")
-    return replayer.plan([Filed(Letter(likes, 0, 0, b"10", OLD, 1_000), "bad-json", "why")], {likes: math.inf}, 2_000)
+    return replayer.plan(
+        [DeadLetter(UnreadableRecord(likes, 0, 0, b"10", OLD, 1_000), "bad-json", "why")], {likes: math.inf}, 2_000
+    )
 
 
 def test_nothing_is_written_while_a_transaction_of_the_source_does_not_end(likes: Topics) -> None:

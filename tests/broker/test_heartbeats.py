@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Producer
 
-from shared.heartbeats import Heartbeat, heartbeat_in
+from shared.heartbeats import Heartbeat, parse_heartbeat
 from tests.support.joiners import Joiners
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
@@ -28,7 +28,7 @@ def beat(topics: Topics, time_ms: int) -> None:
 def heartbeats(topics: Topics) -> Iterator[tuple[int, Heartbeat]]:
     """Yield the heartbeats in user-info, each with its partition."""
     for message in topics.messages("user-info"):
-        heartbeat = heartbeat_in(message.key() or b"", message.value())
+        heartbeat = parse_heartbeat(message.key() or b"", message.value())
         if heartbeat is not None:
             yield message.partition() or 0, heartbeat
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from joiner.kafka.offsets import extents
+from joiner.kafka.offsets import read_extents
 from stack.servers.ports import free_port
 from tests.support.joiners import Joiner, Joiners
 from tests.support.topics import Topics, compacted, headers_of
@@ -336,7 +336,7 @@ def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> No
     places = [(internal, partition) for partition in topics.admin.list_topics(internal, 10).topics[internal].partitions]
 
     def is_trimmed() -> bool:
-        held = extents(topics.admin, places).values()
+        held = read_extents(topics.admin, places).values()
         return any(extent.high for extent in held) and all(extent.low == extent.high for extent in held)
 
     wait_for(is_trimmed, 60, f"{internal} trimmed")
@@ -347,7 +347,7 @@ def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> No
     asking = Consumer({"bootstrap.servers": topics.bootstrap_servers, "group.id": f"{topics.prefix}joiner"})
 
     def all_is_committed() -> bool:
-        ends = extents(topics.admin, places)
+        ends = read_extents(topics.admin, places)
         committed = asking.committed([TopicPartition(*place) for place in places], timeout=10)
         return all(max(each.offset, 0) == ends[each.topic, each.partition].high for each in committed)
 

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from joiner.core.checkpoint import Checkpoint, SourceRecord
-from joiner.core.rows import RowChange, parse
+from joiner.core.rows import RowChange, parse_row
 from shared.errors import BadRow
 from shared.records import FOLLOWS, MAX_ID_BYTES, TABLES, USERS, Table
 from tests.support.cluster import DictStore
@@ -43,7 +43,7 @@ hostile_values = st.one_of(
 def test_a_row_is_the_same_in_every_encoding(data: st.DataObject, row: dict[str, str | None]) -> None:
     """Flat, envelope, wrapped or not, and whatever the key looks like: one row, one change."""
     change = data.draw(values("users", "7", (None, row), 5))
-    read = parse(USERS, data.draw(keys("users", "7")), change)
+    read = parse_row(USERS, data.draw(keys("users", "7")), change)
     assert ("7", (row["username"], None, row["description"], *[None] * 5)) == (read.row_id, read.values)
 
 
@@ -81,8 +81,8 @@ def test_integer_ids_are_taken_exactly_whatever_their_size(number: int) -> None:
     """An id is never rounded, and is the same user as its text."""
     as_number, as_text = (f'{{"user_id": {spelling}}}'.encode() for spelling in (number, f'"{number}"'))
     key = str(number).encode()
-    assert parse(USERS, key, as_number) == parse(USERS, key, as_text)
-    assert parse(USERS, as_number, None) == parse(USERS, key, None) == RowChange(str(number), None)
+    assert parse_row(USERS, key, as_number) == parse_row(USERS, key, as_text)
+    assert parse_row(USERS, as_number, None) == parse_row(USERS, key, None) == RowChange(str(number), None)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -90,9 +90,9 @@ def test_a_fraction_is_no_id_and_keeps_its_text_in_a_profile(number: float) -> N
     """1.5 and 1e3 identify nobody; as a name they are the text that was written."""
     text = repr(number)
     row = f'{{"user_id": 1, "name": {text}}}'.encode()
-    assert parse(USERS, b"1", row).values == (None, text, *[None] * 6)
+    assert parse_row(USERS, b"1", row).values == (None, text, *[None] * 6)
     with pytest.raises(BadRow, match="bad-id"):
-        parse(USERS, b"1", f'{{"user_id": {text}}}'.encode())
+        parse_row(USERS, b"1", f'{{"user_id": {text}}}'.encode())
 
 
 @given(st.text(min_size=1, max_size=600))
@@ -101,10 +101,10 @@ def test_ids_are_1_to_511_bytes_of_utf_8(text: str) -> None:
     document = json.dumps({"user_id": text}).encode("utf-8", "surrogatepass")
     fits = not any("\ud800" <= char <= "\udfff" for char in text) and len(text.encode()) <= 511
     if fits:
-        assert parse(USERS, document, document).row_id == text
+        assert parse_row(USERS, document, document).row_id == text
     else:
         with pytest.raises(BadRow):
-            parse(USERS, b"x", document)
+            parse_row(USERS, b"x", document)
 
 
 def test_spelled_knows_numbers() -> None:

@@ -30,7 +30,7 @@ BUGS = {
         "core/checkpoint", "owners[row_id] = new", "owners[row_id] = new if new is not None else old"
     ),
     "a row that is delivered again counts again": Bug(
-        "core/checkpoint", "moves(table, old, new)", "moves(table, old if new is None else None, new)"
+        "core/checkpoint", "diff_owners(table, old, new)", "diff_owners(table, old if new is None else None, new)"
     ),
     "a value that Debezium left out is taken for text": Bug(
         "core/rows", "return value == UNAVAILABLE", "return value is UNAVAILABLE"

@@ -12,12 +12,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from joiner.core.compatibility import Place
-from joiner.core.watermarks import Heard, Passage, decoded, encoded
+from joiner.core.compatibility import PartitionId
+from joiner.core.watermarks import InternalWatermarks, SourceWatermarks, decode_watermarks, encode_watermarks
 from reader.replication.freshness import Freshness
-from shared.heartbeats import Heartbeat, heartbeat_in, partitions_of
+from shared.heartbeats import Heartbeat, parse_heartbeat, partitions_of
 
-SOURCES: tuple[Place, ...] = (("likes", 0), ("likes", 1), ("users", 0))
+SOURCES: tuple[PartitionId, ...] = (("likes", 0), ("likes", 1), ("users", 0))
 JOINERS = 2
 
 joiners = st.integers(0, JOINERS - 1)
@@ -35,8 +35,8 @@ class Change(NamedTuple):
 class Joiner:
     """One process: what it owns, and what its two stages know."""
 
-    heard: Heard
-    passage: Passage = field(default_factory=Passage)
+    heard: InternalWatermarks
+    passage: SourceWatermarks = field(default_factory=SourceWatermarks)
 
 
 class Group(RuleBasedStateMachine):
@@ -48,13 +48,13 @@ class Group(RuleBasedStateMachine):
         self.clock = 0
         self.parts, self.partitions = parts, partitions
         self.heartbeat: int | None = None
-        self.sources: dict[Place, list[Change]] = {place: [] for place in SOURCES}
-        self.held: dict[Place, int] = {}
+        self.sources: dict[PartitionId, list[Change]] = {place: [] for place in SOURCES}
+        self.held: dict[PartitionId, int] = {}
         self.read = dict.fromkeys(SOURCES, 0)
         self.internal: list[list[Change | bytes]] = [[] for _ in range(parts)]
         self.applied = [0] * parts
         self.user_info: list[list[Change | Heartbeat]] = [[] for _ in range(partitions)]
-        self.joiners = [Joiner(Heard(SOURCES)) for _ in range(JOINERS)]
+        self.joiners = [Joiner(InternalWatermarks(SOURCES)) for _ in range(JOINERS)]
         self.owner_of_source = dict.fromkeys(SOURCES, 0)
         self.owner_of_part = [0] * parts
         self.freshness = Freshness(partitions)
@@ -63,7 +63,7 @@ class Group(RuleBasedStateMachine):
     # The source
 
     @rule(place=places, user=st.integers(0, 11))
-    def change(self, place: Place, user: int) -> None:
+    def change(self, place: PartitionId, user: int) -> None:
         """Change something, which reaches its topic."""
         self.clock += 1
         self.sources[place].append(Change(self.clock, user))
@@ -75,32 +75,32 @@ class Group(RuleBasedStateMachine):
         self.heartbeat = self.clock
 
     @rule(lost=st.sets(places, max_size=1))
-    def beat_and_be_heard(self, lost: set[Place]) -> None:
+    def beat_and_be_heard(self, lost: set[PartitionId]) -> None:
         """Send a heartbeat that every joiner reads at once."""
         self.beat()
         for joiner in range(JOINERS):
             self.learn(joiner, lost)
 
     @rule(place=places)
-    def hold(self, place: Place) -> None:
+    def hold(self, place: PartitionId) -> None:
         """Have a partition stand still, as behind an open transaction: its end moves on, its reader does not."""
         self.held.setdefault(place, self.read[place])
 
     @rule(place=places, user=st.integers(0, 11))
-    def stand_still(self, place: Place, user: int) -> None:
+    def stand_still(self, place: PartitionId, user: int) -> None:
         """Have a partition stand still before a row that nobody may read yet."""
         self.hold(place)
         self.change(place, user)
 
     @rule(place=places)
-    def release(self, place: Place) -> None:
+    def release(self, place: PartitionId) -> None:
         """Let it move again."""
         self.held.pop(place, None)
 
     # The joiners
 
     @rule(joiner=joiners, lost=st.sets(places))
-    def learn(self, joiner: int, lost: set[Place]) -> None:
+    def learn(self, joiner: int, lost: set[PartitionId]) -> None:
         """Have a joiner read the newest heartbeat and ask for its partitions' ends; not all answer."""
         if self.heartbeat is not None:
             ends = {place: len(self.sources[place]) for place in self._owned(joiner) if place not in lost}
@@ -123,7 +123,7 @@ class Group(RuleBasedStateMachine):
         moved = self.joiners[joiner].passage.reach(positions)
         if moved:
             for log in self.internal:
-                log.append(encoded(moved))
+                log.append(encode_watermarks(moved))
 
     @rule(joiner=joiners, limit=st.integers(1, 4))
     def show(self, joiner: int, limit: int) -> None:
@@ -139,7 +139,7 @@ class Group(RuleBasedStateMachine):
                 else:
                     said.append(record)
             for times in said:
-                time = self.joiners[joiner].heard.hear(part, decoded(times))
+                time = self.joiners[joiner].heard.hear(part, decode_watermarks(times))
                 if time is not None:
                     for partition in partitions_of(part, self.partitions, self.parts):
                         self.user_info[partition].append(Heartbeat(part, self.parts, time))
@@ -171,7 +171,7 @@ class Group(RuleBasedStateMachine):
     @rule(joiner=joiners)
     def crash(self, joiner: int) -> None:
         """Have a joiner begin again, knowing nothing of heartbeats."""
-        self.joiners[joiner] = Joiner(Heard(SOURCES))
+        self.joiners[joiner] = Joiner(InternalWatermarks(SOURCES))
 
     # The reader
 
@@ -183,7 +183,7 @@ class Group(RuleBasedStateMachine):
             for record in self.user_info[partition][begin : begin + limit]:
                 self.taken[partition] += 1
                 if isinstance(record, Heartbeat):
-                    told = heartbeat_in(record.key, record.value)
+                    told = parse_heartbeat(record.key, record.value)
                     assert told == record
                     self.freshness.take(partition, told)
 
@@ -237,7 +237,7 @@ class Group(RuleBasedStateMachine):
             self.take(partition, len(self.user_info[partition]) + 1)
         assert self.freshness.oldest_ms == self.heartbeat
 
-    def _owned(self, joiner: int) -> list[Place]:
+    def _owned(self, joiner: int) -> list[PartitionId]:
         return [place for place, owner in self.owner_of_source.items() if owner == joiner]
 
 

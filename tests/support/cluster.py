@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from joiner.core.checkpoint import APPLIED_OFFSET_KEY, Checkpoint, Record, SourceRecord, Store
+from joiner.core.checkpoint import APPLIED_OFFSET_KEY, Checkpoint, OutputRecord, SourceRecord, Store
 from shared.errors import BadRow
 from shared.records import TABLES, USERS
 from tests.support.strategies import Event
@@ -44,7 +44,7 @@ class Cluster:
         dead_letters: source records that no row could be read from.
     """
 
-    output: list[Record] = field(default_factory=list)
+    output: list[OutputRecord] = field(default_factory=list)
     dead_letters: list[Event] = field(default_factory=list)
     stores: defaultdict[tuple[str, int], DictStore] = field(default_factory=lambda: defaultdict(DictStore))
     internal: list[list[bytes]] = field(default_factory=lambda: [[] for _ in range(INTERNAL_PARTITIONS)])

@@ -24,8 +24,8 @@ from doctor.checks import DoctorSettings
 from joiner.cli import main as joiner
 from joiner.core import compatibility
 from joiner.core.checkpoint import APPLIED_OFFSET_KEY
-from joiner.core.users import UserChange, UserState, encoded, show_entry
-from joiner.dead_letters.letter import Filed, Letter, buried
+from joiner.core.users import UserChange, UserState, encode_state, make_show_entry
+from joiner.dead_letters.letter import DeadLetter, UnreadableRecord, to_message
 from joiner.kafka import ledger
 from joiner.metrics import Metrics
 from joiner.settings import JoinerSettings
@@ -110,12 +110,12 @@ def _command(path: str, command: click.Command) -> Iterator[str]:
 
 def _topics() -> Iterator[str]:
     specs = [
-        topics.user_info("user-info", 8),
-        topics.user_info_changes("user-info-changes", 8),
-        topics.changelog("changelog", 8),
-        topics.ledger("ledger"),
-        topics.dead_letters("user-info-dead-letters"),
-        topics.heartbeats("heartbeats"),
+        topics.user_info_spec("user-info", 8),
+        topics.user_info_changes_spec("user-info-changes", 8),
+        topics.changelog_spec("changelog", 8),
+        topics.ledger_spec("ledger"),
+        topics.dead_letters_spec("user-info-dead-letters"),
+        topics.heartbeats_spec("heartbeats"),
     ]
     for spec in specs:
         yield f"{spec.name}: {spec.partitions} {_pairs(spec.config)}"
@@ -275,7 +275,7 @@ def _files() -> Iterator[str]:
 
 
 def _state() -> Iterator[str]:
-    known = compatibility.Inputs({"users": compatibility.Identity("id", 3)})
+    known = compatibility.StateInputs({"users": compatibility.TopicIdentity("id", 3)})
     yield f"ledger inputs {known.encoded()!r}"
     for key in (ledger.INPUTS, ledger.REBUILD, ledger.RESETTING, ledger.caught_up_key(("users", 3))):
         yield f"ledger key {key!r}"
@@ -283,16 +283,18 @@ def _state() -> Iterator[str]:
     yield f"reader format {FORMAT}"
     yield f"state key {APPLIED_OFFSET_KEY!r}"
     profile = ("alice", *[None] * 7)
-    yield f"user state {encoded(UserState(profile, (1, 2, 3, 4), 5, 6))!r}"
+    yield f"user state {encode_state(UserState(profile, (1, 2, 3, 4), 5, 6))!r}"
     yield f"change {UserChange([1, 2, 3, 4], profile, 5, 6).entry('alice')!r}"
-    yield f"request to show {show_entry('alice', 5)!r}"
+    yield f"request to show {make_show_entry('alice', 5)!r}"
 
 
 def _dead_letters() -> Iterator[str]:
-    letter = Letter("users", 3, 1042, b"key", b"x" * topics.MAX_RECORD_BYTES, 1)
-    yield from (f"header {name}" for name, _ in buried(letter, BadRow("bad-json", "no JSON")).headers)
+    letter = UnreadableRecord("users", 3, 1042, b"key", b"x" * topics.MAX_RECORD_BYTES, 1)
+    yield from (f"header {name}" for name, _ in to_message(letter, BadRow("bad-json", "no JSON")).headers)
     for content in (b"text", b"\xff"):
-        shown = Filed(Letter("users", 3, 1042, content, content, 1), "bad-json", "no JSON", whole=False).shown()
+        shown = DeadLetter(
+            UnreadableRecord("users", 3, 1042, content, content, 1), "bad-json", "no JSON", whole=False
+        ).to_json()
         yield from (f"as JSON {key}" for key in shown)
     for file in (ROOT / "joiner").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from joiner.core.rows import ENVELOPE_BYTES, RowChange, fits, parse
+from joiner.core.rows import ENVELOPE_BYTES, RowChange, fits, parse_row
 from shared.errors import BadRow
 from shared.records import FOLLOWS, LIKES, TWEETS, UNAVAILABLE, USERS, Table
 from shared.topics import MAX_RECORD_BYTES
@@ -28,8 +28,8 @@ NOTHING = [None] * 8
 )
 def test_a_key_is_read_as_text_as_a_json_string_or_out_of_an_object(key: bytes) -> None:
     """Whatever a connector makes of a primary key, it names the same row."""
-    assert LIKE == parse(LIKES, key, b'{"like_id": 700, "user_id": 1}')
-    assert RowChange("700", None) == parse(LIKES, key, None)
+    assert LIKE == parse_row(LIKES, key, b'{"like_id": 700, "user_id": 1}')
+    assert RowChange("700", None) == parse_row(LIKES, key, None)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_key_is_read_as_text_as_a_json_string_or_out_of_an_object(key: bytes) 
 )
 def test_any_other_key_is_its_text_as_it_stands(key: bytes, row_id: str) -> None:
     """No guess is made at what a key may have meant."""
-    assert RowChange(row_id, None) == parse(LIKES, key, None)
+    assert RowChange(row_id, None) == parse_row(LIKES, key, None)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_row_is_read_flat_or_out_of_an_envelope_wrapped_or_not(
     """The encodings are told apart by looking; only an envelope knows the source's time, and the rows of a snapshot."""
     document = {"schema": {"type": "struct"}, "payload": value} if wrapped else value
     expected = LIKE._replace(source_ms=source_ms, is_snapshot=value.get("op") == "r")
-    assert expected == parse(LIKES, b"700", json.dumps(document).encode())
+    assert expected == parse_row(LIKES, b"700", json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(
@@ -87,15 +87,15 @@ def test_a_row_is_read_flat_or_out_of_an_envelope_wrapped_or_not(
 )
 def test_a_deletion_is_a_null_value_or_an_envelope_that_says_so(value: bytes | None, source_ms: int | None) -> None:
     """Debezium's two messages about one deletion say the same, however much of the old row the first one carries."""
-    assert RowChange("700", None, source_ms) == parse(LIKES, b"700", value)
+    assert RowChange("700", None, source_ms) == parse_row(LIKES, b"700", value)
 
 
 def test_owners_stand_in_the_tables_order_and_may_be_null() -> None:
     """A follow has two owners, a tweet one; null is nobody."""
     follow = b'{"followee_id": "b", "follow_id": 1, "follower_id": "a"}'
-    assert ("a", "b") == parse(FOLLOWS, b"1", follow).values
-    assert (None, "b") == parse(FOLLOWS, b"1", b'{"follow_id": 1, "follower_id": null, "followee_id": "b"}').values
-    assert (None,) == parse(TWEETS, b"1", b'{"tweet_id": 1, "user_id": null, "text": [1]}').values
+    assert ("a", "b") == parse_row(FOLLOWS, b"1", follow).values
+    assert (None, "b") == parse_row(FOLLOWS, b"1", b'{"follow_id": 1, "follower_id": null, "followee_id": "b"}').values
+    assert (None,) == parse_row(TWEETS, b"1", b'{"tweet_id": 1, "user_id": null, "text": [1]}').values
 
 
 def test_profile_fields_stand_in_the_records_order() -> None:
@@ -112,8 +112,8 @@ def test_profile_fields_stand_in_the_records_order() -> None:
         "user_id": 1,
         "password": {"hash": "x"},
     }
-    assert tuple("abcdefgh") == parse(USERS, b"1", json.dumps(row).encode()).values
-    assert (None, "b", *NOTHING[2:]) == parse(USERS, b"1", b'{"user_id": 1, "name": "b"}').values
+    assert tuple("abcdefgh") == parse_row(USERS, b"1", json.dumps(row).encode()).values
+    assert (None, "b", *NOTHING[2:]) == parse_row(USERS, b"1", b'{"user_id": 1, "name": "b"}').values
 
 
 @pytest.mark.parametrize(
@@ -136,14 +136,14 @@ def test_profile_fields_stand_in_the_records_order() -> None:
 def test_a_number_or_a_boolean_in_a_profile_becomes_its_json_text(text: str, stored: str, beside: str) -> None:
     """No digit is lost, and what stands beside a field does not change how it is read."""
     row = f'{{"user_id": 1, "username": {text}, "name": {beside}}}'.encode()
-    values = parse(USERS, b"1", row).values
+    values = parse_row(USERS, b"1", row).values
     assert values is not None
     assert stored == values[0]
 
 
 def test_an_unavailable_value_is_passed_on_as_such() -> None:
     """Whoever knows the last value puts it in its place; here none is known."""
-    values = parse(USERS, b"1", json.dumps({"user_id": 1, "description": UNAVAILABLE}).encode()).values
+    values = parse_row(USERS, b"1", json.dumps({"user_id": 1, "description": UNAVAILABLE}).encode()).values
     assert (None, None, UNAVAILABLE, *NOTHING[3:]) == values
 
 
@@ -210,7 +210,7 @@ def test_bad_input_says_in_a_word_why_and_in_a_line_what_is_wrong(
 ) -> None:
     """Each kind of record that no row can be read from has its reason, and a message that fits into a log."""
     with pytest.raises(BadRow, match=re.escape(said)) as raised:
-        parse(table, key, value)
+        parse_row(table, key, value)
     assert reason == raised.value.reason
     assert len(raised.value.detail) < 700
 

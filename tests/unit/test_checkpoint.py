@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from joiner.core.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, Record, SourceRecord, Store
-from joiner.core.users import show_entry
+from joiner.core.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, OutputRecord, SourceRecord, Store
+from joiner.core.users import make_show_entry
 from shared.errors import BadRow
 from shared.records import LIKES, UNAVAILABLE, USERS
 from shared.topics import partition_of
@@ -29,7 +29,7 @@ def entries(checkpoint: Checkpoint, partitions: int = 1) -> list[list[object]]:
     return [entry for _, pack in checkpoint.packs(partitions) for entry in json.loads(pack)]
 
 
-def shown(store: Store, *packs: bytes, first_offset: int = 0) -> list[Record]:
+def shown(store: Store, *packs: bytes, first_offset: int = 0) -> list[OutputRecord]:
     """Apply internal records in a checkpoint of their own, save it, and return what it shows."""
     checkpoint = Checkpoint()
     for offset, pack in enumerate(packs, first_offset):
@@ -143,7 +143,7 @@ def test_a_user_is_shown_once_a_checkpoint_and_only_where_something_is_new() -> 
     (record,) = shown(store, up, profile, first_offset=1)
     assert (b"a", 7, 5) == (record.key, record.newest_ms, record.oldest_ms)
     assert [] == shown(store, up, down, first_offset=3)
-    assert [Record(b"a", None, 8, 8)] == shown(store, gone, first_offset=5)
+    assert [OutputRecord(b"a", None, 8, 8)] == shown(store, gone, first_offset=5)
     assert [] == shown(store, gone, first_offset=6)
     assert {b"a", APPLIED_OFFSET_KEY} == store.content.keys()
     assert [] == shown(store, down, down, first_offset=7)
@@ -167,7 +167,7 @@ def test_rows_of_a_snapshot_and_what_had_been_waiting_have_no_age() -> None:
         ((_, pack),) = checkpoint.packs(1)
         (record,) = shown(changes, pack, first_offset=offset)
         assert times == (record.newest_ms, record.oldest_ms)
-    (again,) = shown(changes, json.dumps([show_entry("a", 99)]).encode(), first_offset=3)
+    (again,) = shown(changes, json.dumps([make_show_entry("a", 99)]).encode(), first_offset=3)
     assert (6, None) == (again.newest_ms, again.oldest_ms)
 
 
@@ -188,11 +188,11 @@ def test_a_record_that_is_asked_for_is_shown_as_it_is() -> None:
     profile.take_row(USERS, None, source("a", {"user_id": "a", "username": "alice"}))
     shown(store, *[pack for _, pack in profile.packs(1)])
     before = dict(store.content)
-    asked = json.dumps([show_entry("a", 77), show_entry("nobody", 77)]).encode()
+    asked = json.dumps([make_show_entry("a", 77), make_show_entry("nobody", 77)]).encode()
     alice, nobody = shown(store, asked, first_offset=1)
     assert (b"a", 10) == (alice.key, alice.newest_ms)
     assert alice.value is not None
-    assert Record(b"nobody", None, 77, None) == nobody
+    assert OutputRecord(b"nobody", None, 77, None) == nobody
     assert {key for key in before if key != APPLIED_OFFSET_KEY} == {k for k in store.content if k != APPLIED_OFFSET_KEY}
 
 

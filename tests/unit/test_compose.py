@@ -11,7 +11,7 @@ import yaml
 
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
-from shared.kafka import properties_from
+from shared.kafka import read_properties
 from shared.settings import KafkaSettings, read_settings
 from stack.servers import connect, kafka, postgres
 from stack.settings import StackSettings
@@ -83,7 +83,7 @@ def test_the_tiers_understand_their_settings(
     """Every variable is a setting of its tier, and its value is accepted."""
     environment, tier = services[name]["environment"], TIERS[tier_of(name)]
     own = {variable for variable in environment if variable.lower() in tier.model_fields}
-    assert set(environment) - own == {variable for variable in environment if properties_from({variable: "x"})}
+    assert set(environment) - own == {variable for variable in environment if read_properties({variable: "x"})}
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     settings = read_settings(tier)

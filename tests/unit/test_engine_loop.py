@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
-from joiner.background.progress import Progress
+from joiner.background.progress import CommittedProgress
 from joiner.engine.assignment import Assignment
 from joiner.engine.loop_guard import LoopGuard
 from joiner.engine.open_checkpoint import Checkpoints, ClosingCheckpoint
@@ -89,7 +89,7 @@ def test_a_commit_in_a_rebalance_counts_for_nothing() -> None:
 def test_the_first_error_of_a_callback_ends_the_loop() -> None:
     """Until the loop raises it nothing may be committed; later ones follow from it."""
     refusals = Refusals()
-    guard = LoopGuard(Health(), Progress(), refusals)
+    guard = LoopGuard(Health(), CommittedProgress(), refusals)
     guard.check()
     for message in ("lost", "closed"):
         with guard.defer_errors():
@@ -102,7 +102,7 @@ def test_the_first_error_of_a_callback_ends_the_loop() -> None:
 
 def test_a_failure_of_a_background_thread_ends_the_loop() -> None:
     """It stays one until the process ends."""
-    progress = Progress()
+    progress = CommittedProgress()
     guard = LoopGuard(Health(), progress, Refusals())
     progress.failure = StateError("another topic")
     for _ in range(2):
@@ -112,7 +112,7 @@ def test_a_failure_of_a_background_thread_ends_the_loop() -> None:
 
 def test_an_assignment_begins_where_the_group_has_committed() -> None:
     """A partition that was never read begins at 0, and its records say nothing of how long changes take."""
-    progress = Progress()
+    progress = CommittedProgress()
     assignment = Assignment(progress)
     assignment.assign([TopicPartition("likes", 0, 7), TopicPartition("likes", 1, OFFSET_INVALID)])
     assert {("likes", 0): 7, ("likes", 1): 0} == assignment.committed
@@ -122,7 +122,7 @@ def test_an_assignment_begins_where_the_group_has_committed() -> None:
 
 def test_a_partition_that_was_given_up_is_not_owned_by_a_later_commit() -> None:
     """Its next owner says how far it is."""
-    progress = Progress()
+    progress = CommittedProgress()
     assignment = Assignment(progress)
     assignment.assign([TopicPartition("likes", number, 7) for number in (0, 1)])
     assignment.give_up([TopicPartition("likes", 1)])
@@ -135,7 +135,7 @@ def test_a_partition_that_was_given_up_is_not_owned_by_a_later_commit() -> None:
 
 def test_markers_behind_the_last_record_are_read_as_well() -> None:
     """Otherwise the internal topic would keep its last record for ever, which nobody needs."""
-    assignment = Assignment(Progress())
+    assignment = Assignment(CommittedProgress())
     assignment.assign([TopicPartition("user-info-changes", 0, 5), TopicPartition("likes", 0, 5)])
     assert {} == assignment.trailing_markers("user-info-changes")
     committed = ClosingCheckpoint(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.heartbeats import Heartbeat, heartbeat_in, partitions_of, parts_of
+from shared.heartbeats import Heartbeat, parse_heartbeat, partitions_of, parts_of
 from shared.topics import partition_of
 
 
@@ -10,7 +10,7 @@ def test_a_heartbeat_is_read_as_it_was_written() -> None:
     """Key and value are those that the documents name."""
     heartbeat = Heartbeat(3, 8, 1_700_000_000_123)
     assert (heartbeat.key, heartbeat.value) == (b"\xffheartbeat/3/8", b'{"sourceTimeMs": 1700000000123}')
-    assert heartbeat_in(heartbeat.key, heartbeat.value) == heartbeat
+    assert parse_heartbeat(heartbeat.key, heartbeat.value) == heartbeat
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_heartbeat_is_read_as_it_was_written() -> None:
 )
 def test_other_records_are_no_heartbeats(key: bytes, value: bytes | None) -> None:
     """Reserved records of another kind, and users named like one, are passed over."""
-    assert heartbeat_in(key, value) is None
+    assert parse_heartbeat(key, value) is None
 
 
 @pytest.mark.parametrize(("partitions", "parts"), [(8, 8), (8, 12), (3, 4), (12, 4), (1, 5), (5, 1)])

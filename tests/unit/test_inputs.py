@@ -2,14 +2,23 @@
 
 import pytest
 
-from joiner.core.compatibility import FORMAT, Extent, Found, Identity, Inputs, Noted, decoded, problems
+from joiner.core.compatibility import (
+    FORMAT,
+    ClusterFacts,
+    Extent,
+    LedgerNotes,
+    StateInputs,
+    TopicIdentity,
+    decode_inputs,
+    find_mismatches,
+)
 
 SOURCE, CHANGES, CHANGELOG = ("likes", 0), ("user-info-changes", 0), ("changelog__j--likes--default", 0)
 TOPICS = {
-    "likes": Identity("id-likes", 1),
-    "user-info-changes": Identity("id-changes", 1),
-    "user-info": Identity("id-info", 8),
-    "changelog__j--likes--default": Identity("id-changelog", 1),
+    "likes": TopicIdentity("id-likes", 1),
+    "user-info-changes": TopicIdentity("id-changes", 1),
+    "user-info": TopicIdentity("id-info", 8),
+    "changelog__j--likes--default": TopicIdentity("id-changelog", 1),
 }
 ALL_READ, ALL_APPLIED, KEPT = Extent(0, 100, 100), Extent(40, 50, 50), Extent(0, 30)
 HOUR_MS = 3_600_000
@@ -18,15 +27,15 @@ NOW_MS = 1_700_000_000_000
 
 def found(
     *,
-    inputs: Inputs | None = None,
+    inputs: StateInputs | None = None,
     source: Extent = ALL_READ,
     changes: Extent = ALL_APPLIED,
     changelog: Extent = KEPT,
     forgets_ms: int = 24 * HOUR_MS,
-) -> Found:
+) -> ClusterFacts:
     """Return a start at which all is well, apart from what is given."""
-    return Found(
-        inputs or Inputs(TOPICS),
+    return ClusterFacts(
+        inputs or StateInputs(TOPICS),
         {SOURCE: source},
         {CHANGES: changes},
         {CHANGELOG: changelog},
@@ -35,37 +44,39 @@ def found(
     )
 
 
-def noted(inputs: Inputs | None = None, hours: float = 1) -> Noted:
+def noted(inputs: StateInputs | None = None, hours: float = 1) -> LedgerNotes:
     """Return the notes of a group that was caught up some hours ago."""
-    return Noted(inputs or Inputs(TOPICS), {SOURCE: NOW_MS - int(hours * HOUR_MS)})
+    return LedgerNotes(inputs or StateInputs(TOPICS), {SOURCE: NOW_MS - int(hours * HOUR_MS)})
 
 
-def with_topic(name: str, identity: Identity) -> Inputs:
+def with_topic(name: str, identity: TopicIdentity) -> StateInputs:
     """Return the inputs with one topic replaced."""
-    return Inputs(TOPICS | {name: identity})
+    return StateInputs(TOPICS | {name: identity})
 
 
 def test_state_that_fits_goes_on() -> None:
     """The same topics, a short absence, everything still there: nothing stands in the way."""
-    assert [] == problems(noted(), found())
-    assert [] == problems(noted(), found(source=Extent(0, 200, 100)))
+    assert [] == find_mismatches(noted(), found())
+    assert [] == find_mismatches(noted(), found(source=Extent(0, 200, 100)))
 
 
 def test_a_first_start_needs_no_notes() -> None:
     """Topics full of rows and no state at all is how every group begins."""
-    assert [] == problems(Noted(), found(source=Extent(5, 100), changes=Extent(0, 0), changelog=Extent(0, 0)))
+    assert [] == find_mismatches(
+        LedgerNotes(), found(source=Extent(5, 100), changes=Extent(0, 0), changelog=Extent(0, 0))
+    )
 
 
 def test_an_absence_in_which_nothing_was_written_may_last_for_ever() -> None:
     """What was not deleted cannot have been forgotten."""
-    assert [] == problems(noted(hours=1_000), found())
+    assert [] == find_mismatches(noted(hours=1_000), found())
 
 
 def test_a_source_that_is_not_compacted_forgets_no_deletions() -> None:
     """Its records go with its retention, which is checked by offsets."""
-    assert [] == problems(
+    assert [] == find_mismatches(
         noted(hours=1_000),
-        Found(Inputs(TOPICS), {SOURCE: Extent(0, 200, 100)}, {}, {}, {}, NOW_MS),
+        ClusterFacts(StateInputs(TOPICS), {SOURCE: Extent(0, 200, 100)}, {}, {}, {}, NOW_MS),
     )
 
 
@@ -79,56 +90,57 @@ def test_a_source_that_is_not_compacted_forgets_no_deletions() -> None:
 )
 def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, other: Extent, *, forgotten: bool) -> None:
     """A partition whose first rows came while nobody joined is new, and nothing to warn of."""
-    start = Found(Inputs(TOPICS), {("likes", 0): one, ("likes", 1): other}, {}, {}, {}, NOW_MS)
+    start = ClusterFacts(StateInputs(TOPICS), {("likes", 0): one, ("likes", 1): other}, {}, {}, {}, NOW_MS)
     assert start.is_forgotten is forgotten
 
 
 @pytest.mark.parametrize(
     ("notes", "start", "said"),
     [
-        (Noted(resetting=True), found(), "a reset of this group was broken off before its end"),
-        (Noted(), found(), "changelog__j--likes--default holds state, but nothing says what it was built from"),
+        (LedgerNotes(resetting=True), found(), "a reset of this group was broken off before its end"),
+        (LedgerNotes(), found(), "changelog__j--likes--default holds state, but nothing says what it was built from"),
         (
-            Noted(),
+            LedgerNotes(),
             found(changelog=Extent(0, 0)),
             "the group has read likes, but the state that came of it is gone",
         ),
         (
-            Noted(),
+            LedgerNotes(),
             found(source=Extent(0, 100), changes=Extent(41, 42), changelog=Extent(0, 0)),
             "user-info-changes holds what another group of joiners has written, which would count twice; give each"
             " group an internal topic of its own (USER_INFO_CHANGES_TOPIC), or if that group is gone",
         ),
         (
-            noted(Inputs(TOPICS, format=FORMAT + 1)),
+            noted(StateInputs(TOPICS, format=FORMAT + 1)),
             found(),
             f"the state is of format {FORMAT + 1}, this version writes format {FORMAT}",
         ),
         (
-            noted(Inputs(TOPICS, fields=("username as username", "name as fullName"))),
+            noted(StateInputs(TOPICS, fields=("username as username", "name as fullName"))),
             found(),
             "the state is of the fields username as username, name as fullName; this version's are others",
         ),
         (
             noted(),
-            found(inputs=with_topic("likes", Identity("another", 1))),
+            found(inputs=with_topic("likes", TopicIdentity("another", 1))),
             "the topic likes was deleted and made anew since the state was built",
         ),
         (
             noted(),
-            found(inputs=with_topic("user-info-changes", Identity("another", 1))),
+            found(inputs=with_topic("user-info-changes", TopicIdentity("another", 1))),
             "the topic user-info-changes was deleted and made anew since the state was built",
         ),
         (
             noted(),
-            found(inputs=with_topic("likes", Identity("id-likes", 3))),
+            found(inputs=with_topic("likes", TopicIdentity("id-likes", 3))),
             "the topic likes had 1 partitions when the state was built, and has 3; older records of a key lie apart"
             " from newer ones: make it anew first",
         ),
         (
             noted(
-                Inputs(
-                    {name: identity for name, identity in TOPICS.items() if name != "likes"} | {"l": Identity("", 1)}
+                StateInputs(
+                    {name: identity for name, identity in TOPICS.items() if name != "likes"}
+                    | {"l": TopicIdentity("", 1)}
                 )
             ),
             found(),
@@ -162,11 +174,11 @@ def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, oth
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(notes: Noted, start: Found, said: str) -> None:
+def test_what_does_not_fit_is_refused_in_words(notes: LedgerNotes, start: ClusterFacts, said: str) -> None:
     """Each mismatch has one message that names the topic and the fact."""
-    assert [said] == problems(notes, start)
+    assert [said] == find_mismatches(notes, start)
 
 
 def test_inputs_are_noted_and_read_back() -> None:
     """What is noted in the ledger says the same when it is read."""
-    assert Inputs(TOPICS) == decoded(Inputs(TOPICS).encoded())
+    assert StateInputs(TOPICS) == decode_inputs(StateInputs(TOPICS).encoded())

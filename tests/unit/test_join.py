@@ -4,20 +4,20 @@ import pytest
 
 from joiner.core.rows import Values
 from joiner.core.users import (
-    NOBODY,
+    EMPTY_STATE,
     UNCHANGED,
     Changes,
     UserChange,
     UserState,
-    applied,
-    body,
-    decoded,
+    apply_change,
+    decode_state,
+    diff_owners,
     differs,
-    encoded,
-    from_entry,
-    moves,
-    resolved,
-    shown,
+    encode_state,
+    mark_shown,
+    parse_entry,
+    render_record,
+    resolve_unavailable,
 )
 from shared.records import FOLLOWS, LIKES, TWEETS, UNAVAILABLE, USERS, Table
 from shared.topics import MAX_RECORD_BYTES
@@ -48,20 +48,20 @@ def test_new_owners_less_old_owners_are_the_count_changes(
     table: Table, old: Values | None, new: Values | None, expected: list[tuple[str, int, int]]
 ) -> None:
     """Insert, move, delete, double delete, redelivery, NULL owner, self-follow: each a subtraction."""
-    assert expected == list(moves(table, old, new))
+    assert expected == list(diff_owners(table, old, new))
 
 
 def test_an_unavailable_value_is_the_last_known_one() -> None:
     """Where none is known the field is null."""
-    assert ("x", "known") == resolved(("x", UNAVAILABLE), ("old", "known"))
-    assert ("x", None) == resolved(("x", UNAVAILABLE), None)
-    assert ("x", UNAVAILABLE) == resolved(("x", UNAVAILABLE), ("old", UNAVAILABLE))
+    assert ("x", "known") == resolve_unavailable(("x", UNAVAILABLE), ("old", "known"))
+    assert ("x", None) == resolve_unavailable(("x", UNAVAILABLE), None)
+    assert ("x", UNAVAILABLE) == resolve_unavailable(("x", UNAVAILABLE), ("old", UNAVAILABLE))
 
 
 def test_what_was_left_out_gives_way_where_both_would_not_fit_into_a_record() -> None:
     """No row, however large, can make a record that Kafka refuses, which would stop the join for everybody."""
     large = "x" * (MAX_RECORD_BYTES - 100_000)
-    assert (large, None) == resolved((large, UNAVAILABLE), ("old", large))
+    assert (large, None) == resolve_unavailable((large, UNAVAILABLE), ("old", large))
 
 
 def test_changes_of_one_user_are_summed() -> None:
@@ -95,43 +95,43 @@ def test_a_deletion_and_what_follows_it_in_one_checkpoint_are_kept_in_order() ->
 )
 def test_changes_that_cancel_out_are_nothing(change: UserChange, nothing: bool) -> None:
     """What went up and down again need not travel; a deleted profile must."""
-    assert nothing == change.is_nothing
+    assert nothing == change.is_empty
 
 
 @pytest.mark.parametrize("profile", [UNCHANGED, None, ALICE])
 def test_an_entry_comes_back_as_it_was_written(profile: Values | None) -> None:
     """What travels in the internal topic keeps the difference between no profile and no change of it."""
     change = UserChange([0, 1, -2, 3], profile, 20, 10)
-    assert ("a", change) == from_entry(change.entry("a"))
+    assert ("a", change) == parse_entry(change.entry("a"))
 
 
 def test_counts_wait_for_their_user_and_outlive_it() -> None:
     """No record without a profile; once it is there the record shows all that waited, and its oldest time."""
-    waiting = applied(NOBODY, UserChange([0, 0, 2, 0], UNCHANGED, 20, 10))
-    assert (None, False) == (body("a", waiting), differs(NOBODY, waiting))
-    arrived = applied(waiting, UserChange([0, 0, 0, 0], ALICE, 15, 15))
+    waiting = apply_change(EMPTY_STATE, UserChange([0, 0, 2, 0], UNCHANGED, 20, 10))
+    assert (None, False) == (render_record("a", waiting), differs(EMPTY_STATE, waiting))
+    arrived = apply_change(waiting, UserChange([0, 0, 0, 0], ALICE, 15, 15))
     assert UserState(ALICE, (0, 0, 2, 0), newest_ms=20, waiting_ms=10) == arrived
     assert differs(waiting, arrived)
-    gone = applied(shown(arrived), UserChange([0, 0, 0, 0], None, 30, 30))
+    gone = apply_change(mark_shown(arrived), UserChange([0, 0, 0, 0], None, 30, 30))
     assert UserState(None, (0, 0, 2, 0), newest_ms=30, waiting_ms=30) == gone
-    assert (None, True) == (body("a", gone), differs(arrived, gone))
-    assert not gone.is_nothing
+    assert (None, True) == (render_record("a", gone), differs(arrived, gone))
+    assert not gone.is_empty
 
 
 def test_a_state_without_profile_and_counts_need_not_be_kept() -> None:
     """Times alone are nothing to remember."""
-    assert UserState(None, (0, 0, 0, 0), 5, 5).is_nothing
-    assert not UserState(ALICE).is_nothing
-    assert not UserState(None, (0, 0, 0, 1)).is_nothing
+    assert UserState(None, (0, 0, 0, 0), 5, 5).is_empty
+    assert not UserState(ALICE).is_empty
+    assert not UserState(None, (0, 0, 0, 1)).is_empty
 
 
 @pytest.mark.parametrize(
-    "state", [NOBODY, UserState(ALICE, (1, 2, 3, 4), 5, None), UserState(None, (0, 0, 0, 9), 5, 4)]
+    "state", [EMPTY_STATE, UserState(ALICE, (1, 2, 3, 4), 5, None), UserState(None, (0, 0, 0, 9), 5, 4)]
 )
 def test_a_state_comes_back_as_it_was_stored(state: UserState) -> None:
     """And begins with no byte that the engine would take for a time stamp."""
-    assert state == decoded(encoded(state))
-    assert encoded(state).startswith(b"[")
+    assert state == decode_state(encode_state(state))
+    assert encode_state(state).startswith(b"[")
 
 
 def test_a_record_holds_every_key_in_the_documented_order() -> None:
@@ -140,4 +140,4 @@ def test_a_record_holds_every_key_in_the_documented_order() -> None:
         '{"userId":"1","username":"alice","name":"Alice 爱丽丝","description":null,"location":null,"webPageUrl":null,'
         '"joinedDate":null,"profileImageUrl":null,"backgroundImageUrl":null,'
         '"tweetCount":1,"followingCount":2,"followerCount":3,"likeCount":4}'
-    ).encode() == body("1", UserState(ALICE, (1, 2, 3, 4)))
+    ).encode() == render_record("1", UserState(ALICE, (1, 2, 3, 4)))

@@ -18,16 +18,16 @@ from shared.topics import PARTITIONER
 def test_what_the_environment_sets_for_the_consumer_holds(name: str, value: str) -> None:
     """Nobody sets a property to see it silently replaced."""
     settings = read_settings(JoinerSettings)
-    assert config.consumer(settings, {})[name] != value
-    assert config.consumer(settings, {name: value})[name] == value
+    assert config.consumer_config(settings, {})[name] != value
+    assert config.consumer_config(settings, {name: value})[name] == value
 
 
 @pytest.mark.parametrize(("name", "value"), [("linger.ms", "50"), ("compression.type", "zstd")])
 def test_what_the_environment_sets_for_the_producer_holds(name: str, value: str) -> None:
     """As for the consumer."""
     settings = read_settings(JoinerSettings)
-    assert config.producer(settings, {})[name] != value
-    assert config.producer(settings, {name: value})[name] == value
+    assert config.producer_config(settings, {})[name] != value
+    assert config.producer_config(settings, {name: value})[name] == value
 
 
 def test_what_exactness_rests_on_cannot_be_set() -> None:
@@ -42,7 +42,7 @@ def test_what_exactness_rests_on_cannot_be_set() -> None:
         "enable.partition.eof": True,
         "allow.auto.create.topics": False,
     }
-    assert ours.items() <= {**config.consumer(settings, {}), **config.producer(settings, {})}.items()
+    assert ours.items() <= {**config.consumer_config(settings, {}), **config.producer_config(settings, {})}.items()
     assert ours.keys() <= REFUSED
 
 
@@ -65,7 +65,7 @@ def test_values_that_do_not_go_together_are_refused_at_the_start(
     monkeypatch.setenv(variable, value)
     monkeypatch.setenv("KAFKA_CLIENT_ID", "me")
     with pytest.raises(SettingError) as refused:
-        config.properties(read_settings(JoinerSettings))
+        config.load_properties(read_settings(JoinerSettings))
     assert str(refused.value).startswith(f"{variable}: ")
     assert said in str(refused.value)
 
@@ -81,12 +81,12 @@ def test_values_that_do_not_go_together_are_refused_at_the_start(
 def test_values_that_go_together_reach_the_clients(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the service prefers makes room for them."""
     monkeypatch.setenv(variable, value)
-    assert [value] == [*config.properties(read_settings(JoinerSettings)).values()]
+    assert [value] == [*config.load_properties(read_settings(JoinerSettings)).values()]
 
 
 def test_the_engine_is_given_the_poll_interval_as_a_number() -> None:
     """It reckons with it; the client library takes either."""
-    configuration = config.consumer(read_settings(JoinerSettings), {"max.poll.interval.ms": "600000"})
+    configuration = config.consumer_config(read_settings(JoinerSettings), {"max.poll.interval.ms": "600000"})
     assert 600_000 == configuration["max.poll.interval.ms"]
     Consumer({**configuration, "group.id": "nobody"}).close()
 

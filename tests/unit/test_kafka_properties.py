@@ -7,13 +7,21 @@ from confluent_kafka.admin import AdminClient
 
 from reader.replication.topic import OWN, PREFERRED, build_consumer_config, validate_properties
 from shared.errors import SettingError
-from shared.kafka import COMMON, REFUSED, admitted, configured, properties_from, understood, variable_of
+from shared.kafka import (
+    COMMON,
+    REFUSED,
+    build_config,
+    check_credentials,
+    filter_known_properties,
+    read_properties,
+    variable_name,
+)
 from shared.topics import MAX_MESSAGE_BYTES, MAX_RECORD_BYTES
 
 
 def taken(environment: dict[str, str]) -> dict[str, str]:
     """Return the properties that reach the client."""
-    return understood(properties_from(environment), AdminClient)
+    return filter_known_properties(read_properties(environment), AdminClient)
 
 
 def test_a_property_reaches_the_client_under_its_own_name() -> None:
@@ -49,9 +57,9 @@ def test_a_name_that_the_client_does_not_know_is_ignored_with_a_warning(
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_a_property_that_exactness_rests_on_is_refused_by_name(name: str) -> None:
     """Also under the client's other names for it."""
-    variable = variable_of(name)
+    variable = variable_name(name)
     with pytest.raises(SettingError, match=rf"^{variable}: the service sets {name} itself.*; unset {variable}$"):
-        properties_from({variable: "1"})
+        read_properties({variable: "1"})
 
 
 @pytest.mark.parametrize(
@@ -66,7 +74,7 @@ def test_what_the_service_promises_cannot_be_set(name: str) -> None:
 def test_kafkas_addresses_are_spelt_in_one_way_only() -> None:
     """Another spelling would be a second answer to where Kafka is."""
     with pytest.raises(SettingError, match=r"^KAFKA_Bootstrap_Servers: .* KAFKA_BOOTSTRAP_SERVERS alone"):
-        properties_from({"KAFKA_Bootstrap_Servers": "kafka:9092"})
+        read_properties({"KAFKA_Bootstrap_Servers": "kafka:9092"})
 
 
 @pytest.mark.parametrize("value", ["1000000", str(MAX_MESSAGE_BYTES - 1), "much"])
@@ -75,15 +83,15 @@ def test_a_limit_that_keeps_records_out_is_refused_and_the_least_named(value: st
     with pytest.raises(
         SettingError, match=rf"^KAFKA_MESSAGE_MAX_BYTES: must be at least {MAX_MESSAGE_BYTES}, .*{value}"
     ):
-        properties_from({"KAFKA_MESSAGE_MAX_BYTES": value})
-    assert {"message.max.bytes": "8000000"} == properties_from({"KAFKA_MESSAGE_MAX_BYTES": "8000000"})
+        read_properties({"KAFKA_MESSAGE_MAX_BYTES": value})
+    assert {"message.max.bytes": "8000000"} == read_properties({"KAFKA_MESSAGE_MAX_BYTES": "8000000"})
 
 
 def test_every_refused_name_is_one_that_the_client_knows(caplog: pytest.LogCaptureFixture) -> None:
     """A misspelt entry would refuse nothing."""
     for name in REFUSED:
         with suppress(SettingError):
-            understood({name: "1"}, AdminClient)
+            filter_known_properties({name: "1"}, AdminClient)
     assert "is ignored" not in caplog.text
 
 
@@ -132,13 +140,13 @@ def test_a_value_that_does_not_go_together_with_the_readers_own_names_its_variab
 def test_what_is_the_services_own_is_refused_to_the_environment() -> None:
     """What a program would overrule in silence must be of the refused ones."""
     assert OWN.keys() <= REFUSED
-    assert configured({"client.id": "me"}, {"client.id": "us", "linger.ms": 5}, {"acks": "all"}).items() >= {
+    assert build_config({"client.id": "me"}, {"client.id": "us", "linger.ms": 5}, {"acks": "all"}).items() >= {
         ("client.id", "me"),
         ("linger.ms", 5),
         ("acks", "all"),
     }
     with pytest.raises(AssertionError, match=r"linger\.ms"):
-        configured({}, {}, {"linger.ms": 5})
+        build_config({}, {}, {"linger.ms": 5})
 
 
 def test_every_client_lets_the_largest_record_pass() -> None:
@@ -153,4 +161,4 @@ def test_a_kafka_that_asks_for_nothing_is_not_asked_who_may_come_in() -> None:
     def client(_: dict[str, object]) -> object:
         raise AssertionError
 
-    assert {"client.id": "a"} == admitted("127.0.0.1:1", {"client.id": "a"}, client)
+    assert {"client.id": "a"} == check_credentials("127.0.0.1:1", {"client.id": "a"}, client)

@@ -1,13 +1,21 @@
 """What a ledger's records say: the latest value under each key counts."""
 
-from joiner.core.compatibility import Identity, Inputs
-from joiner.kafka.ledger import INPUTS, REBUILD, RESETTING, Note, caught_up_key, noted_in, read_since_rebuild
+from joiner.core.compatibility import StateInputs, TopicIdentity
+from joiner.kafka.ledger import (
+    INPUTS,
+    REBUILD,
+    RESETTING,
+    LedgerRecord,
+    caught_up_key,
+    find_read_since_rebuild,
+    parse_notes,
+)
 
 
 def test_notes_are_read_back_as_they_were_written() -> None:
     """Inputs, times and the ends of a rebuild come back as what they were."""
-    inputs = Inputs({"likes": Identity("x", 3)})
-    noted = noted_in(
+    inputs = StateInputs({"likes": TopicIdentity("x", 3)})
+    noted = parse_notes(
         {INPUTS: inputs.encoded(), caught_up_key(("likes", 2)): b"1700000000000", REBUILD: b'{"0": 17, "1": 0}'}
     )
     assert (inputs, {("likes", 2): 1_700_000_000_000}, {0: 17, 1: 0}, False) == (
@@ -20,24 +28,30 @@ def test_notes_are_read_back_as_they_were_written() -> None:
 
 def test_forgotten_notes_say_nothing() -> None:
     """A tombstone is as if the note had never been."""
-    noted = noted_in({INPUTS: None, REBUILD: None, RESETTING: None})
+    noted = parse_notes({INPUTS: None, REBUILD: None, RESETTING: None})
     assert (None, None, False) == (noted.inputs, noted.rebuild, noted.resetting)
-    assert noted_in({RESETTING: b"true"}).resetting
+    assert parse_notes({RESETTING: b"true"}).resetting
 
 
 def test_a_partition_counts_for_a_rebuild_once_it_was_read_to_its_end_after_the_begin() -> None:
     """What was noted before the begin, or is the late word of a joiner that was paused before it, ends no rebuild."""
     likes, tweets = caught_up_key(("likes", 0)), caught_up_key(("tweets", 0))
-    begun = [Note(likes, b"900", 900), Note(REBUILD, b'{"0": 17}', 1_000)]
-    assert set() == read_since_rebuild(begun)
-    late = [*begun, Note(likes, b"999", 5_000), Note(tweets, None, 5_000)]
-    assert set() == read_since_rebuild(late)
-    assert {("likes", 0)} == read_since_rebuild([*late, Note(likes, b"1000", 5_001), Note(likes, b"998", 5_002)])
+    begun = [LedgerRecord(likes, b"900", 900), LedgerRecord(REBUILD, b'{"0": 17}', 1_000)]
+    assert set() == find_read_since_rebuild(begun)
+    late = [*begun, LedgerRecord(likes, b"999", 5_000), LedgerRecord(tweets, None, 5_000)]
+    assert set() == find_read_since_rebuild(late)
+    assert {("likes", 0)} == find_read_since_rebuild(
+        [*late, LedgerRecord(likes, b"1000", 5_001), LedgerRecord(likes, b"998", 5_002)]
+    )
 
 
 def test_a_rebuild_begun_again_counts_nothing_of_the_one_before() -> None:
     """Its own begin is what notes are measured by."""
     likes = caught_up_key(("likes", 0))
-    notes = [Note(REBUILD, b'{"0": 17}', 1_000), Note(likes, b"1500", 1_500), Note(REBUILD, b'{"0": 17}', 2_000)]
-    assert set() == read_since_rebuild(notes)
-    assert {("likes", 0)} == read_since_rebuild([*notes, Note(likes, b"2500", 2_500)])
+    notes = [
+        LedgerRecord(REBUILD, b'{"0": 17}', 1_000),
+        LedgerRecord(likes, b"1500", 1_500),
+        LedgerRecord(REBUILD, b'{"0": 17}', 2_000),
+    ]
+    assert set() == find_read_since_rebuild(notes)
+    assert {("likes", 0)} == find_read_since_rebuild([*notes, LedgerRecord(likes, b"2500", 2_500)])

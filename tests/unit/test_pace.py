@@ -2,12 +2,12 @@
 
 import pytest
 
-from joiner.core.commit_policy import BATCH, CHECKPOINT_ROWS, SLOW_COMMIT_SECONDS, Pace, wait
+from joiner.core.commit_policy import BATCH, CHECKPOINT_ROWS, SLOW_COMMIT_SECONDS, CommitPolicy, limit_wait
 
 
 def test_commits_follow_each_other_by_the_interval_whatever_they_take() -> None:
     """While caught up the commit counts as part of the interval, and leaves half of it at the least."""
-    pace = Pace(0.1, 1.0)
+    pace = CommitPolicy(0.1, 1.0)
     assert pace.interval(10, 10) == pytest.approx(0.1)
     pace.note_commit(0.03)
     assert pace.interval(10, 10) == pytest.approx(0.07)
@@ -17,14 +17,14 @@ def test_commits_follow_each_other_by_the_interval_whatever_they_take() -> None:
 
 def test_a_full_batch_makes_the_checkpoint_long() -> None:
     """Behind, more is summed before it is passed on."""
-    pace = Pace(0.1, 1.0)
+    pace = CommitPolicy(0.1, 1.0)
     assert pace.interval(BATCH, 10) == 1.0
     assert pace.interval(BATCH - 1, 10) == pytest.approx(0.1)
 
 
-def quick() -> Pace:
+def quick() -> CommitPolicy:
     """Return a pace that has seen commits as quick as can be."""
-    pace = Pace(0.1, 1.0)
+    pace = CommitPolicy(0.1, 1.0)
     for _ in range(20):
         pace.note_commit(0.1)
     return pace
@@ -38,7 +38,7 @@ def test_memory_closes_a_checkpoint_at_once() -> None:
 
 def test_the_first_checkpoints_are_small() -> None:
     """How long a commit takes is not known yet: each quick one lets the next be twice as large."""
-    pace = Pace(0.1, 1.0)
+    pace = CommitPolicy(0.1, 1.0)
     assert pace.interval(BATCH, BATCH) == 1.0
     assert pace.interval(BATCH, BATCH + 1) == 0.0
     pace.note_commit(0.1)
@@ -62,4 +62,4 @@ def test_slow_commits_make_checkpoints_smaller_and_quick_ones_larger_again() -> 
 @pytest.mark.parametrize(("left", "seconds"), [(-3.0, 0.001), (0.005, 0.005), (2.0, 0.02)])
 def test_a_batch_waits_no_longer_than_the_checkpoint_is_open(left: float, seconds: float) -> None:
     """What arrived is taken all the same where nothing is left."""
-    assert wait(left) == seconds
+    assert limit_wait(left) == seconds

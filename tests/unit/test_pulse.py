@@ -16,11 +16,11 @@ from shared.settings import read_settings
 
 SCRIPT = """
 import sys
-from joiner.background.pause_detector import Pulse
-with Pulse() as pulse:
+from joiner.background.pause_detector import PauseDetector
+with PauseDetector() as pulse:
     print("beating", flush=True)
     sys.stdin.readline()
-    print(pulse.stood_still_seconds, flush=True)
+    print(pulse.longest_pause_seconds, flush=True)
 """
 PAUSE_SECONDS = 2.0
 
@@ -50,8 +50,8 @@ def test_a_pause_is_known_at_once_and_the_rest_is_none() -> None:
 def test_what_broke_off_in_a_pause_ends_the_process() -> None:
     """A zombie says why it ends; what Kafka broke off meanwhile is begun again by those who did not stand still."""
     settings, broken = read_settings(JoinerSettings), Interrupted("Kafka broke off work in progress")
-    pulse: Any = SimpleNamespace(stood_still_seconds=5.9)
+    pulse: Any = SimpleNamespace(longest_pause_seconds=5.9)
     _stop_if_paused(pulse, settings, broken)
-    pulse.stood_still_seconds = 9.0
+    pulse.longest_pause_seconds = 9.0
     with pytest.raises(StateError, match=r"was paused for 9 s, longer than its session.*; start it again"):
         _stop_if_paused(pulse, settings, broken)

@@ -4,8 +4,15 @@ import math
 
 import pytest
 
-from joiner.dead_letters.letter import Filed, Letter, buried, filed, mended
-from joiner.dead_letters.replay_policy import Decision, Newest, forgotten, readable, remembered_ms, superseded
+from joiner.dead_letters.letter import DeadLetter, UnreadableRecord, parse_dead_letter, parse_edited, to_message
+from joiner.dead_letters.replay_policy import (
+    Decision,
+    NewestRecord,
+    check_forgotten,
+    check_superseded,
+    decide_all,
+    read_retention_ms,
+)
 from shared.errors import BadRow
 from shared.records import LIKES
 
@@ -13,24 +20,24 @@ TABLES = {"likes": LIKES}
 GOOD = b'{"like_id": 7, "user_id": 1}'
 
 
-def letter(offset: int = 5, value: bytes | None = GOOD, key: bytes | None = b"7", topic: str = "likes") -> Filed:
+def letter(offset: int = 5, value: bytes | None = GOOD, key: bytes | None = b"7", topic: str = "likes") -> DeadLetter:
     """Return a dead letter out of partition 2, of the time 1,000."""
-    return Filed(Letter(topic, 2, offset, key, value, 1_000), "bad-json", "why")
+    return DeadLetter(UnreadableRecord(topic, 2, offset, key, value, 1_000), "bad-json", "why")
 
 
-def fates(*letters: Filed) -> list[str]:
+def fates(*letters: DeadLetter) -> list[str]:
     """Return what is decided without looking at the topic."""
-    return [decision.fate for decision in readable(letters, TABLES)]
+    return [decision.fate for decision in decide_all(letters, TABLES)]
 
 
 def test_what_can_be_read_now_is_written_again() -> None:
     """It goes to the partition that its key has led to before."""
-    assert [Decision(letter(), "replay", "7", partition=2)] == readable([letter()], TABLES)
+    assert [Decision(letter(), "replay", "7", partition=2)] == decide_all([letter()], TABLES)
 
 
 def test_what_still_cannot_be_read_stays() -> None:
     """Bad rows, letters of other topics and letters that were cut are left out, each with its reason."""
-    cut = Filed(letter().letter, "too-large", "", whole=False)
+    cut = DeadLetter(letter().letter, "too-large", "", whole=False)
     assert ["still unreadable", "not of a source topic", "cut"] == fates(letter(value=b"{"), letter(topic="x"), cut)
 
 
@@ -42,33 +49,35 @@ def test_of_two_letters_about_one_row_the_newer_is_written() -> None:
 def test_a_newer_record_of_the_row_stands() -> None:
     """Newer is what comes behind in the same partition, or later in another one."""
     decision = Decision(letter(5), "replay", "7", partition=2)
-    assert superseded(decision, {"7": [Newest(2, 6, 900)]}).fate == "superseded"
-    assert superseded(decision, {"7": [Newest(0, 1, 1_000)]}).fate == "superseded"
-    assert superseded(decision, {"7": [Newest(2, 4, 2_000)]}).fate == "replay"
-    assert superseded(decision, {"8": [Newest(2, 6, 900)]}).fate == "replay"
+    assert check_superseded(decision, {"7": [NewestRecord(2, 6, 900)]}).fate == "superseded"
+    assert check_superseded(decision, {"7": [NewestRecord(0, 1, 1_000)]}).fate == "superseded"
+    assert check_superseded(decision, {"7": [NewestRecord(2, 4, 2_000)]}).fate == "replay"
+    assert check_superseded(decision, {"8": [NewestRecord(2, 6, 900)]}).fate == "replay"
 
 
 def test_within_a_partition_the_offset_decides_and_between_partitions_the_time() -> None:
     """A record whose time is older than the letter's is newer all the same where it lies behind it."""
     decision = Decision(letter(5), "replay", "7", partition=2)
-    assert superseded(decision, {"7": [Newest(0, 1, 900), Newest(2, 6, 10)]}).fate == "superseded"
-    assert superseded(decision, {"7": [Newest(0, 9, 900), Newest(2, 4, 2_000)]}).fate == "replay"
-    assert superseded(decision, {"7": [Newest(2, 4, 2_000), Newest(0, 1, 1_500)]}).fate == "superseded"
+    assert check_superseded(decision, {"7": [NewestRecord(0, 1, 900), NewestRecord(2, 6, 10)]}).fate == "superseded"
+    assert check_superseded(decision, {"7": [NewestRecord(0, 9, 900), NewestRecord(2, 4, 2_000)]}).fate == "replay"
+    assert (
+        check_superseded(decision, {"7": [NewestRecord(2, 4, 2_000), NewestRecord(0, 1, 1_500)]}).fate == "superseded"
+    )
 
 
 def test_a_letter_from_before_what_its_topic_remembers_is_not_written() -> None:
     """Its row may have been deleted and the deletion forgotten; unless the letter outlived what forgets it."""
     decision = Decision(letter(5), "replay", "7", partition=2)
-    old = forgotten(decision, set(), now_ms=4_001, remembers_ms=3_000)
+    old = check_forgotten(decision, set(), now_ms=4_001, remembers_ms=3_000)
     assert ("too old to know", "it is of 3 s ago, and the topic may have forgotten deletions after 3 s") == (
         old.fate,
         old.detail,
     )
-    assert forgotten(decision, set(), now_ms=4_000, remembers_ms=3_000) == decision
-    assert forgotten(decision, {"7"}, now_ms=4_001, remembers_ms=3_000) == decision
-    assert forgotten(decision, set(), now_ms=4_001, remembers_ms=math.inf) == decision
+    assert check_forgotten(decision, set(), now_ms=4_000, remembers_ms=3_000) == decision
+    assert check_forgotten(decision, {"7"}, now_ms=4_001, remembers_ms=3_000) == decision
+    assert check_forgotten(decision, set(), now_ms=4_001, remembers_ms=math.inf) == decision
     done = decision._replace(fate="superseded")
-    assert forgotten(done, set(), now_ms=4_001, remembers_ms=3_000) == done
+    assert check_forgotten(done, set(), now_ms=4_001, remembers_ms=3_000) == done
 
 
 @pytest.mark.parametrize(
@@ -92,33 +101,35 @@ def test_what_a_topic_remembers_is_what_its_policy_says(
         "retention.ms": time,
         "retention.bytes": size,
     }
-    assert remembered == remembered_ms(config)
+    assert remembered == read_retention_ms(config)
 
 
 def test_a_row_goes_where_its_other_records_are() -> None:
     """A mended key may lead elsewhere than the broken one did."""
     decision = Decision(letter(5), "replay", "7", partition=None)
-    assert superseded(decision, {"7": [Newest(0, 1, 900)]}).partition == 0
-    assert superseded(decision, {}).partition is None
+    assert check_superseded(decision, {"7": [NewestRecord(0, 1, 900)]}).partition == 0
+    assert check_superseded(decision, {}).partition is None
 
 
 def test_a_letter_is_found_as_it_was_buried() -> None:
     """Headers say why and from where; key and value are the bytes received."""
-    first = Letter("likes", 2, 5, b"\xff", b"\xfe", 1_000)
-    key, value, headers = buried(first, BadRow("bad-key", "the key is not UTF-8"))
-    assert Filed(first, "bad-key", "the key is not UTF-8") == filed(key, value, dict(headers))
+    first = UnreadableRecord("likes", 2, 5, b"\xff", b"\xfe", 1_000)
+    key, value, headers = to_message(first, BadRow("bad-key", "the key is not UTF-8"))
+    assert DeadLetter(first, "bad-key", "the key is not UTF-8") == parse_dead_letter(key, value, dict(headers))
 
 
 def test_a_letter_survives_its_way_through_a_file() -> None:
     """Bytes that are no text are kept in Base64; a changed key is noticed."""
-    original = Filed(Letter("likes", 2, 5, b"\xff", None, 1_000), "bad-key", "")
-    assert original == mended(original.shown(), original)
-    changed = mended({**original.shown(), "keyBase64": None, "key": "7"}, original)
+    original = DeadLetter(UnreadableRecord("likes", 2, 5, b"\xff", None, 1_000), "bad-key", "")
+    assert original == parse_edited(original.to_json(), original)
+    changed = parse_edited({**original.to_json(), "keyBase64": None, "key": "7"}, original)
     assert (b"7", True) == (changed.letter.key, changed.mended_key)
 
 
 def test_a_letter_beyond_the_limit_is_cut_and_says_so() -> None:
     """It still fits into its topic, and is never mistaken for the whole."""
-    key, value, headers = buried(Letter("likes", 2, 5, b"7", b"x" * 5_000_000, 1_000), BadRow("too-large", ""))
+    key, value, headers = to_message(
+        UnreadableRecord("likes", 2, 5, b"7", b"x" * 5_000_000, 1_000), BadRow("too-large", "")
+    )
     assert len(key or b"") + len(value or b"") <= 4 * 1024 * 1024
-    assert not filed(key, value, dict(headers)).whole
+    assert not parse_dead_letter(key, value, dict(headers)).whole

@@ -1,4 +1,4 @@
-"""Sends records inside the engine's open transaction, without its cost per record.
+"""Sends records inside Quix's open transaction, without its cost per record.
 
 Knows records only as bytes.
 """

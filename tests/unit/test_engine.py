@@ -39,7 +39,7 @@ PREFIX = b""
 
 
 class Recorder:
-    """Stands where the engine's producer does, at each of its three depths, and keeps what it is given."""
+    """Takes the place of Quix's producer, at each of its three depths, and keeps what it is given."""
 
     def __init__(self, queue: int = 1_000) -> None:
         """Take records until the queue is full; a poll empties it."""
@@ -52,10 +52,10 @@ class Recorder:
         return self
 
     def _on_delivery(self) -> None:
-        """Note the offset, in the engine."""
+        """Note the offset, in Quix."""
 
     def produce(self, topic: str, value: bytes | None, key: bytes, **more: Any) -> None:  # noqa: ANN401
-        """Take a record as librdkafka's producer and the engine's own do."""
+        """Take a record as librdkafka's producer and Quix's own do."""
         headers, on_delivery = more.get("headers"), more.get("on_delivery")
         if not self._room:
             raise BufferError
@@ -77,22 +77,22 @@ def recorder() -> Recorder:
 
 
 @pytest.fixture
-def partition(tmp_path: Path, recorder: Any) -> Iterator[Any]:  # noqa: ANN401 - the engine's types are not met
-    """Give a partition of the engine's own store, with a changelog."""
+def partition(tmp_path: Path, recorder: Any) -> Iterator[Any]:  # noqa: ANN401 - Quix's types are not met
+    """Give a partition of Quix's own store, with a changelog."""
     changelog = ChangelogProducer("changelog", 3, recorder)
     opened: Any = RocksDBStorePartition(str(tmp_path / "store"), changelog_producer=changelog)
     yield opened
     opened.close()
 
 
-def commit(transaction: Any, offset: int) -> None:  # noqa: ANN401 - the inside of the engine has no types
-    """Do what the engine's checkpoint does with a transaction."""
+def commit(transaction: Any, offset: int) -> None:  # noqa: ANN401 - Quix's private parts have no types
+    """Do what Quix's checkpoint does with a transaction."""
     transaction.prepare(processed_offsets={"likes": 7})
     transaction.flush(changelog_offset=offset)
 
 
 def test_what_a_checkpoint_stores_is_there_for_the_next(partition: Any) -> None:  # noqa: ANN401
-    """Written, overwritten, deleted: the next transaction's store and the engine itself see the same."""
+    """Written, overwritten, deleted: the next transaction's store and Quix itself see the same."""
     first: dict[bytes, bytes | None] = {b"1": b'["a"]', b"2": b'["b"]'}
     second: dict[bytes, bytes | None] = {b"1": b'["c"]', b"2": None, b"3": None}
     for offset, changes in enumerate([first, second]):
@@ -117,8 +117,8 @@ def test_a_transaction_that_is_dropped_leaves_nothing(partition: Any) -> None:  
     assert not transaction.changed
 
 
-def test_the_changelog_is_what_the_engine_would_have_written(partition: Any, recorder: Recorder) -> None:  # noqa: ANN401
-    """Recovery is the engine's: keys, values, partition and headers are its own, and the last offset is reported."""
+def test_the_changelog_is_what_quix_would_have_written(partition: Any, recorder: Recorder) -> None:  # noqa: ANN401
+    """Quix can restore it: keys, values, partition and headers are its own, and the last offset is reported."""
     changes = {b"1": b'["a"]', b"2": b'["b"]', b"3": None}
     ours = partition.begin()
     store = PartitionStore(ours)
@@ -135,7 +135,7 @@ def test_the_changelog_is_what_the_engine_would_have_written(partition: Any, rec
         else:
             theirs._update_cache.set(key, value, PREFIX)  # noqa: SLF001
     commit(theirs, 1)
-    assert recorder.records == written
+    assert written == recorder.records
 
 
 def test_a_full_queue_is_waited_for(recorder: Recorder) -> None:
@@ -145,12 +145,12 @@ def test_a_full_queue_is_waited_for(recorder: Recorder) -> None:
     for number in range(7):
         send(str(number).encode(), None)
     assert [str(number).encode() for number in range(7)] == [key for _, key, *_ in small.records]
-    assert [None] * 7 == [place for *_, place, _ in small.records]
+    assert [None] * 7 == [partition for *_, partition, _ in small.records]
     assert [] == recorder.records
 
 
 class Changelog:
-    """Stands where the engine's RecoveryManager and its consumer do: one batch of records, then nothing."""
+    """Takes the place of Quix's RecoveryManager and of its consumer: one batch of records, then nothing."""
 
     def __init__(self, store: object, records: "list[Record]", position: int = 0) -> None:
         """Take records of partition 3, and what the client says of its position."""
@@ -221,31 +221,31 @@ def test_a_batch_restores_what_the_changelog_says(partition: Any) -> None:  # no
     manager._recovery_loop()  # noqa: SLF001
     store = PartitionStore(partition.begin())
     assert [None, b'["d"]', None, None] == [store.get(key) for key in (b"1", b"2", b"3", b"no state")]
-    assert partition.get_changelog_offset() == 14
+    assert 14 == partition.get_changelog_offset()
     assert [5] == changelog.rewound
     assert 14 in checked
 
 
 @pytest.mark.parametrize(("end", "position", "read_up_to"), [(17, 18, 17), (17, 19, 19), (17, 17, 17), (17, 15, 15)])
-def test_the_end_of_a_changelog_is_not_taken_for_one_more(
+def test_the_end_of_a_changelog_is_not_counted_as_a_record(
     partition: Any,  # noqa: ANN401
     end: int,
     position: int,
     read_up_to: int,
 ) -> None:
-    """The client's position is one too far where it told of an end; a single record there may still be committed."""
-    told = Record("changelog", end, b"", None, KafkaError._PARTITION_EOF)  # noqa: SLF001 - the client's public constant
-    manager: Any = Changelog(partition, [told], position)
+    """The client's position is one too far where it reported an end; a single record there may still be committed."""
+    reported = Record("changelog", end, b"", None, KafkaError._PARTITION_EOF)  # noqa: SLF001 - the client's public constant
+    manager: Any = Changelog(partition, [reported], position)
     restore_in_batches(manager, lambda: None)
     manager._recovery_loop()  # noqa: SLF001
     recovering = SimpleNamespace(changelog_name="changelog", partition_num=3)
-    assert manager._get_changelog_offset(recovering) == read_up_to  # noqa: SLF001
+    assert read_up_to == manager._get_changelog_offset(recovering)  # noqa: SLF001
 
 
-def test_a_changelog_whose_end_does_not_come_is_told_of(
+def test_a_changelog_whose_end_does_not_come_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A transaction that nobody ends keeps a joiner waiting; people are told of which, how far, and what ends it."""
+    """A transaction left open keeps a joiner waiting; the log says which, how far it has read, and what ends it."""
     monkeypatch.setattr(recovery, "PATIENCE_SECONDS", 0.0)
     manager: Any = Changelog(None, [])
     manager.partitions[3]["changelog"] = SimpleNamespace(
@@ -258,7 +258,7 @@ def test_a_changelog_whose_end_does_not_come_is_told_of(
 
 
 def test_a_store_that_is_too_old_is_restored_from_the_beginning(tmp_path: Path) -> None:
-    """What its changelog may have forgotten since is not gone on with; one that is recent enough stays."""
+    """Its changelog may have forgotten deletions since; a store that is recent enough stays."""
     manager = StateStoreManager(group_id="j", state_dir=tmp_path)
     manager.register_store("likes")
     for number in (0, 1):
@@ -393,4 +393,4 @@ def test_every_private_name_of_quix_is_covered_by_a_fingerprint() -> None:
     read = "\n".join(inspect.getsource(code) for code in FINGERPRINTS)
     assert borrowed
     assert set() == {name for name in borrowed if not re.search(rf"\b{name}\b", read)}
-    assert inherited == {"_consumer", "_failed", "_processing_context", "_producer", "_state_manager"}
+    assert {"_consumer", "_failed", "_processing_context", "_producer", "_state_manager"} == inherited

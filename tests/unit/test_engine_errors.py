@@ -55,7 +55,7 @@ def test_the_first_cause_counts() -> None:
     reason = StateError("partitions were lost")
     on_the_way_out = kafka(KafkaError._STATE)  # noqa: SLF001
     on_the_way_out.__context__ = reason
-    assert translate_error(on_the_way_out) is reason
+    assert reason is translate_error(on_the_way_out)
 
 
 @pytest.mark.parametrize(
@@ -70,4 +70,4 @@ def test_the_first_cause_counts() -> None:
 )
 def test_our_own_mistakes_are_not_errors_of_the_engine(error: Exception, *, expected: bool) -> None:
     """They end the process with their traceback; RocksDB's binding raises nothing but Exception itself."""
-    assert is_engine_error(error) is expected
+    assert expected is is_engine_error(error)

@@ -16,7 +16,7 @@ from shared.errors import Interrupted, StateError
 
 
 class Refusals:
-    """Stands where Quix is told to commit nothing more."""
+    """Notes whether Quix was stopped from committing."""
 
     def __init__(self) -> None:
         self.refused = False
@@ -26,7 +26,7 @@ class Refusals:
         self.refused = True
 
 
-def quix_checkpoint() -> Any:  # noqa: ANN401 - stands where Quix's is
+def quix_checkpoint() -> Any:  # noqa: ANN401 - takes the place of Quix's
     """Return a checkpoint that takes offsets."""
     return SimpleNamespace(store_offset=lambda **_: None)
 

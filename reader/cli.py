@@ -19,11 +19,11 @@ from shared.settings import describe_settings, read_settings
 )
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Keep the whole topic user-info in a local store and answer GET /users/{userId} out of it.
+    """Serve GET /users/{userId} from a local copy of the topic user-info.
 
-    Answers 503 until it has caught up with the topic, and from then on whatever happens to Kafka. Runs until SIGTERM
-    or SIGINT. For more load set READER_WORKERS, or start more readers, each with a READER_STATE_DIR and a READER_PORT
-    of its own.
+    Responds 503 until it has caught up with the topic. From then on it serves its copy, even if Kafka fails. Runs until
+    SIGTERM or SIGINT. For more throughput set READER_WORKERS, or start more readers, each with its own READER_STATE_DIR
+    and READER_PORT.
     """
     if context.invoked_subcommand is None:
         service.run(read_settings(ReaderSettings))

@@ -1,7 +1,7 @@
-"""What the reader answers, in the words of OpenAPI 3.1. Pure.
+"""The OpenAPI 3.1 document of the reader's routes. Pure.
 
-Written by hand, since most of it is about headers, which no code says; tests hold it to the routes, to the problems
-that there are, and to what a real reader answers.
+Written by hand, since most of it describes headers, which no code declares. Tests compare it with the routes, the
+problems and the responses of a running reader.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -23,11 +23,11 @@ from reader.http.openapi_components import (
 from reader.http.users import MAX_IDS
 
 ANYWHERE = (400, 405, 408, 414, 431, 500, 503)
-"""Statuses that a request for anything may be answered."""
+"""Statuses that any request may get."""
 
 
 def build_document() -> Node:
-    """Return the description of all routes."""
+    """Return the document, with all routes."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -44,19 +44,21 @@ def build_document() -> Node:
                 _user(),
                 [parameter_ref("userId"), *condition_parameters(), if_none_match_parameter()],
             ),
-            "/users": _readable(
-                "users", "Read several users at once", _users(), [ids_parameter(), *condition_parameters()]
-            ),
+            "/users": _readable("users", "Read several users", _users(), [ids_parameter(), *condition_parameters()]),
             "/users/{userId}/events": _readable(
                 "events", "Follow a user's changes", _events(), [parameter_ref("userId"), last_event_id_parameter()]
             ),
-            "/readyz": _readable("readyz", "Ask whether traffic should come here", _readyz()),
-            "/livez": _readable("livez", "Ask whether the process works", _livez()),
-            "/metrics": _readable("metrics", "Read what the reader has counted", _text("text/plain", "Prometheus")),
-            "/openapi.json": _readable(
-                "openapi", "Read this description", _constant("application/json"), [if_none_match_parameter()]
+            "/readyz": _readable("readyz", "Check whether the reader is ready for traffic", _readyz()),
+            "/livez": _readable("livez", "Check whether the process is alive", _livez()),
+            "/metrics": _readable(
+                "metrics", "Read the reader's metrics", _text("text/plain", "Metrics in Prometheus' text format.")
             ),
-            "/": _readable("page", "Look users up by hand", _constant("text/html"), [if_none_match_parameter()]),
+            "/openapi.json": _readable(
+                "openapi", "Read this document", _constant("application/json"), [if_none_match_parameter()]
+            ),
+            "/": _readable(
+                "page", "Open the page for looking up users", _constant("text/html"), [if_none_match_parameter()]
+            ),
         },
         "components": build_components(),
     }
@@ -77,7 +79,7 @@ def _readable(name: str, summary: str, answers: Node, parameters: list[Node] | N
     return {
         "parameters": parameters or [],
         "get": {"operationId": name, "summary": summary, "responses": responses},
-        "head": {"operationId": f"{name}Head", "summary": f"{summary}: the headers alone", "responses": heads},
+        "head": {"operationId": f"{name}Head", "summary": f"{summary}: headers only", "responses": heads},
     }
 
 
@@ -92,7 +94,7 @@ def _user() -> Node:
     headers = header_refs("ETag", "Cache-Control", "User-Info-Offset", "User-Info-Source-Time-Ms", BEHIND)
     return {
         "200": {"description": "The user.", "headers": headers, **json_content(schema_ref("Record"))},
-        "304": {"description": "The user is still what If-None-Match says.", "headers": headers},
+        "304": {"description": "The record still has the ETag in If-None-Match.", "headers": headers},
         "404": {"$ref": "#/components/responses/Problem404"},
     }
 
@@ -109,20 +111,21 @@ def _users() -> Node:
     }
     headers = header_refs("Cache-Control", "User-Info-Offsets", BEHIND)
     headers["User-Info-Offset"] = headers.pop("User-Info-Offsets")
-    said = "Those that there are, in the order asked for, and the ids of the others; all of one moment."
-    return {"200": {"description": said, "headers": headers, **json_content(found)}}
+    description = "The records found, in the order asked for, and the ids without a record; all as of one moment."
+    return {"200": {"description": description, "headers": headers, **json_content(found)}}
 
 
 def _events() -> Node:
-    said = (
-        "Server-sent events without an end: the user now, and after every change. An event `record` holds what a read"
-        " is answered with 200, an event `absent` what it is answered with 404. An event's id is"
-        " `<partition>:<offset>:<topic>`; whoever comes back with it in Last-Event-ID is told only what is newer. A"
-        " client that reads slowly misses what came between, never the last. HTTP/1.0 is told what there is now alone."
+    description = (
+        "An endless stream of server-sent events: the user now, and after every change. An event `record` holds what a"
+        " read would return with 200, an event `absent` what it would return with 404. The id of an event is"
+        " `<partition>:<offset>:<topic>`; a client that reconnects with it in Last-Event-ID gets only what is newer. A"
+        " client that reads slowly misses versions in between, never the last one. A request in HTTP/1.0 gets what is"
+        " new now, and the response ends."
     )
     return {
         "200": {
-            "description": said,
+            "description": description,
             "headers": header_refs("Cache-Control"),
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
@@ -131,14 +134,14 @@ def _events() -> Node:
 
 
 def _readyz() -> Node:
-    here = {
-        "description": "It should: the reader is ready, or serves what it has.",
-        **json_content(schema_ref("Standing")),
-    }
-    retry = header_refs("Retry-After")
+    content = json_content(schema_ref("Readiness"))
     return {
-        "200": here,
-        "503": {"description": "It should not.", "headers": retry, **json_content(schema_ref("Standing"))},
+        "200": {"description": "Ready, or serving stale data.", **content},
+        "503": {
+            "description": "Not ready, or staler than READER_MAX_STALENESS_SECONDS.",
+            "headers": header_refs("Retry-After"),
+            **content,
+        },
     }
 
 
@@ -147,19 +150,19 @@ def _livez() -> Node:
         return json_content({"type": "object", "required": ["state"], "properties": {"state": {"const": word}}})
 
     return {
-        "200": {"description": "It works.", **state("alive")},
-        "503": {"description": "It does not.", **state("dead")},
+        "200": {"description": "Alive.", **state("alive")},
+        "503": {"description": "Not alive: nothing follows the topic any more.", **state("dead")},
     }
 
 
-def _text(media_type: str, said: str) -> Node:
-    return {"200": {"description": said, "content": {media_type: {"schema": {"type": "string"}}}}}
+def _text(media_type: str, description: str) -> Node:
+    return {"200": {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}}
 
 
 def _constant(media_type: str) -> Node:
     schema = {"type": "object" if media_type == "application/json" else "string"}
     headers = header_refs("ETag", "Cache-Control")
     return {
-        "200": {"description": "As it stands.", "headers": headers, "content": {media_type: {"schema": schema}}},
-        "304": {"description": "It is still what If-None-Match says.", "headers": headers},
+        "200": {"description": "The content.", "headers": headers, "content": {media_type: {"schema": schema}}},
+        "304": {"description": "The content still has the ETag in If-None-Match.", "headers": headers},
     }

@@ -18,17 +18,17 @@ PROBLEMS = {
     500: ("internal",),
     503: ("not-ready", "behind", "too-stale", "too-many-streams", "overloaded"),
 }
-"""Status -> the last words of the types of the problems that it may come with."""
+"""Status -> the last parts of the `type` of its problems."""
 
 MEANINGS = {
-    400: "The request is not understood.",
-    404: "There is no such user, or nothing at this path.",
-    405: "What is here can only be read.",
+    400: "The request cannot be understood.",
+    404: "There is no such user, or no such route.",
+    405: "Resources are read-only.",
     408: "The request took too long to arrive; the connection is closed.",
     414: "The request target is too long; the connection is closed.",
     431: "The header fields are too large; the connection is closed.",
-    500: "The reader has failed to answer; its log says more.",
-    503: "Not here and now: try again after a second, or ask another reader.",
+    500: "The reader failed to handle the request; its log has the cause.",
+    503: "This reader cannot serve the request now: try again after Retry-After, or ask another reader.",
 }
 
 COUNT = {"type": "integer", "minimum": 0}
@@ -42,9 +42,9 @@ BEHIND = "User-Info-Behind-Seconds"
 
 
 def build_components() -> Node:
-    """Return what is referred to by name."""
+    """Return everything that is referred to by name."""
     return {
-        "schemas": {"Record": _record(), "Problem": _problem(), "Standing": _standing()},
+        "schemas": {"Record": _record(), "Problem": _problem(), "Readiness": _readiness()},
         "headers": _headers(),
         "parameters": {"userId": _user_id()},
         "responses": {f"Problem{status}": problem_response(status) for status in PROBLEMS},
@@ -52,31 +52,35 @@ def build_components() -> Node:
 
 
 def _headers() -> Node:
-    place = r"[0-9]+:[0-9]+"
+    pair = r"[0-9]+:[0-9]+"
 
-    def header(said: str, required: bool = True, **schema: Any) -> Node:  # noqa: ANN401 - JSON
-        return {"description": said, "required": required, "schema": schema}
+    def header(description: str, required: bool = True, **schema: Any) -> Node:  # noqa: ANN401 - JSON
+        return {"description": description, "required": required, "schema": schema}
 
     return {
-        "ETag": header("Names this version.", type="string", pattern='^"[!#-~]+"$'),
-        "Cache-Control": header("A cache asks before it answers, or keeps nothing.", enum=["no-cache", "no-store"]),
-        "User-Info-Offset": header("Partition and offset of the record.", type="string", pattern=f"^{place}$"),
+        "ETag": header("Identifies this version of the content.", type="string", pattern='^"[!#-~]+"$'),
+        "Cache-Control": header(
+            "`no-cache`: caches must revalidate; `no-store`: they must not store.", enum=["no-cache", "no-store"]
+        ),
+        "User-Info-Offset": header(
+            "Partition and offset of the record in the topic.", type="string", pattern=f"^{pair}$"
+        ),
         "User-Info-Offsets": header(
             "For each partition, the newest offset among the records.",
             type="string",
-            pattern=f"^({place}(, {place})*)?$",
+            pattern=f"^({pair}(, {pair})*)?$",
         ),
         "User-Info-Source-Time-Ms": header(
-            "When the newest change that it shows was made, in ms since 1970.", type="integer"
+            "Source time of the newest change in the record, in ms since 1970.", type="integer"
         ),
         BEHIND: header(
-            "How long ago the reader last held all that the topic had; absent where it never did.",
+            "How long ago the reader last held everything in the topic; absent if it never did.",
             required=False,
             type="number",
             minimum=0,
         ),
         "Retry-After": header("Seconds to wait.", type="integer", minimum=0),
-        "Allow": header("What can be done here.", const="GET, HEAD"),
+        "Allow": header("The methods allowed.", const="GET, HEAD"),
     }
 
 
@@ -101,7 +105,7 @@ def _user_id() -> Node:
 
 
 def ids_parameter() -> Node:
-    """Return the parameter that names several users."""
+    """Return the parameter with the ids of several users."""
     return {
         "name": "id",
         "in": "query",
@@ -113,35 +117,39 @@ def ids_parameter() -> Node:
     }
 
 
-def _header_parameter(name: str, said: str, schema: Node | None = None) -> Node:
-    return {"name": name, "in": "header", "required": False, "description": said, "schema": schema or TEXT}
+def _header_parameter(name: str, description: str, schema: Node | None = None) -> Node:
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema or TEXT}
 
 
 def condition_parameters() -> list[Node]:
-    """Return the parameters that an answer about users may depend on."""
-    places = {
+    """Return the parameters for conditions on how new the data must be."""
+    offsets = {
         "type": "array",
         "minItems": 1,
         "items": {"type": "string", "pattern": "^[0-9]{1,18}:[0-9]{1,18}$", "examples": ["3:1042"]},
     }
     seconds = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,6})?$", "examples": ["5", "0.5"]}
     return [
-        _header_parameter("If-Min-Offset", "Answer 503 unless this much has been read of the topic.", places),
         _header_parameter(
-            "Max-Staleness-Seconds", "Answer 503 where what is here may be older, by the source's clock.", seconds
+            "If-Min-Offset",
+            "Respond 503 unless the reader has applied the topic up to and including these offsets.",
+            offsets,
+        ),
+        _header_parameter(
+            "Max-Staleness-Seconds", "Respond 503 if the data may be older than this, by the source's clock.", seconds
         ),
     ]
 
 
 def if_none_match_parameter() -> Node:
-    """Return the parameter that names a version."""
-    return _header_parameter("If-None-Match", "Answer 304 where this is still the version.")
+    """Return the parameter that names a known version."""
+    return _header_parameter("If-None-Match", "Respond 304 if the ETag is still this one.")
 
 
 def last_event_id_parameter() -> Node:
-    """Return the parameter that names the last event."""
+    """Return the parameter that names the last event received."""
     return _header_parameter(
-        "Last-Event-ID", "The id of the last event that the client saw, or a User-Info-Offset; tell what is newer."
+        "Last-Event-ID", "Id of the last event received, or a User-Info-Offset; the stream starts with what is newer."
     )
 
 
@@ -151,7 +159,7 @@ def schema_ref(name: str) -> Node:
 
 
 def json_content(schema: Node) -> Node:
-    """Return the content of a JSON answer."""
+    """Return the content of a JSON response."""
     return {"content": {"application/json": {"schema": schema}}}
 
 
@@ -167,7 +175,7 @@ def _record() -> Node:
 def _problem() -> Node:
     return {
         "type": "object",
-        "description": "An error, as RFC 9457 has it.",
+        "description": "An error, as defined by RFC 9457.",
         "required": ["type", "title", "status", "detail"],
         "properties": {
             "type": {"enum": [TYPE + kind for kinds in PROBLEMS.values() for kind in kinds]},
@@ -182,28 +190,31 @@ def _problem() -> Node:
 
 
 def problem_content(status: int) -> Node:
-    """Return the content of an error of a status."""
+    """Return the content of an error response with a status."""
     kinds = {"properties": {"type": {"enum": [TYPE + kind for kind in PROBLEMS[status]]}, "status": {"const": status}}}
     return {"application/problem+json": {"schema": {"allOf": [schema_ref("Problem"), kinds]}}}
 
 
 def problem_response(status: int) -> Node:
-    """Return the answer that is an error of a status."""
-    answer: Node = {"description": MEANINGS[status], "content": problem_content(status)}
+    """Return the error response with a status."""
+    response: Node = {"description": MEANINGS[status], "content": problem_content(status)}
     if status == 503:
-        answer["headers"] = header_refs("Retry-After")
+        response["headers"] = header_refs("Retry-After")
     if status == 405:
-        answer["headers"] = header_refs("Allow")
-    return answer
+        response["headers"] = header_refs("Allow")
+    return response
 
 
-def _standing() -> Node:
+def _readiness() -> Node:
     fields = {
         "state": {"enum": ["starting", "replaying", "ready", "stale", "failed"]},
-        "applied": {**INTEGER_OR_NULL, "description": "Records, by offset, that have been read of the topic."},
-        "target": {**INTEGER_OR_NULL, "description": "Records, by offset, that it had when it was last looked at."},
+        "applied": {**INTEGER_OR_NULL, "description": "Records applied so far, counted by offset."},
+        "target": {
+            **INTEGER_OR_NULL,
+            "description": "Records in the topic when it was last checked, counted by offset.",
+        },
         "percent": NUMBER_OR_NULL,
-        "secondsLeft": {**NUMBER_OR_NULL, "description": "Until all is read, at the pace so far."},
-        "reason": {**TEXT_OR_NULL, "description": "For people."},
+        "secondsLeft": {**NUMBER_OR_NULL, "description": "Until the replay ends, at the rate so far."},
+        "reason": {**TEXT_OR_NULL, "description": "Explanation for people."},
     }
     return {"type": "object", "required": list(fields), "properties": fields, "additionalProperties": False}

@@ -1,7 +1,7 @@
-// Looks a user up and shows its changes as they come; shows how the reader stands. Asks this reader and nobody else.
+// Looks up a user and shows its changes live; shows the reader's status. Sends requests to this reader only.
 
-const LOOK_MS = 1000;
-const AGAIN_MS = 1000;
+const POLL_MS = 1000;
+const RETRY_MS = 1000;
 
 const at = (id) => document.getElementById(id);
 const numbers = new Intl.NumberFormat("en");
@@ -10,7 +10,7 @@ const numbers = new Intl.NumberFormat("en");
 
 let watched = null;
 let source = null;
-let again = null;
+let retryTimer = null;
 let shown = null;
 let changes = 0;
 
@@ -18,7 +18,7 @@ const pathOf = (userId) => `users/${encodeURIComponent(userId)}`;
 
 function watch(userId) {
   source?.close();
-  clearTimeout(again);
+  clearTimeout(retryTimer);
   watched = userId;
   shown = null;
   changes = 0;
@@ -36,23 +36,23 @@ function listen(userId) {
   stream.addEventListener("error", () => {
     if (source !== stream) return;
     if (stream.readyState === EventSource.CLOSED) explain(userId);
-    else say("lost", "The connection is lost; trying again …");
+    else say("lost", "Connection lost; reconnecting …");
   });
 }
 
-// A stream that is refused does not tell scripts why; the user's own answer does.
+// Scripts do not see why a stream is refused; a plain request for the user says so.
 async function explain(userId) {
-  let problem = { title: "the reader does not answer", detail: "trying again …" };
+  let problem = { title: "the reader does not respond", detail: "trying again …" };
   let isFinal = false;
   try {
-    const answer = await fetch(pathOf(userId), { cache: "no-store" });
-    isFinal = answer.status === 404;
-    problem = answer.ok ? { title: "no stream to be had", detail: "this reader has as many as it takes" } : await answer.json();
-  } catch { /* what is said already fits */ }
+    const response = await fetch(pathOf(userId), { cache: "no-store" });
+    isFinal = response.status === 404;
+    problem = response.ok ? { title: "no stream available", detail: "this reader has reached its limit" } : await response.json();
+  } catch { /* the default problem fits */ }
   if (userId !== watched) return;
   if (problem.type?.endsWith(":not-ready")) say("waiting", "Not ready: the user is shown as soon as the reader is.");
   else say(isFinal ? "absent" : "waiting", `${sentence(problem.title)}: ${problem.detail}`);
-  if (!isFinal) again = setTimeout(() => listen(userId), AGAIN_MS);
+  if (!isFinal) retryTimer = setTimeout(() => listen(userId), RETRY_MS);
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -75,14 +75,14 @@ function show(event) {
   put(at("place"), placeOf(event.lastEventId));
   put(at("raw"), JSON.stringify(record, null, 2));
   const since = changes === 0 ? "no change yet" : changes === 1 ? "1 change" : `${numbers.format(changes)} changes`;
-  say("live", `Live: ${since}, last told at ${new Date().toLocaleTimeString()}`);
+  say("live", `Live: ${since}, last event at ${new Date().toLocaleTimeString()}`);
 }
 
 function showAbsence(userId) {
   if (shown) changes += 1;
   shown = null;
   at("record").hidden = true;
-  say("absent", `There is no user ${userId}. Should it appear, it is shown here.`);
+  say("absent", `There is no user ${userId}. If one appears, it is shown here.`);
 }
 
 function placeOf(eventId) {
@@ -113,7 +113,7 @@ function dateOf(text) {
 
 function flash(field) {
   field.classList.remove("fresh");
-  void field.offsetWidth; // begins the animation anew
+  void field.offsetWidth; // restarts the animation
   field.classList.add("fresh");
 }
 
@@ -130,20 +130,20 @@ function put(element, text) {
 
 let earlier = null;
 
-async function look() {
+async function poll() {
   if (!document.hidden) {
     try {
-      const [standing, metrics] = await Promise.all([
-        fetch("readyz", { cache: "no-store" }).then((answer) => answer.json()),
-        fetch("metrics", { cache: "no-store" }).then((answer) => (answer.ok ? answer.text() : "")),
+      const [readiness, metrics] = await Promise.all([
+        fetch("readyz", { cache: "no-store" }).then((response) => response.json()),
+        fetch("metrics", { cache: "no-store" }).then((response) => (response.ok ? response.text() : "")),
       ]);
-      showStanding(standing);
+      showReadiness(readiness);
       showNumbers(samplesOf(metrics));
     } catch {
-      showState("away", "does not answer");
+      showState("away", "does not respond");
     }
   }
-  setTimeout(look, LOOK_MS);
+  setTimeout(poll, POLL_MS);
 }
 
 function showState(state, text) {
@@ -151,17 +151,17 @@ function showState(state, text) {
   put(at("state"), text);
 }
 
-function showStanding(standing) {
-  const serves = standing.state === "ready" || standing.state === "stale";
-  showState(standing.state, standing.percent === null || serves ? standing.state : `${standing.state} ${standing.percent} %`);
+function showReadiness(readiness) {
+  const serves = readiness.state === "ready" || readiness.state === "stale";
+  showState(readiness.state, readiness.percent === null || serves ? readiness.state : `${readiness.state} ${readiness.percent} %`);
   at("replay").hidden = serves;
-  put(at("replay-title"), standing.state === "failed" ? "Needs attention" : "Not ready yet");
-  put(at("replay-reason"), sentence(standing.reason ?? "Reading the topic; users are answered once all of it has been read."));
-  at("replay-progress").hidden = standing.percent === null;
-  if (standing.percent !== null) at("replay-progress").value = standing.percent;
-  put(at("replay-estimate"), estimateOf(standing));
-  at("reader-reason").hidden = !(serves && standing.reason);
-  put(at("reader-reason"), sentence(standing.reason ?? ""));
+  put(at("replay-title"), readiness.state === "failed" ? "Needs attention" : "Not ready yet");
+  put(at("replay-reason"), sentence(readiness.reason ?? "Reading the topic; users are served once all of it has been read."));
+  at("replay-progress").hidden = readiness.percent === null;
+  if (readiness.percent !== null) at("replay-progress").value = readiness.percent;
+  put(at("replay-estimate"), estimateOf(readiness));
+  at("reader-reason").hidden = !(serves && readiness.reason);
+  put(at("reader-reason"), sentence(readiness.reason ?? ""));
 }
 
 function estimateOf({ applied, target, secondsLeft }) {
@@ -194,8 +194,8 @@ function showNumbers(samples) {
   put(at("partitions"), partitions.length ? numbers.format(partitions.length) : "–");
   put(at("behind"), text(one("reader_behind_seconds"), (value) => (value < 60 ? `${value.toFixed(1)} s` : spanOf(value))));
   put(at("size"), text(one("reader_store_bytes"), sizeOf));
-  const answers = of("reader_answers_total");
-  if (answers.length) showRequests(answers.reduce((sum, each) => sum + each.value, 0));
+  const counters = of("reader_answers_total");
+  if (counters.length) showRequests(counters.reduce((sum, each) => sum + each.value, 0));
   const all = one("reader_answer_seconds_count");
   const fast = one("reader_answer_seconds_bucket", 'le="0.005"');
   put(at("fast"), all ? `${((100 * fast) / all).toFixed(2)} %` : "–");
@@ -214,7 +214,7 @@ function sizeOf(bytes) {
   return `${(bytes / 1024 ** step).toFixed(step ? 1 : 0)} ${units[step]}`;
 }
 
-// The beginning
+// Start
 
 at("look-up").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -225,9 +225,9 @@ at("look-up").addEventListener("submit", (event) => {
   watch(userId);
 });
 
-const asked = new URL(location.href).searchParams.get("user");
-if (asked) {
-  at("user-id").value = asked;
-  watch(asked);
+const requested = new URL(location.href).searchParams.get("user");
+if (requested) {
+  at("user-id").value = requested;
+  watch(requested);
 }
-look();
+poll();

@@ -1,4 +1,4 @@
-"""Conditional requests: the header fields that a response about users depends on, and whether they are met. Pure.
+"""Conditional requests: the header fields that a response about users depends on, and whether they are met.
 
 If-None-Match is HTTP's own (RFC 9110, section 13). If-Min-Offset and Max-Staleness-Seconds are this service's: a client
 names how much of the topic it has already seen, or how old the data may be, and gets a 503 rather than older data.

@@ -1,6 +1,7 @@
 """Who may import what: the tiers know nothing of each other, and each library is touched where it was decided to be."""
 
 import ast
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -35,6 +36,10 @@ PURE = (
     "joiner/core/checkpoint.py",
     "joiner/core/compatibility.py",
     "joiner/dead_letters/letter.py",
+    "reader/http/openapi.py",
+    "reader/http/openapi_components.py",
+    "reader/http/problems.py",
+    "reader/http/response.py",
     "reader/replication/compatibility.py",
     "reader/status/readiness.py",
 )
@@ -78,6 +83,13 @@ def test_a_library_is_touched_at_its_edge_only(library: str) -> None:
     found = importers(library)
     assert found
     assert [] == [file for file in found if not file.startswith(EDGES[library])]
+
+
+def test_http_loads_neither_kafka_nor_lmdb() -> None:
+    """The application is built without the replication and the store behind it, and so can be tested without them."""
+    script = "import sys, reader.app; print(*({'confluent_kafka', 'lmdb', 'quixstreams'} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert "" == loaded.stdout.strip()
 
 
 @pytest.mark.parametrize("module", PURE)

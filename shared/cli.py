@@ -14,6 +14,7 @@ Imports click and no other library, so that it also works where a tier's librari
 """
 
 import importlib
+import importlib.util
 import logging
 import os
 import select
@@ -53,10 +54,13 @@ class Program:
     Args:
         command: the whole command line, with its subcommands.
         translations: for exceptions that its commands let through.
+        imported_late: libraries that it imports long after its start, such as ``quixstreams``; one that is missing is
+            reported at the start all the same.
     """
 
     command: click.Command
     translations: Translations = field(default_factory=dict)
+    imported_late: tuple[str, ...] = ()
 
 
 def run(module: str, install: str) -> NoReturn:
@@ -93,12 +97,15 @@ def run(module: str, install: str) -> NoReturn:
 def _find_program(module: str, name: str, install: str) -> Program:
     try:
         program = importlib.import_module(module).PROGRAM
+        assert isinstance(program, Program)  # noqa: S101 - importlib knows no types
+        for library in program.imported_late:
+            if importlib.util.find_spec(library) is None:
+                raise ModuleNotFoundError(name=library)
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
         if library in OURS:
             raise
         raise UserInformationError(f"{name} needs the library {library}, which is not installed", install) from error
-    assert isinstance(program, Program)  # noqa: S101 - importlib knows no types
     return program
 
 

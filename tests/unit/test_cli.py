@@ -142,6 +142,14 @@ def test_a_library_that_is_missing_comes_with_the_command_that_installs_it(progr
     assert (1, "", said) == run([*program, "pass"])
 
 
+def test_the_joiner_asks_for_its_engine_before_it_waits_for_kafka() -> None:
+    """With the reader's extra alone everything else is there, and the engine is imported last."""
+    without = "import runpy, sys; sys.modules['quixstreams'] = None; runpy.run_module('joiner', run_name='__main__')"
+    status, output, said = run([sys.executable, "-c", without])
+    assert (1, "") == (status, output)
+    assert said.startswith("Error: python -m joiner needs the library quixstreams, which is not installed\n  Try: ")
+
+
 def test_a_module_of_ours_that_is_missing_is_a_fault(program: list[str], tmp_path: Path) -> None:
     """No command would bring it."""
     (tmp_path / "toy.py").write_text("import shared.no_such_module\n")

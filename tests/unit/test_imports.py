@@ -1,12 +1,14 @@
-"""Who may import what: the tiers know nothing of each other, and each library is touched where it was decided to be."""
+"""What each folder promises: the libraries that it touches, the folders of ours that it knows, their sizes."""
 
 import ast
-import subprocess
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -14,96 +16,186 @@ from tests.support.programs import ROOT
 
 SHIPPED = ("joiner", "reader", "doctor", "shared")
 OURS = {*SHIPPED, "stack", "tests", "bench"}
-ALLOWED = {package: {package, "shared"} for package in SHIPPED}
 
-EDGES = {
-    "quixstreams": ("joiner/engine/",),
-    "rocksdict": ("joiner/engine/",),
-    "lmdb": ("reader/storage/store.py",),
-    "starlette": ("reader/http/",),
-    "uvicorn": (
-        "reader/http/server.py",
-        "reader/http/connection.py",
-        "reader/http/server_state.py",
-        "reader/http/fast_path.py",
-    ),
-}
-"""Library -> the beginnings of the paths that may import it; no other module needs to know that it is there."""
+MOST_LINES = 250
+"""Of a file: beyond that it has more than one reason to change."""
 
-PURE = (
-    "joiner/core/rows.py",
-    "joiner/core/users.py",
-    "joiner/core/checkpoint.py",
-    "joiner/core/compatibility.py",
-    "joiner/dead_letters/letter.py",
-    "reader/http/openapi.py",
-    "reader/http/openapi_components.py",
-    "reader/http/problems.py",
-    "reader/http/response.py",
-    "reader/replication/compatibility.py",
-    "reader/status/readiness.py",
-)
-"""Modules that decide: no input, no output, no client library; orjson only turns bytes into values."""
+MOST_FUNCTION_LINES = 60
 
 INPUT_OUTPUT = {"os", "pathlib", "socket", "subprocess", "threading", "time", "asyncio", "logging", "random", "io"}
 
 
-def modules(package: str) -> list[Path]:
-    """Return the source files of a package."""
-    return sorted((ROOT / package).rglob("*.py"))
+class Promise(NamedTuple):
+    """What a folder may import besides the standard library and itself.
+
+    Args:
+        libraries: names, blanks between.
+        knows: our folders, blanks between; a folder's name covers what is directly in it.
+        is_pure: no input, no output, no clock, no thread: values in, values out.
+    """
+
+    libraries: str = ""
+    knows: str = "shared"
+    is_pure: bool = False
+
+
+PROMISES = {
+    "shared": Promise("click pydantic pydantic_settings", knows=""),
+    "joiner": Promise(
+        "click confluent_kafka prometheus_client pydantic",
+        "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka shared",
+    ),
+    "joiner/core": Promise("orjson", is_pure=True),
+    "joiner/kafka": Promise("confluent_kafka", "joiner joiner/core shared"),
+    "joiner/background": Promise("confluent_kafka", "joiner joiner/core joiner/kafka shared"),
+    "joiner/dead_letters": Promise("click confluent_kafka", "joiner joiner/core joiner/kafka shared"),
+    "joiner/engine": Promise(
+        "confluent_kafka orjson quixstreams rocksdict",
+        "joiner joiner/background joiner/core joiner/dead_letters joiner/kafka shared",
+    ),
+    "reader": Promise(
+        "click confluent_kafka pydantic",
+        "reader/admin reader/http reader/replication reader/status reader/storage reader/workers shared",
+    ),
+    "reader/admin": Promise("click confluent_kafka", "reader reader/replication reader/storage shared"),
+    "reader/http": Promise("httptools starlette uvicorn uvloop", "reader reader/status reader/storage shared"),
+    "reader/replication": Promise("confluent_kafka", "reader reader/status reader/storage shared"),
+    "reader/status": Promise("prometheus_client"),
+    "reader/storage": Promise("lmdb"),
+    "reader/workers": Promise("", "reader reader/http reader/status reader/storage shared"),
+    "doctor": Promise("confluent_kafka httpx pydantic"),
+}
+"""Folder -> what it may import; every folder that ships is here."""
+
+ONLY_IMPORTER = {
+    "quixstreams": "joiner/engine",
+    "rocksdict": "joiner/engine",
+    "lmdb": "reader/storage",
+    "httptools": "reader/http",
+    "starlette": "reader/http",
+    "uvicorn": "reader/http",
+}
+"""Library -> the one folder that knows it, so that replacing it changes nothing elsewhere."""
+
+PURE = {
+    "joiner/dead_letters/letter.py": "orjson",
+    "joiner/dead_letters/replay_policy.py": "orjson",
+    "reader/http/problems.py": "",
+    "reader/http/response.py": "",
+    "reader/replication/compatibility.py": "",
+    "reader/status/readiness.py": "",
+    "shared/heartbeats.py": "",
+    "shared/records.py": "",
+    "shared/topics.py": "",
+}
+"""Modules that decide in folders that also act -> the libraries that only turn bytes into values."""
+
+PRIVATE_BY_THEIR_NAME_ALONE = {"_PARTITION_EOF", "_replace"}
+"""A public error code of librdkafka's Python client, and what named tuples offer to all."""
+
+STILL_LONGER = {
+    "reader/replication/replicator.py",
+    "reader/replication/session.py",
+    "reader/replication/topic.py",
+    "reader/storage/store.py",
+}
+
+
+def modules(folder: str) -> list[Path]:
+    """Return the source files below a folder."""
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def shipped() -> list[Path]:
+    """Return all source files that ship."""
+    return [module for package in SHIPPED for module in modules(package)]
+
+
+def name_of(module: Path) -> str:
+    """Return a file's path within the project."""
+    return str(module.relative_to(ROOT))
 
 
 def imported(module: Path) -> Iterator[str]:
-    """Yield the top-level packages that a source file imports, wherever in it."""
+    """Yield the modules that a source file imports, wherever in it, dots between their parts."""
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert 0 == node.level, f"{module} imports relatively; name the package"
-            yield (node.module or "").partition(".")[0]
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if _file_of(whole) is not None else node.module or ""
 
 
-def importers(library: str) -> list[str]:
-    """Return the shipped files that import a library."""
-    files = [module for package in SHIPPED for module in modules(package)]
-    return [str(file.relative_to(ROOT)) for file in files if library in imported(file)]
+def packages(module: Path) -> set[str]:
+    """Return the top-level packages that a source file imports."""
+    return {name.partition(".")[0] for name in imported(module)}
 
 
-@pytest.mark.parametrize("package", SHIPPED)
-def test_tiers_import_what_is_shared_and_never_each_other(package: str) -> None:
-    """Nor does anything shipped import the stack, the tests or the measurements."""
-    assert modules(package)
-    for module in modules(package):
-        assert set(imported(module)) & OURS <= ALLOWED[package], module
+def libraries(module: Path) -> set[str]:
+    """Return the packages among them that are neither ours nor Python's."""
+    return packages(module) - OURS - set(sys.stdlib_module_names)
 
 
-@pytest.mark.parametrize("library", EDGES)
-def test_a_library_is_touched_at_its_edge_only(library: str) -> None:
-    """Whoever replaces it changes these modules and no other."""
-    found = importers(library)
-    assert found
-    assert [] == [file for file in found if not file.startswith(EDGES[library])]
+def _file_of(dotted: str) -> Path | None:
+    path = ROOT / dotted.replace(".", "/")
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
 
 
-def test_http_loads_neither_kafka_nor_lmdb() -> None:
-    """The application is built without the replication and the store behind it, and so can be tested without them."""
-    script = "import sys, reader.app; print(*({'confluent_kafka', 'lmdb', 'quixstreams'} & set(sys.modules)))"
-    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
-    assert "" == loaded.stdout.strip()
+def our_imports(module: Path) -> set[Path]:
+    """Return the files of ours that a source file imports."""
+    ours = {_file_of(name) for name in imported(module) if name.partition(".")[0] in OURS}
+    return {file for file in ours if file is not None}
+
+
+def folders_of_promises() -> set[str]:
+    """Return the folders that ship and hold code."""
+    return {str(module.parent.relative_to(ROOT)) for module in shipped()}
+
+
+def test_every_folder_has_its_promise() -> None:
+    """A new folder says what it may import, and a promise without a folder goes."""
+    assert set(PROMISES) == folders_of_promises()
+
+
+@pytest.mark.parametrize("folder", PROMISES)
+def test_a_folder_imports_what_it_promises_and_nothing_else(folder: str) -> None:
+    """No tier imports the other, and nothing that ships imports the stack, the tests or the measurements."""
+    promise = PROMISES[folder]
+    for module in sorted((ROOT / folder).glob("*.py")):
+        assert libraries(module) <= set(promise.libraries.split()), module
+        known = {str(file.parent.relative_to(ROOT)) for file in our_imports(module)}
+        assert known <= {folder, *promise.knows.split()}, module
+        assert not promise.is_pure or set() == packages(module) & INPUT_OUTPUT, module
+
+
+def test_no_promise_is_wider_than_what_the_folder_imports() -> None:
+    """A library that a folder no longer needs is no longer allowed there."""
+    for folder, promise in PROMISES.items():
+        used = {library for module in (ROOT / folder).glob("*.py") for library in libraries(module)}
+        assert set(promise.libraries.split()) == used, folder
+
+
+@pytest.mark.parametrize("library", ONLY_IMPORTER)
+def test_a_library_is_known_in_one_folder(library: str) -> None:
+    """Replacing it changes this folder and no other."""
+    found = {str(module.parent.relative_to(ROOT)) for module in shipped() if library in packages(module)}
+    assert {ONLY_IMPORTER[library]} == found
 
 
 @pytest.mark.parametrize("module", PURE)
-def test_what_decides_is_pure(module: str) -> None:
+def test_a_module_that_decides_is_pure(module: str) -> None:
     """Nothing but values goes in, nothing but values comes out."""
-    names = set(imported(ROOT / module))
-    assert set() == names & INPUT_OUTPUT
-    assert names <= {*sys.stdlib_module_names, "orjson", "joiner", "reader", "shared"}
+    assert set() == packages(ROOT / module) & INPUT_OUTPUT
+    assert libraries(ROOT / module) <= set(PURE[module].split())
 
 
-def test_shared_needs_the_standard_library_and_what_every_installation_has() -> None:
-    """Whatever both tiers agree on must not bring either tier's libraries along."""
-    names = {name for module in modules("shared") for name in imported(module)}
-    assert names <= {*sys.stdlib_module_names, "shared", "click", "pydantic", "pydantic_settings"}
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Each can be read after those that it imports."""
+    graph = {name_of(module): {name_of(file) for file in our_imports(module)} for module in shipped()}
+    order = list(TopologicalSorter(graph).static_order())
+    assert set(graph) == set(order)
 
 
 @pytest.mark.parametrize("tier", ["joiner", "reader"])
@@ -111,10 +203,38 @@ def test_a_tier_imports_no_library_that_its_extra_does_not_bring(tier: str) -> N
     """An image is made from the extra alone; pydantic comes with its settings library."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [*project["dependencies"], *project["optional-dependencies"][tier], "pydantic"]
-    brought = {line.split(";")[0].strip().partition(">")[0].partition("=")[0].partition("[")[0] for line in lines}
+    brought = {re.split(r"[;>=<\[ ]", line.strip())[0] for line in lines}
     origins = packages_distributions()
     for module in modules(tier):
-        for name in set(imported(module)) - OURS - set(sys.stdlib_module_names):
+        for name in libraries(module):
             assert brought & {origin.replace("_", "-") for origin in origins[name]}, (
                 f"{module} imports {name}, which the extra {tier} does not bring"
             )
+
+
+def test_private_parts_of_another_class_are_touched_in_the_engine_alone() -> None:
+    """A name that begins with an underscore belongs to its class; those of Quix stay behind one wall."""
+    touched = {
+        f"{name_of(module)}: {node.attr}"
+        for module in shipped()
+        if not name_of(module).startswith("joiner/engine/")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Attribute) and _is_foreign(node) and node.attr not in PRIVATE_BY_THEIR_NAME_ALONE
+    }
+    assert set() == touched
+
+
+def _is_foreign(node: ast.Attribute) -> bool:
+    private = node.attr.startswith("_") and not node.attr.startswith("__")
+    return private and ast.unparse(node.value) not in {"self", "cls", "super()"}
+
+
+@pytest.mark.parametrize("package", SHIPPED)
+def test_no_file_and_no_function_is_too_long_to_be_read_at_once(package: str) -> None:
+    """A longer one is split where it has two reasons to change."""
+    for module in modules(package):
+        text = module.read_text()
+        assert len(text.splitlines()) <= MOST_LINES or name_of(module) in STILL_LONGER, module
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < MOST_FUNCTION_LINES, f"{module}: {node.name}"

@@ -1,1 +1,1 @@
-"""Answers over HTTP; the only folder that imports uvicorn and Starlette. Knows neither Kafka nor LMDB."""
+"""HTTP: responses, routes and connections. The only folder that imports uvicorn and Starlette; no Kafka, no LMDB."""

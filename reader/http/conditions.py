@@ -97,7 +97,9 @@ def _check_staleness(limit: bytes, progress: Readiness) -> Response | None:
     if staleness is not None and staleness <= float(limit):
         return None
     age = (
-        "there is no heartbeat to tell how old the data is" if staleness is None else f"it may be {staleness:.3f} s old"
+        "without a heartbeat the age of the data is unknown"
+        if staleness is None
+        else f"it may be {staleness:.3f} s old"
     )
     return problems.problem(
         503, "too-stale", "too stale", f"{age}; try again, or ask another reader", problems.RETRY_AFTER

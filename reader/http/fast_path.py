@@ -1,7 +1,7 @@
 """The fast path: `GET /users/{userId}` is answered while it is parsed, without a task, a scope or a route.
 
 A request that is not plain takes uvicorn's ordinary path. Both send what reader.http.users decided, in uvicorn's
-framing, so clients cannot tell them apart; tests/properties/test_fast_path.py compares them byte for byte.
+framing, so clients see no difference; tests/properties/test_fast_path.py compares them byte for byte.
 
 Borrows from uvicorn, besides what reader.http.connection lists, `HttpToolsProtocol.on_header` (replaced: it notes at
 once which fields keep a request from the fast path), `flow.write_paused`, `loop` and `ServerState.total_requests`.

@@ -38,26 +38,36 @@ def build_document() -> Node:
         },
         "servers": [{"url": "/"}],
         "paths": {
-            "/users/{userId}": _readable(
+            "/users/{userId}": _describe_path(
                 "user",
                 "Read a user",
-                _user(),
+                _describe_user(),
                 [parameter_ref("userId"), *condition_parameters(), if_none_match_parameter()],
             ),
-            "/users": _readable("users", "Read several users", _users(), [ids_parameter(), *condition_parameters()]),
-            "/users/{userId}/events": _readable(
-                "events", "Follow a user's changes", _events(), [parameter_ref("userId"), last_event_id_parameter()]
+            "/users": _describe_path(
+                "users", "Read several users", _describe_users(), [ids_parameter(), *condition_parameters()]
             ),
-            "/readyz": _readable("readyz", "Check whether the reader is ready for traffic", _readyz()),
-            "/livez": _readable("livez", "Check whether the process is alive", _livez()),
-            "/metrics": _readable(
-                "metrics", "Read the reader's metrics", _text("text/plain", "Metrics in Prometheus' text format.")
+            "/users/{userId}/events": _describe_path(
+                "events",
+                "Follow a user's changes",
+                _describe_events(),
+                [parameter_ref("userId"), last_event_id_parameter()],
             ),
-            "/openapi.json": _readable(
-                "openapi", "Read this document", _constant("application/json"), [if_none_match_parameter()]
+            "/readyz": _describe_path("readyz", "Check whether the reader is ready for traffic", _describe_readyz()),
+            "/livez": _describe_path("livez", "Check whether the process is alive", _describe_livez()),
+            "/metrics": _describe_path(
+                "metrics",
+                "Read the reader's metrics",
+                _describe_text("text/plain", "Metrics in Prometheus' text format."),
             ),
-            "/": _readable(
-                "page", "Open the page for looking up users", _constant("text/html"), [if_none_match_parameter()]
+            "/openapi.json": _describe_path(
+                "openapi", "Read this document", _describe_constant("application/json"), [if_none_match_parameter()]
+            ),
+            "/": _describe_path(
+                "page",
+                "Open the page for looking up users",
+                _describe_constant("text/html"),
+                [if_none_match_parameter()],
             ),
         },
         "components": build_components(),
@@ -71,26 +81,26 @@ def _version() -> str:
         return "0"
 
 
-def _readable(name: str, summary: str, answers: Node, parameters: list[Node] | None = None) -> Node:
+def _describe_path(name: str, summary: str, responses: Node, parameters: list[Node] | None = None) -> Node:
     """Return a path that can be read, by GET and by HEAD."""
     common = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in ANYWHERE}
-    responses = dict(sorted({**common, **answers}.items()))
-    heads = {status: _without_body(answer) for status, answer in responses.items()}
+    to_get = dict(sorted({**common, **responses}.items()))
+    to_head = {status: _without_body(response) for status, response in to_get.items()}
     return {
         "parameters": parameters or [],
-        "get": {"operationId": name, "summary": summary, "responses": responses},
-        "head": {"operationId": f"{name}Head", "summary": f"{summary}: headers only", "responses": heads},
+        "get": {"operationId": name, "summary": summary, "responses": to_get},
+        "head": {"operationId": f"{name}Head", "summary": f"{summary}: headers only", "responses": to_head},
     }
 
 
-def _without_body(answer: Node) -> Node:
-    if "$ref" in answer:
-        status = int(answer["$ref"][-3:])
+def _without_body(response: Node) -> Node:
+    if "$ref" in response:
+        status = int(response["$ref"][-3:])
         return {name: part for name, part in problem_response(status).items() if name != "content"}
-    return {name: part for name, part in answer.items() if name != "content"}
+    return {name: part for name, part in response.items() if name != "content"}
 
 
-def _user() -> Node:
+def _describe_user() -> Node:
     headers = header_refs("ETag", "Cache-Control", "User-Info-Offset", "User-Info-Source-Time-Ms", BEHIND)
     return {
         "200": {"description": "The user.", "headers": headers, **json_content(schema_ref("Record"))},
@@ -99,7 +109,7 @@ def _user() -> Node:
     }
 
 
-def _users() -> Node:
+def _describe_users() -> Node:
     found = {
         "type": "object",
         "required": ["users", "missing"],
@@ -115,7 +125,7 @@ def _users() -> Node:
     return {"200": {"description": description, "headers": headers, **json_content(found)}}
 
 
-def _events() -> Node:
+def _describe_events() -> Node:
     description = (
         "An endless stream of server-sent events: the user now, and after every change. An event `record` holds what a"
         " read would return with 200, an event `absent` what it would return with 404. The id of an event is"
@@ -133,7 +143,7 @@ def _events() -> Node:
     }
 
 
-def _readyz() -> Node:
+def _describe_readyz() -> Node:
     content = json_content(schema_ref("Readiness"))
     return {
         "200": {"description": "Ready, or serving stale data.", **content},
@@ -145,7 +155,7 @@ def _readyz() -> Node:
     }
 
 
-def _livez() -> Node:
+def _describe_livez() -> Node:
     def state(word: str) -> Node:
         return json_content({"type": "object", "required": ["state"], "properties": {"state": {"const": word}}})
 
@@ -155,11 +165,11 @@ def _livez() -> Node:
     }
 
 
-def _text(media_type: str, description: str) -> Node:
+def _describe_text(media_type: str, description: str) -> Node:
     return {"200": {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}}
 
 
-def _constant(media_type: str) -> Node:
+def _describe_constant(media_type: str) -> Node:
     schema = {"type": "object" if media_type == "application/json" else "string"}
     headers = header_refs("ETag", "Cache-Control")
     return {

@@ -44,14 +44,14 @@ BEHIND = "User-Info-Behind-Seconds"
 def build_components() -> Node:
     """Return everything that is referred to by name."""
     return {
-        "schemas": {"Record": _record(), "Problem": _problem(), "Readiness": _readiness()},
-        "headers": _headers(),
-        "parameters": {"userId": _user_id()},
+        "schemas": {"Record": _record_schema(), "Problem": _problem_schema(), "Readiness": _readiness_schema()},
+        "headers": _build_headers(),
+        "parameters": {"userId": _user_id_parameter()},
         "responses": {f"Problem{status}": problem_response(status) for status in PROBLEMS},
     }
 
 
-def _headers() -> Node:
+def _build_headers() -> Node:
     pair = r"[0-9]+:[0-9]+"
 
     def header(description: str, required: bool = True, **schema: Any) -> Node:  # noqa: ANN401 - JSON
@@ -94,7 +94,7 @@ def parameter_ref(parameter: str) -> Node:
     return {"$ref": f"#/components/parameters/{parameter}"}
 
 
-def _user_id() -> Node:
+def _user_id_parameter() -> Node:
     return {
         "name": "userId",
         "in": "path",
@@ -163,7 +163,7 @@ def json_content(schema: Node) -> Node:
     return {"content": {"application/json": {"schema": schema}}}
 
 
-def _record() -> Node:
+def _record_schema() -> Node:
     fields = {
         "userId": {"type": "string"},
         **dict.fromkeys(PROFILE_COLUMNS.values(), TEXT_OR_NULL),
@@ -172,7 +172,7 @@ def _record() -> Node:
     return {"type": "object", "required": list(fields), "properties": fields, "additionalProperties": False}
 
 
-def _problem() -> Node:
+def _problem_schema() -> Node:
     return {
         "type": "object",
         "description": "An error, as defined by RFC 9457.",
@@ -205,7 +205,7 @@ def problem_response(status: int) -> Node:
     return response
 
 
-def _readiness() -> Node:
+def _readiness_schema() -> Node:
     fields = {
         "state": {"enum": ["starting", "replaying", "ready", "stale", "failed"]},
         "applied": {**INTEGER_OR_NULL, "description": "Records applied so far, counted by offset."},

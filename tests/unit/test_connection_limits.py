@@ -1,4 +1,4 @@
-"""Strangers on raw sockets: what is too large, too slow, too much or wrong is told so where it can be, and cut off."""
+"""Raw sockets: clients that send too much, too slowly or malformed bytes get an error if possible, and are cut off."""
 
 import re
 import socket
@@ -32,19 +32,19 @@ def serving() -> Iterator[Serving]:
 
 @contextmanager
 def connected(serving: Serving, sent: bytes = b"") -> Iterator[socket.socket]:
-    """Give a connection on which something was sent."""
+    """Give a connection on which bytes were sent."""
     with closing(socket.create_connection(("127.0.0.1", serving.port), timeout=30)) as connection:
         connection.sendall(sent)
         yield connection
 
 
 def status_of(answer: bytes) -> int:
-    """Return the status of the first answer."""
+    """Return the status of the first response."""
     return int(answer.split(b" ", 2)[1])
 
 
-def answered(connection: socket.socket) -> bytes:
-    """Return an answer that has arrived whole."""
+def read_response(connection: socket.socket) -> bytes:
+    """Return a complete response."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += connection.recv(1 << 16)
@@ -57,7 +57,7 @@ def answered(connection: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("length", [501, 5_000, 300_000])
 def test_a_target_that_is_too_long_is_414(serving: Serving, length: int) -> None:
-    """The client is told so though it is still sending, and the connection is closed."""
+    """The client gets the error though it is still sending, and the connection is closed."""
     answer = exchange(serving.port, b"GET /users/%b HTTP/1.1\r\nHost: here\r\n\r\n" % (b"x" * (length - 7)))
     assert status_of(answer) == 414
     assert b"connection: close\r\n" in answer
@@ -67,7 +67,7 @@ def test_a_target_that_is_too_long_is_414(serving: Serving, length: int) -> None
 @pytest.mark.parametrize("fields", [b"X: %b\r\n" % (b"x" * 2_000), b"X: %b" % (b"x" * 1_000_000), b"X: 1\r\n" * 500])
 @pytest.mark.parametrize("path", [b"/users/alice", b"/livez"])
 def test_header_fields_that_are_too_large_are_431(serving: Serving, path: bytes, fields: bytes) -> None:
-    """One long field, one that never ends, or many short ones: refused on either path, and nothing is piled up."""
+    """One long field, one that never ends, or many short ones: refused on either path, and nothing is buffered."""
     assert status_of(exchange(serving.port, b"GET %b HTTP/1.1\r\n%b\r\n" % (path, fields))) == 431
 
 
@@ -101,41 +101,41 @@ def test_a_request_that_does_not_arrive_is_408(serving: Serving) -> None:
         assert (received + read_all(connection)).endswith(b"}")
 
 
-def test_a_connection_on_which_nothing_is_asked_is_closed(serving: Serving) -> None:
-    """Before the first request and after an answer alike, silence ends it."""
+def test_an_idle_connection_is_closed(serving: Serving) -> None:
+    """Silence ends it, before the first request as after a response."""
     with connected(serving) as silent, connected(serving, ALICE) as once:
         assert read_all(silent) == b""
         assert read_all(once).count(b"HTTP/1.1 200 OK") == 1
 
 
 def test_a_connection_lives_from_request_to_request(serving: Serving) -> None:
-    """Each answer, on either path, gives it another span of silence."""
+    """Each response, on either path, restarts the idle time."""
     with connected(serving) as connection:
         began = time.monotonic()
         while time.monotonic() - began < 2 * LIMITS.idle_seconds:
             for path in (b"/users/alice", b"/livez"):
                 connection.sendall(b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n" % path)
-                assert status_of(answered(connection)) == 200
+                assert status_of(read_response(connection)) == 200
 
 
-def test_a_body_that_nobody_asked_for_does_not_hold_a_connection(serving: Serving) -> None:
-    """The answer does not wait for it, and a body that does not end is the end of the connection."""
+def test_an_unexpected_body_does_not_hold_a_connection(serving: Serving) -> None:
+    """The response does not wait for it, and a body that does not end ends the connection."""
     request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\nx"
     assert exchange(serving.port, request).count(b"HTTP/1.1 ") == 1
 
 
-def test_a_client_that_takes_nothing_is_cut_off(serving: Serving) -> None:
-    """What it was sent is not kept for it for ever, nor are further answers prepared meanwhile."""
+def test_a_client_that_reads_nothing_is_cut_off(serving: Serving) -> None:
+    """Unread responses are not kept for ever, and no further ones are prepared meanwhile."""
     request = b"GET /users/big HTTP/1.1\r\nHost: here\r\n\r\n"
     with connected(serving, request * 20) as connection:
-        # The system may go on taking a little for a client that takes nothing, at ever longer intervals.
+        # The system may still buffer a little for a client that reads nothing, at ever longer intervals.
         wait_for(lambda: not serving.server.server_state.connections, 120, "the connection's end")
         received = read_all(connection)
     assert received.count(b"HTTP/1.1 200 OK") < 20
 
 
 def test_a_slow_client_gets_all(serving: Serving) -> None:
-    """One that takes what it is sent, however slowly, is not cut off."""
+    """One that reads, however slowly, is not cut off."""
     with connected(serving, b"GET /users/big HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n") as connection:
         received = 0
         began = time.monotonic()
@@ -146,13 +146,13 @@ def test_a_slow_client_gets_all(serving: Serving) -> None:
     assert received > len(RECORDS[b"big"].body)
 
 
-def test_connections_beyond_the_limit_are_told_to_go_elsewhere(serving: Serving) -> None:
-    """Further users are 503 at once; whether the reader lives and is ready is answered all the same."""
+def test_connections_beyond_the_limit_get_a_503(serving: Serving) -> None:
+    """Requests for users get it at once; /livez and /readyz are served all the same."""
     open_ones = [socket.create_connection(("127.0.0.1", serving.port), timeout=30) for _ in range(LIMITS.connections)]
     try:
         for connection in open_ones:
             connection.sendall(ALICE)
-            assert status_of(answered(connection)) == 200
+            assert status_of(read_response(connection)) == 200
         refused = exchange(serving.port, ALICE)
         assert (503, True) == (status_of(refused), b"retry-after: 1\r\n" in refused)
         for path in (b"/livez", b"/readyz"):
@@ -167,8 +167,8 @@ def test_connections_beyond_the_limit_are_told_to_go_elsewhere(serving: Serving)
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\nbad\r\n\r\n", b"GET /users/\x80 HTTP/1.1\r\n\r\n"]
 )
-def test_what_is_no_http_is_400_and_closed(serving: Serving, sent: bytes) -> None:
-    """A TLS greeting, a line that is no field, a target that is not ASCII."""
+def test_malformed_http_is_400_and_closed(serving: Serving, sent: bytes) -> None:
+    """A TLS greeting, a line without a colon, a target that is not ASCII."""
     answer = exchange(serving.port, sent)
     assert (400, True) == (status_of(answer), b"application/problem+json" in answer)
 
@@ -186,27 +186,27 @@ def test_what_is_no_http_is_400_and_closed(serving: Serving, sent: bytes) -> Non
     ],
 )
 def test_a_request_names_one_host(serving: Serving, path: bytes, hosts: bytes, version: bytes, status: int) -> None:
-    """RFC 9112, section 3.2: none at all is for HTTP/1.0 alone, two are for nobody, on either path."""
+    """RFC 9112, section 3.2: only HTTP/1.0 may send none, and no request may send two, on either path."""
     request = b"GET %b HTTP/%b\r\n%bConnection: close\r\n\r\n" % (path, version, hosts)
     assert status == status_of(exchange(serving.port, request))
 
 
-def test_what_was_asked_before_the_nonsense_is_answered_first(serving: Serving) -> None:
-    """Each answer stands in the place of its request, on either path."""
+def test_requests_before_malformed_bytes_are_answered_first(serving: Serving) -> None:
+    """Responses come in the order of their requests, on either path."""
     for path in (b"/users/alice", b"/livez"):
         answer = exchange(serving.port, b"GET %b HTTP/1.1\r\nHost: here\r\n\r\nnonsense\r\n\r\n" % path)
         assert [b"200", b"400"] == re.findall(rb"HTTP/1.1 (\d+)", answer)
 
 
-def test_a_client_that_has_said_its_last_is_answered(serving: Serving) -> None:
-    """Half a connection is enough to be answered on, on either path."""
+def test_a_client_that_has_closed_its_direction_is_answered(serving: Serving) -> None:
+    """A half-closed connection still carries the response, on either path."""
     for path in (b"/users/alice", b"/livez"):
         answer = exchange(serving.port, b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n" % path, end=True)
         assert status_of(answer) == 200
 
 
 def test_scripts_of_named_origins_may_read_and_no_others(serving: Serving) -> None:
-    """Where origins are named, theirs are let in, with the headers that say where an answer stands."""
+    """Where origins are set, theirs may read, the headers with offset and time included."""
     for origin, allowed in ((b"https://page.example", True), (b"https://other.example", False)):
         request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nOrigin: %b\r\nConnection: close\r\n\r\n" % origin
         answer = exchange(serving.port, request)
@@ -214,8 +214,8 @@ def test_scripts_of_named_origins_may_read_and_no_others(serving: Serving) -> No
         assert b"user-info-offset" in answer.partition(b"access-control-expose-headers: ")[2]
 
 
-def test_without_named_origins_nobody_is_let_in() -> None:
-    """Unset, no answer says anything of other origins."""
+def test_without_origins_no_script_may_read() -> None:
+    """Unset, no response has headers about other origins."""
     with Serving(RECORDS) as serving:
         request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nOrigin: https://a.example\r\nConnection: close\r\n\r\n"
         answer = exchange(serving.port, request)

@@ -1,4 +1,4 @@
-"""What a stream of events says, and when: the pure part."""
+"""What an event stream sends, and when, without a server."""
 
 import asyncio
 from dataclasses import replace
@@ -31,26 +31,26 @@ GONE = DictReadView({}, {3: 1050}, TAG)
 """The same store without her."""
 
 
-def event(view: DictReadView, told: KnownVersion) -> bytes | None:
-    """Return what a client of alice is sent."""
-    found = find_update(view, b"alice", told)
+def encode_event(view: DictReadView, known: KnownVersion) -> bytes | None:
+    """Return the event that a client of alice gets."""
+    found = find_update(view, b"alice", known)
     return None if found is None else found.encode()
 
 
-def test_whoever_knows_nothing_is_told_the_record_and_its_place() -> None:
-    """The event is what a read would be answered; its id is the record's place in the topic."""
-    assert event(HERE, NOTHING_KNOWN) == b'id: 3:1042:0badcafe\nevent: record\ndata: {"userId":"alice"}\n\n'
+def test_a_new_client_gets_the_record_and_its_offset() -> None:
+    """The event holds what a read would return; its id is the record's offset in the topic."""
+    assert encode_event(HERE, NOTHING_KNOWN) == b'id: 3:1042:0badcafe\nevent: record\ndata: {"userId":"alice"}\n\n'
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 def test_a_record_of_several_lines_arrives_as_one(line_end: bytes) -> None:
     """No line of a record can end an event, or begin another field of it."""
     view = DictReadView({b"alice": StoredRecord(3, 1042, 0, b"{" + line_end + b"id: 9}")}, tag=TAG)
-    assert event(view, NOTHING_KNOWN) == b"id: 3:1042:0badcafe\nevent: record\ndata: {\ndata: id: 9}\n\n"
+    assert encode_event(view, NOTHING_KNOWN) == b"id: 3:1042:0badcafe\nevent: record\ndata: {\ndata: id: 9}\n\n"
 
 
-def test_an_unknown_user_is_said_to_be_absent() -> None:
-    """It has no place in the topic, so the event has no id; it is said once."""
+def test_an_unknown_user_is_sent_as_absent() -> None:
+    """It has no offset in the topic, so the event has no id; it is sent once."""
     view = GONE
     first = find_update(view, b"alice", NOTHING_KNOWN)
     assert first is not None
@@ -59,8 +59,8 @@ def test_an_unknown_user_is_said_to_be_absent() -> None:
     assert find_update(view, b"alice", first.known) is None
 
 
-def test_a_deletion_is_said_after_the_record_as_of_what_has_been_read() -> None:
-    """Its id lies after the record's, and is not said again when other users' records move on."""
+def test_a_deletion_is_sent_with_the_offset_applied_so_far() -> None:
+    """Its id is newer than the record's, and it is not sent again when other users' records arrive."""
     view = GONE
     deletion = find_update(view, b"alice", KnownVersion(EventId(3, 1042, TAG)))
     assert deletion is not None
@@ -70,7 +70,7 @@ def test_a_deletion_is_said_after_the_record_as_of_what_has_been_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last_event_id", "is_told"),
+    ("last_event_id", "is_sent"),
     [
         (None, True),
         (b"3:1041:0badcafe", True),
@@ -87,39 +87,39 @@ def test_a_deletion_is_said_after_the_record_as_of_what_has_been_read() -> None:
         (b"3:" + b"9" * 20, True),
     ],
 )
-def test_whoever_comes_back_is_told_what_is_newer(last_event_id: bytes | None, is_told: bool) -> None:
-    """Nothing as old as what it saw; all that there is where it saw another topic, or says what makes no sense."""
-    assert (event(HERE, parse_last_event_id(last_event_id)) is not None) == is_told
+def test_a_reconnecting_client_gets_what_is_newer(last_event_id: bytes | None, is_sent: bool) -> None:
+    """Nothing as old as what it saw; the current state if it saw another topic, or sends a malformed id."""
+    assert (encode_event(HERE, parse_last_event_id(last_event_id)) is not None) == is_sent
 
 
-def test_whoever_comes_back_learns_of_a_deletion_that_it_missed() -> None:
-    """Unless this reader has not even got as far as the client has."""
+def test_a_reconnecting_client_learns_of_a_deletion_that_it_missed() -> None:
+    """Unless this reader is behind what the client has seen."""
     ahead, behind = DictReadView({}, {3: 1044}), DictReadView({}, {3: 1042})
-    assert event(ahead, parse_last_event_id(b"3:1042:0badcafe")) is not None
-    assert event(behind, parse_last_event_id(b"3:1042:0badcafe")) is None
-    assert event(DictReadView({}, {}), parse_last_event_id(b"3:1042:0badcafe")) is None
+    assert encode_event(ahead, parse_last_event_id(b"3:1042:0badcafe")) is not None
+    assert encode_event(behind, parse_last_event_id(b"3:1042:0badcafe")) is None
+    assert encode_event(DictReadView({}, {}), parse_last_event_id(b"3:1042:0badcafe")) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30), st.integers(0, 40))
-def test_what_is_told_never_goes_back_and_ends_with_the_truth(steps: list[tuple[int, bool]], told_offset: int) -> None:
-    """Whatever moments a client is told of, places ascend, and the last thing told is how things stand."""
-    told = parse_last_event_id(b"3:%d" % told_offset)
-    position, record, said = 0, None, list[Update]()
+def test_events_never_go_back_and_end_with_the_newest_version(steps: list[tuple[int, bool]], known_offset: int) -> None:
+    """Whatever moments a client sees, offsets ascend, and the last event is the current state."""
+    known = parse_last_event_id(b"3:%d" % known_offset)
+    position, record, sent = 0, None, list[Update]()
     for others, exists in [*steps, (50, True)]:
         position += others + 1
         record = StoredRecord(3, position - 1, 0, b"{}") if exists else None
-        new = find_update(DictReadView({} if record is None else {b"alice": record}, {3: position}), b"alice", told)
+        new = find_update(DictReadView({} if record is None else {b"alice": record}, {3: position}), b"alice", known)
         if new is not None:
-            told = new.known
-            said.append(new)
-    offsets = [new.known.event_id.offset for new in said if new.known.event_id is not None]
+            known = new.known
+            sent.append(new)
+    offsets = [new.known.event_id.offset for new in sent if new.known.event_id is not None]
     assert offsets == sorted(set(offsets))
-    assert all(offset > told_offset for offset in offsets)
-    assert said[-1].found == record
+    assert all(offset > known_offset for offset in offsets)
+    assert sent[-1].found == record
 
 
-def test_streams_outlive_a_look_that_fails() -> None:
-    """Whatever the store says, it is asked again, and the change that was missed is told."""
+def test_streams_survive_a_failing_store() -> None:
+    """The store is polled again after an error, and the missed change is sent."""
     views: list[DictReadView | None] = [HERE, None, DictReadView({b"alice": StoredRecord(3, 1043, 0, b"{}")})]
 
     def view() -> DictReadView:
@@ -128,16 +128,16 @@ def test_streams_outlive_a_look_that_fails() -> None:
             raise OSError("not now")
         return replace(found)
 
-    async def told() -> list[bytes]:
+    async def read_events() -> list[bytes]:
         events = EventStreams(view, lambda: Readiness("ready", serves=True))
         stream = events.open_stream(b"alice", NOTHING_KNOWN)
         assert stream is not None
         pieces = events.read_stream(stream)
-        said = [await anext(pieces) for _ in range(3)]
+        sent = [await anext(pieces) for _ in range(3)]
         events.close()
         assert [] == [piece async for piece in pieces]
         events.close_stream(stream)
-        return said
+        return sent
 
-    said = asyncio.run(asyncio.wait_for(told(), 30))
-    assert [b"id: 3:1042", b"id: 3:1043"] == [piece.split(b":0badcafe")[0] for piece in said[1:]]
+    sent = asyncio.run(asyncio.wait_for(read_events(), 30))
+    assert [b"id: 3:1042", b"id: 3:1043"] == [piece.split(b":0badcafe")[0] for piece in sent[1:]]

@@ -1,4 +1,4 @@
-"""Streams of events on raw sockets: framing, and clients that do not read."""
+"""Event streams on raw sockets: framing, and clients that do not read."""
 
 import socket
 from collections.abc import Iterator
@@ -18,22 +18,22 @@ BIG = b"x" * 200_000
 
 @contextmanager
 def serving(records: dict[bytes, StoredRecord], limits: Limits, max_streams: int = 1) -> Iterator[Serving]:
-    """Give a server with streams over given records, which may change."""
+    """Give a server with event streams over the given records, which may change."""
     events = EventStreams(lambda: DictReadView(records), lambda: LATEST, max_streams=max_streams)
     with Serving(records, limits=limits, routes=events_route.build_routes(events)) as started:
         yield started
 
 
-def test_a_client_that_cannot_take_an_endless_answer_gets_one_with_an_end() -> None:
-    """HTTP/1.0 knows no chunks: it is told what there is now, and when to come back."""
+def test_a_client_of_http_1_0_gets_a_response_with_an_end() -> None:
+    """HTTP/1.0 knows no chunks: the response holds the current state, and when to reconnect."""
     with serving({b"alice": StoredRecord(0, 7, 0, b"{}")}, Limits()) as started:
         head, _, body = exchange(started.port, b"GET /users/alice/events HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
     assert b"content-length: %d" % len(body) in head
     assert b"retry: 1000\n\nid: 0:7:0badcafe\nevent: record\ndata: {}\n\n" == body
 
 
-def test_a_client_that_says_its_last_is_let_go() -> None:
-    """A stream is for who is still there: a closed tab looks like this, and gives its place to another."""
+def test_a_client_that_closes_its_direction_loses_its_stream() -> None:
+    """A closed tab looks like this; its stream must not keep another client out."""
     request = b"GET /users/alice/events HTTP/1.1\r\nHost: here\r\n\r\n"
     with serving({b"alice": StoredRecord(0, 7, 0, b"{}")}, Limits(), max_streams=2) as started:
         for before in (b"", b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n"):
@@ -41,7 +41,7 @@ def test_a_client_that_says_its_last_is_let_go() -> None:
 
 
 def test_a_client_that_does_not_read_is_cut_off() -> None:
-    """However often the record changes, little is held back for it; after a while its place is free again."""
+    """However often the record changes, little is buffered for it; after a while its stream is free again."""
     records = {b"alice": StoredRecord(0, 0, 0, BIG)}
     held_back = [0]
     with serving(records, Limits(stalled_seconds=1.0)) as started, socket.socket() as connection:

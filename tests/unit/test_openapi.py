@@ -1,4 +1,4 @@
-"""The OpenAPI description: well-formed, and complete for the routes and the problems that there are."""
+"""The OpenAPI document: well-formed, and complete for all routes and problems."""
 
 import ast
 import json
@@ -21,12 +21,12 @@ RECORDS = {b"alice": StoredRecord(0, 7, 0, b"{}")}
 
 
 def test_the_description_is_openapi() -> None:
-    """It is what the standard's own schema asks for, references included."""
+    """It is valid by the standard's own schema, references included."""
     OpenAPIV31SpecValidator(build_document()).validate()
 
 
-def test_every_route_is_described_and_every_described_route_is_there() -> None:
-    """But for the page's own files; and what is served is the same description."""
+def test_exactly_the_existing_routes_are_described() -> None:
+    """Except the page's own files; and the document served is this one."""
     events = EventStreams(lambda: DictReadView(RECORDS), lambda: LATEST)
     with Serving(RECORDS, routes=[*events_route.build_routes(events), *static_routes.build_routes()]) as serving:
         routes = serving.application._starlette.routes  # noqa: SLF001 - nothing else needs to know them
@@ -39,7 +39,7 @@ def test_every_route_is_described_and_every_described_route_is_there() -> None:
 
 
 def test_every_problem_is_described() -> None:
-    """Each status and kind that the reader's code can answer stands there, and no other."""
+    """The document has exactly the statuses and kinds that the reader's code can send."""
     kinds = set()
     for module in sorted((ROOT / "reader").rglob("*.py")):
         for node in ast.walk(ast.parse(module.read_text())):

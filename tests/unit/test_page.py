@@ -1,4 +1,4 @@
-"""The page's files: what they may load, that they travel with the package, and that they can be read."""
+"""The page's files: what they may load, that the package contains them, and that they can be read."""
 
 import re
 import subprocess
@@ -19,8 +19,8 @@ READABLE = 4.5
 """The contrast that WCAG 2.2 asks of text (1.4.3)."""
 
 
-def test_the_page_is_served_with_a_policy_that_lets_nothing_else_in() -> None:
-    """Every file has its type, a validator, and a policy without exceptions for what is inline or elsewhere."""
+def test_the_page_is_served_with_a_policy_that_allows_this_reader_only() -> None:
+    """Every file has its type, a validator, and a policy without exceptions for inline code or other hosts."""
     with Serving({}, routes=static_routes.build_routes()) as serving:
         for name, media_type in MEDIA_TYPES.items():
             path = "/" if name == "index.html" else f"/{name}"
@@ -42,7 +42,7 @@ def test_the_page_names_no_other_host_and_nothing_inline() -> None:
     assert [] == re.findall(r"url\(|@import", (PAGE / "page.css").read_text())
 
 
-def test_the_page_travels_with_the_package(tmp_path: Path) -> None:
+def test_the_package_contains_the_page(tmp_path: Path) -> None:
     """A wheel holds every file of it."""
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
@@ -80,7 +80,7 @@ def luminance(colour: str) -> float:
     ],
 )
 def test_text_stands_out_from_its_ground(scheme: str, text: str, ground: str) -> None:
-    """In both schemes each pair of colours that meet has enough contrast to be read."""
+    """In both schemes each pair of adjoining colours has enough contrast to be read."""
     light, dark = (PAGE / "page.css").read_text().split("@media (prefers-color-scheme: dark)")
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", light if scheme == "light" else dark))
     one, other = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)

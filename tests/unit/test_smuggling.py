@@ -1,4 +1,4 @@
-"""Requests whose end a proxy could see elsewhere than the reader does: nothing behind them is taken for a request."""
+"""Requests whose end a proxy could see elsewhere than the reader does: nothing behind them is treated as a request."""
 
 import re
 from collections.abc import Iterator
@@ -42,15 +42,15 @@ def serving() -> Iterator[Serving]:
 
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_lies_behind_is_not_answered(serving: Serving, method: bytes, shape: str) -> None:
-    """There is one answer, or none of a second request's, and the connection is closed."""
+def test_bytes_behind_it_are_not_answered(serving: Serving, method: bytes, shape: str) -> None:
+    """There is one response, none to a second request, and the connection is closed."""
     sent = b"%b /users/bob HTTP/1.1\r\nHost: here\r\n%b%b" % (method, SHAPES[shape], SMUGGLED)
     statuses = re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", exchange(serving.port, sent))
     assert statuses in ([b"400"], [b"404" if method == b"GET" else b"405"])
 
 
-def test_a_body_that_is_sound_hides_nothing(serving: Serving) -> None:
-    """What stands in a body is no request, however much it looks like one; what follows it is."""
+def test_a_well_formed_body_hides_nothing(serving: Serving) -> None:
+    """A body is no request, even if it looks like one; the request after it is."""
     lengthy = b"Content-Length: %d\r\n\r\n%b" % (len(SMUGGLED), SMUGGLED)
     chunked = b"%b\r\n%x\r\n%b\r\n%b" % (CHUNKED, len(SMUGGLED), SMUGGLED, NONE)
     for body in (lengthy, chunked):

@@ -1,4 +1,4 @@
-"""What is answered about users, without a server: the pure part of the reader's HTTP."""
+"""Responses about users, without a server."""
 
 import json
 import time
@@ -23,15 +23,15 @@ ZOE = StoredRecord(0, 7, 1_700_000_000_456, '{"userId":"zoë"}'.encode())
 
 @dataclass
 class Turn:
-    """One turn of an event loop, and the answers given in it."""
+    """One turn of an event loop, and the responses made in it."""
 
     records: Mapping[bytes, StoredRecord] = field(default_factory=lambda: {b"alice": ALICE, "zoë".encode(): ZOE})
     progress: Readiness = READY
     views: list[DictReadView] = field(default_factory=list)
     at_its_end: list[Callable[[], None]] = field(default_factory=list)
 
-    def answers(self) -> UserResponses:
-        """Return answers out of this turn's records."""
+    def responses(self) -> UserResponses:
+        """Return what makes responses from this turn's records."""
         return UserResponses(self._view, lambda: self.progress, self.at_its_end.append)
 
     def _view(self) -> DictReadView:
@@ -39,11 +39,11 @@ class Turn:
         return self.views[-1]
 
 
-def test_a_user_is_answered_with_the_stored_bytes_and_where_they_stand() -> None:
-    """Partition, offset and source time of the record, and a validator, stand in the headers."""
-    answer = Turn().answers().get_user(b"alice")
-    assert (answer.status, answer.body) == (200, ALICE.body)
-    assert answer.headers() == [
+def test_a_user_is_the_stored_bytes_with_their_offset_and_time() -> None:
+    """The headers hold the record's partition, offset and source time, and a validator."""
+    response = Turn().responses().get_user(b"alice")
+    assert (response.status, response.body) == (200, ALICE.body)
+    assert response.headers() == [
         (b"content-type", b"application/json"),
         (b"content-length", b"18"),
         (b"etag", b'"0badcafe-3-1042"'),
@@ -56,11 +56,11 @@ def test_a_user_is_answered_with_the_stored_bytes_and_where_they_stand() -> None
 @pytest.mark.parametrize("encoded", [b"bob", b"%FF", b"x" * 512, b"%78" * 512, b"", b"%00"])
 def test_any_other_id_is_an_unknown_user(encoded: bytes) -> None:
     """Unknown, not UTF-8, too long or empty: 404, as a problem document of its own type."""
-    answer = Turn().answers().get_user(encoded)
-    document = json.loads(answer.body)
-    assert (404, "urn:user-info:problem:unknown-user") == (answer.status, document["type"])
-    assert dict(answer.headers())[b"content-type"] == b"application/problem+json"
-    assert dict(answer.headers())[b"content-length"] == b"%d" % len(answer.body)
+    response = Turn().responses().get_user(encoded)
+    document = json.loads(response.body)
+    assert (404, "urn:user-info:problem:unknown-user") == (response.status, document["type"])
+    assert dict(response.headers())[b"content-type"] == b"application/problem+json"
+    assert dict(response.headers())[b"content-length"] == b"%d" % len(response.body)
 
 
 @settings(deadline=None)
@@ -84,18 +84,18 @@ def test_every_id_is_found_under_its_percent_encoding(user_id: str) -> None:
         (b"", 200),
     ],
 )
-def test_a_client_that_has_the_record_is_told_so(if_none_match: bytes, status: int) -> None:
-    """304 without a body where one of the client's tags is the record's, with the same tag again."""
-    answer = Turn().answers().get_user(b"alice", Conditions(if_none_match=if_none_match))
-    assert status == answer.status
-    assert dict(answer.headers())[b"etag"] == b'"0badcafe-3-1042"'
+def test_a_client_that_has_the_record_gets_a_304(if_none_match: bytes, status: int) -> None:
+    """It has no body, and repeats the ETag that the client named."""
+    response = Turn().responses().get_user(b"alice", Conditions(if_none_match=if_none_match))
+    assert status == response.status
+    assert dict(response.headers())[b"etag"] == b'"0badcafe-3-1042"'
     if status == 304:
-        assert (b"", False) == (answer.body, b"content-length" in dict(answer.headers()))
+        assert (b"", False) == (response.body, b"content-length" in dict(response.headers()))
 
 
 def test_an_unknown_user_is_404_whatever_the_client_has() -> None:
-    """If-None-Match: * asks about a record that there is."""
-    assert Turn().answers().get_user(b"bob", Conditions(if_none_match=b"*")).status == 404
+    """If-None-Match: * matches existing records only."""
+    assert Turn().responses().get_user(b"bob", Conditions(if_none_match=b"*")).status == 404
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,13 @@ def test_an_unknown_user_is_404_whatever_the_client_has() -> None:
     ],
 )
 def test_a_client_never_goes_back_in_time(if_min_offset: bytes, status: int) -> None:
-    """If-Min-Offset is met, refused at once with when to try again, or not understood."""
-    for answer in (
-        Turn().answers().get_user(b"alice", Conditions(if_min_offset=if_min_offset)),
-        Turn().answers().get_users(b"id=alice", Conditions(if_min_offset=if_min_offset)),
+    """If-Min-Offset is met, refused at once with a Retry-After, or malformed."""
+    for response in (
+        Turn().responses().get_user(b"alice", Conditions(if_min_offset=if_min_offset)),
+        Turn().responses().get_users(b"id=alice", Conditions(if_min_offset=if_min_offset)),
     ):
-        assert status == answer.status
-        assert (status == 503) == (b"retry-after" in dict(answer.headers()))
+        assert status == response.status
+        assert (status == 503) == (b"retry-after" in dict(response.headers()))
 
 
 @pytest.mark.parametrize(
@@ -142,88 +142,88 @@ def test_a_client_never_goes_back_in_time(if_min_offset: bytes, status: int) -> 
         (b"5, 6", True, 400),
     ],
 )
-def test_a_client_gets_nothing_that_is_too_old_for_it(limit: bytes, fresh: bool | None, status: int) -> None:
-    """Max-Staleness-Seconds is met, refused with when to try again, or not understood; without heartbeats never met."""
+def test_a_client_gets_no_data_staler_than_it_allows(limit: bytes, fresh: bool | None, status: int) -> None:
+    """Max-Staleness-Seconds is met, refused with a Retry-After, or malformed; without heartbeats it is never met."""
     fresh_ms = None if fresh is None else time.time_ns() // 1_000_000 if fresh else 0
     turn = Turn(progress=Readiness("ready", serves=True, fresh_ms=fresh_ms))
-    for answer in (
-        turn.answers().get_user(b"alice", Conditions(max_staleness=limit)),
-        turn.answers().get_users(b"id=alice", Conditions(max_staleness=limit)),
+    for response in (
+        turn.responses().get_user(b"alice", Conditions(max_staleness=limit)),
+        turn.responses().get_users(b"id=alice", Conditions(max_staleness=limit)),
     ):
-        assert status == answer.status
-        assert (status == 503) == (b"retry-after" in dict(answer.headers()))
+        assert status == response.status
+        assert (status == 503) == (b"retry-after" in dict(response.headers()))
 
 
-def test_a_field_that_is_there_twice_is_one_list() -> None:
-    """Header fields of one name are joined, as HTTP has it; others are no conditions."""
+def test_a_repeated_field_is_one_list() -> None:
+    """Header fields of one name are joined, as HTTP defines it; other fields are no conditions."""
     headers = [(b"host", b"here"), (b"if-min-offset", b"0:7"), (b"if-min-offset", b"3:1042")]
     assert parse_conditions(headers) == Conditions(None, b"0:7, 3:1042")
     assert parse_conditions([(b"max-staleness-seconds", b"5")]) == Conditions(None, None, b"5")
     assert parse_conditions([(b"accept", b"*/*")]) == NO_CONDITIONS
 
 
-def test_before_it_is_ready_nobody_is_unknown() -> None:
-    """A reader that has not caught up answers 503 with how far it is, for known and unknown users alike."""
+def test_before_the_reader_is_ready_no_user_is_unknown() -> None:
+    """A reader that has not caught up responds 503 with how far it is, for known and unknown users alike."""
     progress = Readiness("replaying", applied=50, target=200, seconds_left=1.5, reason="reading")
-    answers = Turn(progress=progress).answers()
-    for answer in (answers.get_user(b"alice"), answers.get_user(b"bob"), answers.get_users(b"id=alice")):
-        said = json.loads(answer.body)
-        assert (503, b"1") == (answer.status, dict(answer.headers())[b"retry-after"])
+    responses = Turn(progress=progress).responses()
+    for response in (responses.get_user(b"alice"), responses.get_user(b"bob"), responses.get_users(b"id=alice")):
+        said = json.loads(response.body)
+        assert (503, b"1") == (response.status, dict(response.headers())[b"retry-after"])
         assert ("replaying", 25.0, 1.5) == (said["state"], said["percent"], said["secondsLeft"])
 
 
-def test_several_users_are_answered_at_once() -> None:
+def test_several_users_are_read_at_once() -> None:
     """Records in the order asked for, the ids of the others, and for each partition the newest offset."""
     query = b"id=zo%C3%AB&id=bo+b&id=alice&other=1&id=&id=alice&id=" + b"x" * 512
-    answer = Turn().answers().get_users(query)
-    document = json.loads(answer.body)
+    response = Turn().responses().get_users(query)
+    document = json.loads(response.body)
     assert ["zoë", "alice", "alice"] == [user["userId"] for user in document["users"]]
     assert ["bo b", "", "x" * 512] == document["missing"]
     assert list(document) == ["users", "missing"]
-    assert dict(answer.headers())[b"user-info-offset"] == b"0:7, 3:1042"
-    assert dict(answer.headers())[b"content-length"] == b"%d" % len(answer.body)
+    assert dict(response.headers())[b"user-info-offset"] == b"0:7, 3:1042"
+    assert dict(response.headers())[b"content-length"] == b"%d" % len(response.body)
 
 
 @pytest.mark.parametrize("query", [b"", b"name=alice", b"&".join([b"id=1"] * (MAX_IDS + 1)), b"id=%FF"])
-def test_a_query_that_asks_for_nobody_or_too_many_is_refused(query: bytes) -> None:
-    """No id, more than a hundred, or no UTF-8 text: 400, and why."""
-    answer = Turn().answers().get_users(query)
-    assert (400, "urn:user-info:problem:bad-request") == (answer.status, json.loads(answer.body)["type"])
+def test_a_query_for_no_user_or_too_many_is_refused(query: bytes) -> None:
+    """No id, more than a hundred, or invalid UTF-8: 400 with the reason."""
+    response = Turn().responses().get_users(query)
+    assert (400, "urn:user-info:problem:bad-request") == (response.status, json.loads(response.body)["type"])
 
 
 def test_a_hundred_users_are_not_too_many() -> None:
     """The limit itself is allowed."""
-    assert Turn().answers().get_users(b"&".join([b"id=alice"] * MAX_IDS)).status == 200
+    assert Turn().responses().get_users(b"&".join([b"id=alice"] * MAX_IDS)).status == 200
 
 
 def test_records_too_large_to_be_sent_together_are_refused() -> None:
-    """What is built in memory for one request has a limit."""
-    answers = Turn(records={b"big": StoredRecord(0, 0, 0, b" " * (1 << 20))}).answers()
-    assert answers.get_users(b"&".join([b"id=big"] * 16)).status == 200
-    assert answers.get_users(b"&".join([b"id=big"] * 17)).status == 400
+    """A response built in memory has a size limit."""
+    responses = Turn(records={b"big": StoredRecord(0, 0, 0, b" " * (1 << 20))}).responses()
+    assert responses.get_users(b"&".join([b"id=big"] * 16)).status == 200
+    assert responses.get_users(b"&".join([b"id=big"] * 17)).status == 400
 
 
-def test_all_answers_of_one_turn_are_of_one_moment() -> None:
-    """One view serves a turn of the event loop, and is let go of at its end, exactly once."""
+def test_all_responses_of_one_turn_use_one_view() -> None:
+    """It is closed at the end of the event loop's turn, exactly once."""
     turn = Turn()
-    answers = turn.answers()
-    answers.get_user(b"alice")
-    answers.get_users(b"id=alice&id=bob")
+    responses = turn.responses()
+    responses.get_user(b"alice")
+    responses.get_users(b"id=alice&id=bob")
     assert (1, False) == (len(turn.views), turn.views[0].closed)
     for function in turn.at_its_end:
         function()
     assert turn.views[0].closed
-    answers.get_user(b"alice")
+    responses.get_user(b"alice")
     assert len(turn.views) == 2
 
 
-def test_how_far_behind_the_reader_is_stands_in_every_answer_that_rests_on_it() -> None:
-    """Found, unchanged and unknown alike say how long ago the store was last known to be complete."""
-    answers = Turn(progress=Readiness("stale", serves=True, complete_at=0.0)).answers()
-    for answer in (
-        answers.get_user(b"alice"),
-        answers.get_user(b"bob"),
-        answers.get_user(b"alice", Conditions(if_none_match=b"*")),
-        answers.get_users(b"id=alice"),
+def test_every_response_from_the_store_says_how_far_behind_the_reader_is() -> None:
+    """Found, unchanged and unknown: a header says how long ago the store was last known to be complete."""
+    responses = Turn(progress=Readiness("stale", serves=True, complete_at=0.0)).responses()
+    for response in (
+        responses.get_user(b"alice"),
+        responses.get_user(b"bob"),
+        responses.get_user(b"alice", Conditions(if_none_match=b"*")),
+        responses.get_users(b"id=alice"),
     ):
-        assert float(dict(answer.headers())[b"user-info-behind-seconds"]) > 0
+        assert float(dict(response.headers())[b"user-info-behind-seconds"]) > 0

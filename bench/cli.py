@@ -1,4 +1,4 @@
-"""`python -m bench`: measurements from the command line; each subcommand is a module of its own."""
+"""`python -m bench`: the measurements; each is a module of its own."""
 
 import click
 import psycopg
@@ -19,7 +19,7 @@ from stack.errors import to_stack_error
 
 @click.group()
 def commands() -> None:
-    """Measure the service on this machine, on servers of the measurement's own, beside what else could do the job."""
+    """Measure the service on this machine, on servers of its own, next to other programs that could do the job."""
 
 
 commands.add_command(chaos)

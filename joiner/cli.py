@@ -1,4 +1,4 @@
-"""`python -m joiner` and its commands: `reset_state`, `dead-letters`."""
+"""`python -m joiner` and its commands: `reset`, `dead-letters`."""
 
 import click
 from confluent_kafka import KafkaException
@@ -25,21 +25,21 @@ from shared.settings import describe_settings, read_settings
 def main(context: click.Context) -> None:
     """Join the changelog topics of users, tweets, follows and likes into the topic user-info.
 
-    Runs until SIGTERM or SIGINT, which commit what is done and end it. To share the work, start more processes with the
-    same JOINER_GROUP, each with a JOINER_INSTANCE_ID, a JOINER_STATE_DIR and a JOINER_HTTP_PORT of its own.
+    Runs until SIGTERM or SIGINT; then it commits what it has joined and ends. To share the work, start more processes
+    with the same JOINER_GROUP, each with its own JOINER_INSTANCE_ID, JOINER_STATE_DIR and JOINER_HTTP_PORT.
     """
     if context.invoked_subcommand is None:
         service.run(read_settings(JoinerSettings))
 
 
 @main.command()
-@click.option("--yes", is_flag=True, help="Do it without asking.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def reset(*, yes: bool) -> None:
-    """Forget the joined state; the next start joins the source topics anew.
+    """Delete the joined state; the next start joins the source topics from scratch.
 
     Deletes the group's offsets, its changelogs, the internal topic and the local state of this JOINER_STATE_DIR (other
-    joiners drop theirs by themselves). user-info stays and is served all the while; users that the sources no longer
-    have are taken out of it once the sources have been read. Refused while a joiner of the group is running.
+    joiners delete theirs at their next start). user-info stays, and readers serve it all the time; users that the
+    sources no longer have get a tombstone once the sources have been read. Refused while a joiner of the group runs.
     """
     settings = read_settings(JoinerSettings)
     logs.configure(settings.log_level, settings.log_format)
@@ -56,7 +56,7 @@ def reset(*, yes: bool) -> None:
     rebuild.reset_state(admin, Ledger(client, settings.ledger_topic), settings)
     for held in locks:
         held.close()
-    click.echo(f"The group {settings.joiner_group} has no state any more; start its joiners to join anew.")
+    click.echo(f"The group {settings.joiner_group} has no state any more; start its joiners to join from scratch.")
 
 
 main.add_command(dead_letters)

@@ -37,7 +37,7 @@ def main() -> None:
 
 @main.command()
 def up() -> None:
-    """Start Kafka, PostgreSQL and Kafka Connect, which go on running; what runs already is left alone."""
+    """Start Kafka, PostgreSQL and Kafka Connect in the background; those that run already are left alone."""
     servers = Servers(read_settings(StackSettings))
     servers.fetch(_say)
     for server in servers.all:
@@ -46,14 +46,14 @@ def up() -> None:
 
 @main.command()
 def down() -> None:
-    """Stop what `up` started; the data stays."""
+    """Stop what `up` started; keep the data."""
     for server in reversed(Servers(read_settings(StackSettings)).all):
         _say(f"{server.command.name} {'stopped' if server.stop() else 'did not run'}")
 
 
 @main.command()
 def status() -> None:
-    """Show which servers run and answer; exit status 1 where one does not."""
+    """Show which servers run and answer; exit status 1 if one does not."""
     conditions = Servers(read_settings(StackSettings)).conditions()
     for name, pid, port, answers, problem in conditions:
         state = "answers" if answers else "does not answer" if pid else "is not running"
@@ -64,16 +64,16 @@ def status() -> None:
 
 
 @main.command()
-@click.option("--count", default=10_000, show_default=True, help="How many users of our own making.")
+@click.option("--count", default=10_000, show_default=True, help="How many made-up users to write.")
 @click.option("--users", type=click.Path(path_type=Path), help="CSV file of rows for the table users.")
 @click.option("--tweets", type=click.Path(path_type=Path), help="CSV file of rows for the table tweets.")
 @click.option("--follows", type=click.Path(path_type=Path), help="CSV file of rows for the table follows.")
 @click.option("--likes", type=click.Path(path_type=Path), help="CSV file of rows for the table likes.")
 def seed(count: int, **files: Path | None) -> None:
-    """Fill the tables: with a believable population, or with CSV files of yours.
+    """Fill the tables with a believable population, or from your CSV files.
 
-    A file's first line names columns of its table, the primary key among them; the rest are NULL. A row whose primary
-    key is there already is replaced. The population is only written into empty tables.
+    A file's first line names columns of its table, including the primary key; other columns become NULL. A row replaces
+    one with the same primary key. The population is only written into empty tables.
     """
     dsn = Servers(read_settings(StackSettings)).postgres.dsn
     given = {table: file for table, file in files.items() if file is not None}
@@ -87,9 +87,9 @@ def seed(count: int, **files: Path | None) -> None:
 
 @main.command("load")
 @click.option("--rate", type=click.FloatRange(min=0.01), default=50, show_default=True, help="Changes a second.")
-@click.option("--seconds", type=click.FloatRange(min=0), help="For how long; until Ctrl-C where not given.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="For how long; default: until Ctrl-C.")
 def load_command(rate: float, seconds: float | None) -> None:
-    """Keep changing rows: inserts, edits, unfollows, deletions."""
+    """Keep changing rows: insert, edit, unfollow, delete."""
     done = keep_changing(Servers(read_settings(StackSettings)).postgres.dsn, rate, seconds, _say)
     _say(f"{done} changes made")
 
@@ -117,15 +117,15 @@ def doctor(connector: tuple[str, ...], joiner: tuple[str, ...], reader: tuple[st
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(arguments: tuple[str, ...]) -> None:
-    """Run psql on the database; all arguments are psql's own, such as -c "SELECT …"."""
+    """Run psql on the database; all arguments go to psql, such as -c "SELECT …"."""
     sys.exit(Servers(read_settings(StackSettings)).postgres.psql(arguments))
 
 
 @main.command()
-@click.option("--users", default=10_000, show_default=True, help="How many users empty tables get.")
+@click.option("--users", default=10_000, show_default=True, help="How many users to write into empty tables.")
 @click.option("--load", "rate", type=click.FloatRange(min=0), default=0, show_default=True, help="Changes a second.")
 def run(users: int, rate: float) -> None:
-    """Start everything, seed, answer; Ctrl-C stops all that it started. `make run` is this."""
+    """Start everything, seed, answer; Ctrl-C stops all that it started. `make run` does this."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         run_everything(users, rate, _say)

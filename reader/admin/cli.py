@@ -1,4 +1,4 @@
-"""`python -m reader snapshot | inspect | verify`: what stands beside the running reader on the command line."""
+"""`python -m reader snapshot | inspect | verify`: commands for a reader's copy, also while the reader runs."""
 
 import json
 import sys
@@ -20,9 +20,9 @@ SHOWN = 20
 @click.command()
 @click.argument("target", metavar="DIR", type=click.Path(path_type=Path))
 def snapshot(target: Path) -> None:
-    """Write a consistent, checksummed copy of what the reader of READER_STATE_DIR holds to DIR, while it serves.
+    """Write a consistent, checksummed snapshot of READER_STATE_DIR to DIR; the reader may run.
 
-    A reader that has nothing yet starts from it where READER_SNAPSHOT names it, and catches up.
+    A reader with an empty READER_STATE_DIR starts from it if READER_SNAPSHOT names it, and catches up with the topic.
     """
     manifest = take(read_settings(ReaderSettings).reader_state_dir, target)
     click.echo(f"{target}: {manifest['records']:,} records, {manifest['bytes']:,} bytes, {manifest['sha256']}")
@@ -31,7 +31,7 @@ def snapshot(target: Path) -> None:
 @click.command()
 @click.argument("user", required=False)
 def inspect(user: str | None) -> None:
-    """Show what READER_STATE_DIR holds, as JSON; with USER, that user's place in the topic and stored bytes."""
+    """Show as JSON what READER_STATE_DIR holds; with USER, that user's position in the topic and stored bytes."""
     state = read_settings(ReaderSettings).reader_state_dir
     if user is None:
         click.echo(json.dumps(inspection.summarize(state), indent=2))
@@ -47,7 +47,7 @@ def inspect(user: str | None) -> None:
 
 @click.command()
 def verify() -> None:
-    """Compare READER_STATE_DIR with the topic, record by record, up to its offsets; exit status 1 where they differ."""
+    """Compare READER_STATE_DIR with the topic, record by record, up to its offsets; exit status 1 if they differ."""
     settings = read_settings(ReaderSettings)
     properties = validate_properties(settings.kafka_properties)
     check_credentials(settings.kafka_bootstrap_servers, properties, AdminClient)
@@ -57,5 +57,5 @@ def verify() -> None:
         click.echo(f"user {key.decode(errors='backslashreplace')!r}: {difference}")
     click.echo(f"{records:,} records compared, {len(differences):,} differences")
     if differences:
-        click.echo("stop the reader, delete its READER_STATE_DIR and start it: the topic is replayed", err=True)
+        click.echo("stop the reader, delete its READER_STATE_DIR and start it; it replays the topic", err=True)
         sys.exit(1)

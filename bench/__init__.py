@@ -1,1 +1,1 @@
-"""Measurements of the service, its peers beside it in the same run; nothing shipped imports this."""
+"""Measurements of the service and of its peers in the same run; nothing shipped imports this."""

@@ -1,7 +1,7 @@
 """Chaos: joiners under steady changes, faults drawn at random, every user compared with the truth after each.
 
 Guarantees that a difference, or a change that never becomes visible, is reported with the seed that led to it. The
-same seed draws the same faults; what the machine makes of them is its own affair.
+same seed draws the same faults; their timing on the machine differs.
 """
 
 import json
@@ -29,7 +29,7 @@ from stack.servers.kafka import Kafka
 
 PARTITIONS = 4
 PATIENCE_SECONDS = 90.0
-"""What is not seen after this long is taken to be lost."""
+"""A change that is not seen within this time counts as lost."""
 
 TICK_SECONDS = 0.25
 
@@ -46,7 +46,7 @@ class Report:
         compared: users compared, over all comparisons.
         dead_letters: how many there are; as many as bad records were written, where all is well.
         poison_written: bad records that were written.
-        ended_by_themselves: last words of joiners that ended without being told to.
+        ended_by_themselves: the last log line of each joiner that ended although nothing stopped it.
     """
 
     seed: int
@@ -80,7 +80,7 @@ class Chaos:
         folder: for the joiners' state and logs.
         seed: draws changes, faults and victims.
         rate: changes a second while faults happen.
-        progress: told what happens.
+        progress: shows what happens.
     """
 
     def __init__(self, kafka: Kafka, folder: Path, seed: int, rate: float, progress: Callable[[str], None]) -> None:
@@ -154,7 +154,7 @@ class Chaos:
         self.report.compared += len(truth)
 
     def _compare_topic(self) -> None:
-        """Compare once more with what the topic says to somebody who reads it anew, and count the dead letters."""
+        """Read the topic from its beginning, compare once more, and count the dead letters."""
         truth, found = self._tables.truth(), self._topics.read("user-info")
         self.report.differing += _count_differences(truth, found)
         self.report.poison_written = self._tables.poison_written
@@ -194,7 +194,7 @@ def _equals(record: Record | None, value: bytes | None) -> bool:
 
 @contextmanager
 def _scratch_folder() -> Iterator[Path]:
-    """Make a folder for what runs; it goes in the end, but stays where it says why something went wrong."""
+    """Give a folder for data and logs; it is deleted afterwards, except where its logs explain a failure."""
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     try:
         yield folder

@@ -1,4 +1,4 @@
-"""Faults, each as the steps that it takes: what is done, then how long fresh changes took to be seen again."""
+"""Injected faults, each as its steps: what is done, after which it is measured how long changes took to be seen."""
 
 import random
 import time
@@ -9,7 +9,7 @@ from bench.chaos.tables import Tables
 from stack.servers.kafka import Kafka
 
 SESSION_SECONDS = 6.0
-"""The joiners' session: whoever is silent for longer is taken for dead."""
+"""The joiners' session: Kafka treats one that is silent for longer as dead."""
 
 POISON_RECORDS = 200
 
@@ -20,7 +20,7 @@ Fault = Callable[["Targets"], Iterator[Step]]
 
 
 class Targets:
-    """What faults happen to.
+    """What the faults are injected into.
 
     Args:
         kafka: the broker.
@@ -86,7 +86,7 @@ def pause_past_session(targets: Targets) -> Iterator[Step]:
 
 
 def add_and_remove_third(targets: Targets) -> Iterator[Step]:
-    """Have a third joiner come, and go in peace or not."""
+    """Start a third joiner, and stop or kill it."""
     yield "a third joiner joins", lambda: targets.fleet.start(2)
     if targets.chance.random() < 0.5:
         yield "the third leaves (SIGTERM)", lambda: targets.fleet.stop(2)
@@ -136,7 +136,7 @@ FAULTS: tuple[Fault, ...] = (
 
 
 def draw_faults(chance: random.Random) -> Iterator[Fault]:
-    """Yield faults for ever, at random, but none a second time before all others had their turn."""
+    """Yield faults endlessly, at random, none a second time before all others had their turn."""
     while True:
         deck = list(FAULTS)
         chance.shuffle(deck)

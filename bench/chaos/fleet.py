@@ -44,36 +44,36 @@ class Fleet:
         processes.start(self._joiners[number])
 
     def supervise(self) -> None:
-        """Start those again that have ended by themselves."""
+        """Start those again that ended by themselves."""
         for number in self.wanted:
             joiner = self._joiners[number]
             if joiner.process() is None:
                 self.ended_by_themselves.append(_read_last_line(joiner))
-                joiner.stop()  # it has ended: this buries it
+                joiner.stop()  # it has ended: this reaps it
                 processes.start(joiner)
 
     def kill(self, number: int) -> None:
-        """End a joiner as a power cut would; it stays dead until it is started."""
+        """Kill a joiner as a power cut would; it stays dead until it is started."""
         self._wanted.discard(number)
         self._joiners[number].stop(signal.SIGKILL)
 
     def stop(self, number: int) -> None:
-        """End a joiner as an operator would; it stays away until it is started."""
+        """Stop a joiner as an operator would; it stays away until it is started."""
         self._wanted.discard(number)
         self._joiners[number].stop()
 
     def pause(self, number: int) -> None:
-        """Have the system give a joiner no more time."""
+        """Have the system give a joiner no processor time."""
         self._paused.add(number)
         processes.require_running(self._joiners[number]).send_signal(signal.SIGSTOP)
 
     def resume(self, number: int) -> None:
-        """Let a paused joiner go on."""
+        """Let a paused joiner continue."""
         self._paused.discard(number)
         processes.require_running(self._joiners[number]).send_signal(signal.SIGCONT)
 
     def is_settled(self) -> bool:
-        """Tell whether the group is made up of exactly those that are meant to run, each with work of its own."""
+        """Say whether the group consists of exactly those that are meant to run, each with partitions."""
         try:
             found = self._admin.describe_consumer_groups([GROUP], request_timeout=5)[GROUP].result()
         except KafkaException:

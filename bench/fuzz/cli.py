@@ -1,4 +1,4 @@
-"""`python -m bench fuzz`: strangers at a reader, by its own description and on raw sockets, until the time is over."""
+"""`python -m bench fuzz`: random clients of a reader, by its own description and on raw sockets, for a set time."""
 
 import sys
 import tempfile

@@ -12,14 +12,14 @@ not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "503"]
 negative_data_rejection.expected-statuses = ["4xx", "503"]
 positive_data_acceptance.expected-statuses = ["2xx", "3xx", "404", "414", "431", "503"]
 """
-"""A reader that is behind, and a request that is too large though each part is sound, are no failures; that each status
-is described where it is answered is checked all the same."""
+"""A reader that is behind, and a request that is too large though each part is sound, are no failures. Each status must
+still be described where it is returned."""
 
 GRACE_SECONDS = 60.0
 
 
 def fuzz(port: int, folder: Path, seed: int, *, seconds: int | None = None, examples: int = 100) -> str:
-    """Ask a reader for all that it describes, and for what it does not; return a summary.
+    """Request all that a reader describes, and what it does not; return a summary.
 
     Streams of events are left out, since they do not end; bench.fuzz.sockets asks for them.
 
@@ -27,11 +27,11 @@ def fuzz(port: int, folder: Path, seed: int, *, seconds: int | None = None, exam
         port: on 127.0.0.1.
         folder: where the run keeps its files.
         seed: of the requests.
-        seconds: how long to go on; None: until each operation had its examples.
+        seconds: for how long; None: until each operation had its examples.
         examples: at most, for each operation, and each time around.
 
     Raises:
-        MeasurementError: an answer is not as it is described, or none came; carries the report.
+        MeasurementError: a response is not as described, or none came; carries the report.
     """
     settings = folder / "schemathesis.toml"
     settings.write_text(SETTINGS)

@@ -1,4 +1,4 @@
-"""What strangers may send to an HTTP server: requests that are nearly right, by chance. Pure but for the generator."""
+"""Requests that are nearly right, drawn at random, as any client may send them. Pure but for the generator."""
 
 from dataclasses import dataclass
 from random import Random

@@ -1,4 +1,4 @@
-"""Whether what a server says is HTTP/1.1, and what may be said to a stranger. Pure."""
+"""Whether a server's responses are HTTP/1.1, and whether a client may be given them. Pure."""
 
 import json
 import re
@@ -10,38 +10,38 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Malformed(Exception):  # noqa: N818 - what it finds, not what fails
-    """What was said is no HTTP, or is not to be said."""
+    """A response that is not HTTP, or that no client may be given."""
 
 
-def check_responses(said: bytes, *, heads: bool, cut_off: bool) -> list[int]:
-    """Return the statuses of answers, having checked each of them.
+def check_responses(received: bytes, *, heads: bool, cut_off: bool) -> list[int]:
+    """Check each response, and return their statuses.
 
     Args:
-        said: all that came on a connection until it was closed.
+        received: all that came on a connection until it was closed.
         heads: whether a HEAD request may have been understood, so that a body may be missing.
-        cut_off: whether the last answer may be incomplete.
+        cut_off: whether the last response may be incomplete.
 
     Raises:
-        Malformed: one of them is not what it should be; says why.
+        Malformed: one of them is wrong; says why.
     """
     statuses = []
-    while said:
-        if said.startswith(CONTINUE):
-            said = said.removeprefix(CONTINUE)
+    while received:
+        if received.startswith(CONTINUE):
+            received = received.removeprefix(CONTINUE)
             continue
-        head, end, rest = said.partition(b"\r\n\r\n")
+        head, end, rest = received.partition(b"\r\n\r\n")
         if not end:
             if cut_off:
                 break
-            raise Malformed(f"an answer's head does not end: {said[:200]!r}")
+            raise Malformed(f"an answer's head does not end: {received[:200]!r}")
         status, fields = _parse_head(head)
         statuses.append(status)
         body = _find_body(status, fields, rest, heads=heads)
         if body is None:
             if cut_off:
                 break
-            raise Malformed(f"an answer's body does not end: {said[:300]!r}")
-        said = rest[body[1] :]
+            raise Malformed(f"an answer's body does not end: {received[:300]!r}")
+        received = rest[body[1] :]
         _check(status, fields, body[0])
     return statuses
 
@@ -95,6 +95,6 @@ def _check(status: int, fields: dict[bytes, bytes], body: bytes) -> None:
     if status not in ALLOWED:
         raise Malformed(f"{status}: {body[:500]!r}")
     if fields.get(b"content-type") == b"application/problem+json" and body:
-        said = json.loads(body)["status"]
-        if said != status:
-            raise Malformed(f"{status} with a document that says {said}")
+        stated = json.loads(body)["status"]
+        if stated != status:
+            raise Malformed(f"{status} with a document that says {stated}")

@@ -1,6 +1,6 @@
-"""A backlog: a Kafka of one's own, full of rows, and the wait until somebody's output is the truth about them.
+"""A backlog: a Kafka full of rows, and the wait until a program's output is the truth about them.
 
-The output is only measured by its offsets while that goes on, so that looking costs next to nothing.
+Meanwhile only the output's offsets are read, which costs next to nothing.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from stack.servers import java
 from stack.servers.kafka import Kafka
 from stack.servers.process import Command
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 SETTLED_SECONDS = 5.0
 """Output that has not moved for this long may be complete: it is compared then."""
 
@@ -50,7 +50,7 @@ class Backlog:
     """Rows in a Kafka.
 
     Args:
-        kafka: of one's own.
+        kafka: of this measurement alone.
         topics: of that Kafka.
         workload: the rows in its source topics; knows the truth about them.
     """
@@ -65,15 +65,15 @@ class Backlog:
         Args:
             output: the topic of user-info records.
             programs: what writes the output.
-            progress: told how far it is.
+            progress: shows how far it is.
 
         Raises:
             MeasurementError: it has not moved for long and is not the truth, or a program has ended.
         """
-        end, first_at, moved_at, looked_at = 0, 0.0, time.monotonic(), 0.0
+        end, first_at, moved_at, compared_at = 0, 0.0, time.monotonic(), 0.0
         arrival: Arrival | None = None
         while True:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             now = time.monotonic()
             latest = self.topics.committed_end(output)
             used = processes.read_usage(*programs)
@@ -82,8 +82,8 @@ class Backlog:
                 end, moved_at = latest, now
                 arrival = Arrival(first_at, now, used, processes.read_usage(self.kafka.command))
             progress(f"{latest:,} records out, {used.cpu_seconds:.0f} CPU s")
-            if arrival is not None and now - moved_at > SETTLED_SECONDS and looked_at < moved_at:
-                looked_at = now
+            if arrival is not None and now - moved_at > SETTLED_SECONDS and compared_at < moved_at:
+                compared_at = now
                 try:
                     check_equal(self.topics.read(output), self.workload.counts)
                 except MeasurementError:
@@ -96,7 +96,7 @@ class Backlog:
 
 @contextmanager
 def run_backlog(folder: Path, workload: Workload, partitions: int, progress: ProgressPrinter) -> Iterator["Backlog"]:
-    """Give a Kafka of one's own whose source topics hold the workload; it is gone afterwards."""
+    """Give a new Kafka whose source topics hold the workload; it is deleted afterwards."""
     progress("starting Kafka")
     with Kafka(folder / "kafka", heap="1g", options=java.BUSY) as kafka:
         topics = Topics(kafka.bootstrap_servers)

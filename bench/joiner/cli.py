@@ -52,10 +52,10 @@ def throughput(rows: int, partitions: int, counts: tuple[int, ...], rounds: int,
             race = Race(backlog, folder)
             for _ in range(rounds):
                 for count in counts:
-                    runs.append(race.joiners(count, progress))
+                    runs.append(race.run_joiners(count, progress))
                     _show_run(progress, runs[-1], rows)
                     if peer is not None:
-                        runs.append(race.peer(peer, count, progress))
+                        runs.append(race.run_peer(peer, count, progress))
                         _show_run(progress, runs[-1], rows)
     middle = compute_medians(runs, rows)
     click.echo(
@@ -118,7 +118,7 @@ def restart(rows: int) -> None:
 
 @contextmanager
 def run_caught_up(rows: int, count: int, progress: ProgressPrinter) -> Iterator[tuple[Backlog, list[Command]]]:
-    """Give joiners that have joined so many rows, and their Kafka; all is gone afterwards."""
+    """Give joiners that have joined so many rows, and their Kafka; all is deleted afterwards."""
     workload = Workload(rows)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)

@@ -1,7 +1,7 @@
 """Freshness: how long a change takes from the source topic to a read-committed consumer of user-info.
 
 Changes are made on a clock and counted from the moment that they were meant for, however late the generator was. Users
-take turns, so that each change is told from the next one of the same user by the value that it leads to.
+take turns, so that each change is distinguished from the next one of the same user by the value that it leads to.
 """
 
 import threading
@@ -32,7 +32,7 @@ from bench.results import ProgressPrinter, percentile
 NAME = "name"
 
 GRACE_SECONDS = 20.0
-"""What is not seen this long after the last change counts as never seen."""
+"""A change that is not seen this long after the last one counts as never seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Change:
     key: str
     value: int
 
-    def shown_by(self, record: Mapping[str, Any]) -> bool:
-        """Tell whether a record shows it, or one that came after it."""
+    def is_shown_by(self, record: Mapping[str, Any]) -> bool:
+        """Say whether a record shows it, or one that came after it."""
         return parse_number(record[self.key]) >= self.value
 
 
@@ -130,7 +130,7 @@ class _PendingChanges:
         with self._lock:
             self._waiting.setdefault(b"%d" % change.user, []).append((change, meant_for))
 
-    def seen(self, key: bytes, value: bytes | None, now: float) -> None:
+    def match(self, key: bytes, value: bytes | None, now: float) -> None:
         with self._lock:
             waiting = self._waiting.get(key)
             if not waiting or value is None:
@@ -138,13 +138,13 @@ class _PendingChanges:
             record = orjson.loads(value)
             left = []
             for change, meant_for in waiting:
-                if change.shown_by(record):
+                if change.is_shown_by(record):
                     self._latencies.append(now - meant_for)
                 else:
                     left.append((change, meant_for))
             self._waiting[key] = left
 
-    def nothing_left(self) -> bool:
+    def is_empty(self) -> bool:
         with self._lock:
             return not any(self._waiting.values())
 
@@ -159,12 +159,12 @@ def measure_freshness(
         bootstrap_servers: where Kafka is; a joiner runs there and is caught up.
         output: the topic of user-info records.
         source: what to change.
-        progress: told how far it is.
+        progress: shows how far it is.
     """
     rate, seconds = found.rate, found.seconds
-    expected = _PendingChanges(found.latencies)
+    pending = _PendingChanges(found.latencies)
     client = build_producer(bootstrap_servers, **{"linger.ms": 1})
-    with TopicWatcher(bootstrap_servers, output, expected.seen, from_now=True) as watcher:
+    with TopicWatcher(bootstrap_servers, output, pending.match, from_now=True) as watcher:
         began = time.monotonic() + 1.0
         for number in range(int(rate * seconds)):
             meant_for = began + number / rate
@@ -174,7 +174,7 @@ def measure_freshness(
             else:
                 found.late_seconds = max(found.late_seconds, now - meant_for)
             change = next(source)
-            expected.add(change, meant_for)
+            pending.add(change, meant_for)
             topic, key, value = change.row
             client.produce(topic, value, key)
             client.poll(0)
@@ -182,4 +182,4 @@ def measure_freshness(
             if number % rate == 0:
                 progress(f"{rate:,} changes/s: {number // rate} of {seconds:g} s, {len(found.latencies):,} seen")
         client.flush()
-        watcher.await_true(expected.nothing_left, GRACE_SECONDS)
+        watcher.await_true(pending.is_empty, GRACE_SECONDS)

@@ -1,6 +1,6 @@
 """Programs under measurement: joiners with their default settings, or a peer; what they use of the machine.
 
-Starts programs and looks at them from outside. Knows nothing of what they write.
+Starts programs and observes them from outside. Knows nothing of what they write.
 """
 
 import shlex
@@ -38,7 +38,7 @@ def joiner_command(number: int, bootstrap_servers: str, prefix: str, folder: Pat
         bootstrap_servers: where Kafka is.
         prefix: of the group, and of the topics that are not sources.
         folder: where its log and its state are kept.
-        settings: environment variables beside those.
+        settings: further environment variables.
     """
     place = folder / f"{prefix}joiner-{number}"
     environment = {
@@ -70,7 +70,9 @@ def peer_command(template: str, values: Mapping[str, str], folder: Path) -> Comm
         arguments = [argument.format(**values) for argument in shlex.split(template)]
     except (KeyError, IndexError, ValueError) as error:
         known = ", ".join(f"{{{name}}}" for name in values)
-        raise MeasurementError(f"--peer: cannot read {template!r}: {error!r}; known placeholders: {known}") from None
+        raise MeasurementError(
+            f"--peer: cannot read {template!r}: {error!r}", hint=f"the placeholders are {known}"
+        ) from None
     return Command("peer", arguments, folder)
 
 

@@ -67,7 +67,7 @@ def measure_restart(topics: Topics, output: str, joiner: Command, source: Iterat
         output: its topic of user-info records.
         joiner: ended, caught up before.
         source: what to change.
-        state: where its state is, in words.
+        state: where its state is, as the table calls it.
 
     Raises:
         MeasurementError: it has ended, or changes are not seen in time.
@@ -129,14 +129,14 @@ def delete_state(joiner: Command) -> None:
 
 
 class _RestoringTimer:
-    """Asks a joiner again and again what it does, and adds up for how long that is to restore."""
+    """Polls a joiner's state, and adds up for how long it is restoring."""
 
     def __init__(self, joiner: Command) -> None:
         self.seconds = 0.0
         self._url = f"http://127.0.0.1:{joiner.environment['JOINER_HTTP_PORT']}/readyz"
         self._since: float | None = None
 
-    def look(self) -> None:
+    def poll(self) -> None:
         now = time.monotonic()
         try:
             state = httpx.get(self._url, timeout=5).json()["state"]
@@ -150,7 +150,7 @@ class _RestoringTimer:
 def _await(watcher: TopicWatcher, condition: Callable[[], bool], joiner: Command, restoring: _RestoringTimer) -> float:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not watcher.await_true(condition, 0.05):
-        restoring.look()
+        restoring.poll()
         processes.require_running(joiner)
         if time.monotonic() > deadline:
             raise MeasurementError(f"changes were not seen within {PATIENCE_SECONDS:g} s; {joiner.last_lines()}")
@@ -159,4 +159,4 @@ def _await(watcher: TopicWatcher, condition: Callable[[], bool], joiner: Command
 
 def _is_seen(watcher: TopicWatcher, change: Change) -> bool:
     value = watcher.latest.get(b"%d" % change.user)
-    return value is not None and change.shown_by(orjson.loads(value))
+    return value is not None and change.is_shown_by(orjson.loads(value))

@@ -1,7 +1,7 @@
 """Throughput: how soon programs that do the joiner's job bring a million rows behind up to date, and at what cost.
 
 Each run starts on the same rows with topics and state of its own, and counts from the start of its processes until the
-last commit that made its output the truth. The output is only measured by its offsets while a run goes on.
+last commit that made its output the truth. Only the output's offsets are read during a run.
 """
 
 import shutil
@@ -57,7 +57,7 @@ class Race:
         self._folder = folder
         self._runs = 0
 
-    def joiners(self, count: int, progress: Callable[[str], None]) -> Run:
+    def run_joiners(self, count: int, progress: Callable[[str], None]) -> Run:
         """Run so many joiners with default settings."""
 
         def commands(prefix: str) -> list[Command]:
@@ -66,7 +66,7 @@ class Race:
 
         return self._run("joiner", count, commands, progress)
 
-    def peer(self, template: str, threads: int, progress: Callable[[str], None]) -> Run:
+    def run_peer(self, template: str, threads: int, progress: Callable[[str], None]) -> Run:
         """Run a peer with so many threads."""
 
         def commands(prefix: str) -> list[Command]:

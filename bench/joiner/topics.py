@@ -1,4 +1,4 @@
-"""Topics as a measurement sees them: made, measured by their offsets, read to the end, deleted."""
+"""Topics of a measurement: created, measured by their offsets, read to the end, deleted."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -129,7 +129,7 @@ def check_equal(found: Mapping[bytes, bytes], counts: Mapping[int, list[int]]) -
     """Make sure that user-info records say what SQL would.
 
     Args:
-        found: key -> value of each record; other fields than the counts are not looked at.
+        found: key -> value of each record; only the counts are compared.
         counts: user id -> the four counts.
 
     Raises:

@@ -139,7 +139,7 @@ def write_workload(bootstrap_servers: str, workload: Workload, progress: Callabl
     Args:
         bootstrap_servers: where Kafka is.
         workload: what to write.
-        progress: told now and then how many rows are written.
+        progress: called now and then with the number of rows written.
     """
     client = build_producer(bootstrap_servers, **{"linger.ms": 50})
     for done, (topic, key, value) in enumerate(workload.all_rows(), 1):

@@ -1,8 +1,8 @@
 """A closed loop: a fixed number of connections, each asking again as soon as it is answered. It finds the capacity.
 
 wrk does it where it is installed. Elsewhere a loop of our own does (`python -m bench.load.closed_loop`, a JSON object
-in, another out), which may itself be what limits a fast server; the load's share of its core, reported beside each
-figure, tells.
+in, another out), which may itself limit a fast server: the load's share of its core, reported with each figure, shows
+it.
 """
 
 import gc
@@ -68,7 +68,7 @@ class Capacity:
 
 
 def measure_capacity(load: ClosedLoad, core: int) -> Capacity:
-    """Run a load on a core of its own.
+    """Run a load on one core.
 
     Raises:
         MeasurementError: it could not be run.

@@ -1,7 +1,6 @@
 """One HTTP/1.1 connection of a load: kept alive, at most one request on its way, never blocking.
 
-Reads as much of HTTP as the answers of a load need: a status, a length, a body. What it does not understand is an
-error, never a guess.
+Parses as much of HTTP as a load needs: a status, a length, a body. Anything else is an error, never a guess.
 """
 
 import re
@@ -50,7 +49,7 @@ class Connection:
         """Send a whole request, which fits into the system's buffers since nothing else is in them."""
         self.asked_for = number
         if self._socket.send(request) != len(request):
-            raise MeasurementError(f"a request of {len(request)} bytes did not fit; ask for shorter ids")
+            raise MeasurementError(f"a request of {len(request)} bytes did not fit", hint="ask for shorter ids")
 
     def receive(self) -> Response | None:
         """Return the answer once all of it is there.
@@ -81,7 +80,7 @@ class Connection:
         return answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._socket.close()
 
 
@@ -91,7 +90,7 @@ def build_request(user_id: int) -> bytes:
 
 
 def is_correct(answer: Response, user_id: int) -> bool:
-    """Tell whether an answer is one that the service may give: the right user, or 404 for an id that is nobody's."""
+    """Say whether a response is one that the service may give: the right user, or 404 for an unknown id."""
     if user_id >= FIRST_UNKNOWN:
         return answer.status == 404
     return answer.status == 200 and answer.body.startswith(b'{"userId":"%d",' % user_id)

@@ -1,4 +1,4 @@
-"""Which processor core does what, and who goes first on it: what is measured has a core of its own."""
+"""Which processor core does what, and which program runs first on it: what is measured has a core to itself."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from bench.errors import MeasurementError
 
 
 class Cores(NamedTuple):
-    """Who runs where.
+    """Which core runs what.
 
     Args:
         measured: the one core of the program that is measured.
@@ -34,7 +34,8 @@ def choose_cores() -> Cores:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise MeasurementError(
-            "a measurement needs two processor cores, one of them for the load; this process may use one"
+            "a measurement needs two processor cores, one of them for the load; this process may use one",
+            hint="run it on a larger machine, or allow it more cores (taskset)",
         )
     return Cores(cores[0], cores[1], frozenset(cores[2:] or cores[1:2]))
 

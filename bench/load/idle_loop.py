@@ -1,6 +1,6 @@
-"""An idle loop beside a measurement, which notes when it was not woken in time on its core.
+"""An idle loop during a measurement, which notes when it was not woken in time on its core.
 
-What it sees, no program on that core could have avoided: the machine was elsewhere. It runs before all ordinary
+No program on that core could have avoided what it sees: the machine was elsewhere. It runs before all ordinary
 processes where the system allows it, so that the measured program itself is not what it sees. Runs as a process of its
 own (`python -m bench.load.idle_loop CORE`) until SIGTERM, and writes a JSON object.
 """

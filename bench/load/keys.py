@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 UNKNOWN_SHARE = 0.01
 FIRST_UNKNOWN = 1_000_000_000
-"""Ids from here on are nobody's."""
+"""Ids from here on belong to no user."""
 
 EXPONENT = 1.0
 """Of Zipf's law: the user of rank r is asked for in proportion to 1 / r."""
 
 
 def draw_ids(users: int, count: int, seed: int = 1) -> Sequence[int]:
-    """Return the ids that a load asks for, one after another; those from FIRST_UNKNOWN on are nobody's.
+    """Return the ids that a load asks for, one after another; those from FIRST_UNKNOWN on belong to no user.
 
     Args:
         users: how many there are, with the ids 1 to `users`.
@@ -22,7 +22,7 @@ def draw_ids(users: int, count: int, seed: int = 1) -> Sequence[int]:
     """
     chance = random.Random(seed)
     ids = list(range(1, users + 1))
-    # Which ids are popular must not follow the order that they lie in a store in.
+    # Popular ids must not follow the order in which a store keeps them.
     random.Random(0).shuffle(ids)
     weights = list(itertools.accumulate(1 / rank**EXPONENT for rank in range(1, users + 1)))
     drawn = chance.choices(ids, cum_weights=weights, k=count)

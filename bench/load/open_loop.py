@@ -1,10 +1,9 @@
 """An open loop: requests leave on a clock, whether earlier ones have been answered or not.
 
-A latency counts from the moment that the clock said, so that a stall is felt by every request that fell into it. The
-load reports its own lateness beside it, by which its figures can be judged. Runs as a process of its own on a core of
-its own (`python -m bench.load.open_loop`, a line of JSON in, which is held
-open for as long as the load is to wait, an object out), before all ordinary processes where the system
-allows it.
+A latency counts from the moment when the request was due, so that a stall is felt by every request that fell into it.
+The load reports its own lateness too, by which its figures can be judged. Runs as a process of its own on a core of its
+own (`python -m bench.load.open_loop`: reads a line of JSON, waits until its input is closed, writes an object), before
+all ordinary processes where the system allows it.
 """
 
 import gc
@@ -26,7 +25,7 @@ from bench.load.statistics import summarize_durations
 
 DRAWN = 200_000
 MOST_CONNECTIONS = 256
-"""Past them a request waits, and its latency goes on counting."""
+"""Beyond these a request waits, and its latency keeps counting."""
 
 KEEP_SECONDS = 2.0
 """How long a connection may idle before it is replaced: servers close theirs after a few seconds."""
@@ -165,7 +164,7 @@ def main() -> None:
     went_first = go_first(PRIORITY)
     gc.freeze()
     gc.disable()
-    sys.stdin.read()  # whoever started this closes it when everything is to begin
+    sys.stdin.read()  # closed by the process that started this one when the load is to begin
     loop.run()
     json.dump({**asdict(load), "wentFirst": went_first, **loop.report()}, sys.stdout)
 

@@ -1,4 +1,4 @@
-"""What is said of many durations: percentiles and the worst. Pure."""
+"""Figures of many durations: percentiles and the worst. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

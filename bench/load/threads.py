@@ -1,6 +1,6 @@
-"""What the threads of a process did, moment by moment: ran, waited for the core, or slept. Out of the kernel's counts.
+"""What the threads of a process did, moment by moment: ran, waited for the core, or slept, by the kernel's counts.
 
-Beside a slow answer it tells why: an event loop that ran all the time was busy, one that waited for its core had a
+It explains a slow response: an event loop that ran all the time was busy, one that waited for its core had a
 competitor, one that slept waited for the interpreter or the disk. Runs as a process of its own (`python -m
 bench.load.threads PID`) until SIGTERM, and writes a JSON array of samples.
 """
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
 
 
 def take_sample(pid: int) -> Sample:
-    """Look at a process once."""
+    """Take one sample of a process."""
     main, others = (0, 0), 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(OSError):  # a thread may have ended meanwhile
@@ -61,7 +61,7 @@ def compute_difference(samples: list[Sample], begin: float, end: float) -> Sampl
 
 
 def record_samples(pid: int) -> list[Sample]:
-    """Look again and again until SIGTERM."""
+    """Take samples until SIGTERM."""
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     samples = []

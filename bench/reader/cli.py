@@ -1,4 +1,4 @@
-"""`python -m bench reader`: this reader beside what else could answer, with the load on a core of its own."""
+"""`python -m bench reader`: this reader compared with what else could answer, the load on a core of its own."""
 
 import json
 import time
@@ -36,11 +36,11 @@ PARTS = ("capacity", "latency", "updates", "replay", "starts")
     help="Folder that the results go to, as reader.json and reader.md.",
 )
 def reader(parts: tuple[str, ...], output: Path, **options: Any) -> None:  # noqa: ANN401 - click hands them in
-    """Measure the reader beside its peers, each on one core, the load on another.
+    """Compare the reader with its peers, each on one core, the load on another.
 
     Capacity is what a closed loop gets, by wrk where it is installed. Latency is counted from the moment that each
     request was due, at a steady rate: without updates, with updates flowing through Kafka, and during a replay of the
-    whole topic. Each answer over 10 ms is set beside what an idle loop on the same core saw.
+    whole topic. Each answer over 10 ms is compared with what an idle loop on the same core saw.
 
     Everything runs on servers of its own, on free ports, in a temporary folder.
     """
@@ -56,7 +56,7 @@ def reader(parts: tuple[str, ...], output: Path, **options: Any) -> None:  # noq
 def measure_into(
     found: dict[str, Any], parts: tuple[str, ...], options: dict[str, Any], say: Callable[[str], None]
 ) -> None:
-    """Do the parts of the measurement, and put down what they find.
+    """Do the parts of the measurement, and store what they find.
 
     Args:
         found: part -> what was found; latencies of all parts are one list.
@@ -66,26 +66,26 @@ def measure_into(
     """
     rate, seconds, records = options["rate"], options["seconds"], options["records"]
     latencies: list[dict[str, Any]] = []
-    with run_testbed(options["users"], say) as given:
+    with run_testbed(options["users"], say) as testbed:
         if {"capacity", "latency", "updates", "replay"} & set(parts):
-            with run_all_services(given) as everyone:
+            with run_all_services(testbed) as everyone:
                 services = [one for one in everyone if _is_wanted(one, options["only"])]
                 if "capacity" in parts:
                     turns, each = options["rounds"], options["closed_seconds"]
-                    found["capacity"] = runs.measure_capacities(services, given, turns, each)
+                    found["capacity"] = runs.measure_capacities(services, testbed, turns, each)
                 if "latency" in parts:
-                    latencies += [runs.measure_latency(one, given, rate, seconds) for one in services]
+                    latencies += [runs.measure_latency(one, testbed, rate, seconds) for one in services]
                 if "updates" in parts:
                     updates = options["updates"]
-                    latencies.append(runs.measure_latency_with_updates(services[0], given, rate, updates, seconds))
+                    latencies.append(runs.measure_latency_with_updates(services[0], testbed, rate, updates, seconds))
         if {"replay", "starts"} & set(parts):
-            fill_with_invented_users(given, REPLAYED, records)
+            fill_with_invented_users(testbed, REPLAYED, records)
         if "replay" in parts:
             latencies += [
-                runs.measure_latency_in_replay(given, records, rate, number) for number in range(options["replays"])
+                runs.measure_latency_in_replay(testbed, records, rate, number) for number in range(options["replays"])
             ]
         if "starts" in parts:
-            found["starts"] = starts.measure_starts(given, records)
+            found["starts"] = starts.measure_starts(testbed, records)
     if latencies:
         found["latency"] = latencies
 

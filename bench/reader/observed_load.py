@@ -1,4 +1,4 @@
-"""An open loop at a service, watched: idle loops on both cores and an eye on its threads explain what was slow."""
+"""An open loop at a service, observed: idle loops on both cores and samples of its threads explain what was slow."""
 
 import time
 from collections.abc import Callable
@@ -14,32 +14,34 @@ from bench.reader.services import Service
 from bench.reader.stalls import explain_stalls
 
 WARM_SECONDS = 2.0
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 def run_observed(
     service: Service, load: OpenLoad, cores: Cores, until: Callable[[], bool] | None = None
 ) -> dict[str, Any]:
-    """Run a load against a running service, and return what it reports, its stalls explained.
+    """Run a load against a running service, and return its report with its stalls explained.
 
     Args:
         service: which one.
         load: what to ask of it.
-        cores: who runs where.
+        cores: which core runs what.
         until: ends the load when it is true; None: the load runs for its time, after a short one to warm up.
 
     Raises:
         MeasurementError: a part of the measurement failed.
     """
     with ExitStack() as parts:
-        running = parts.enter_context(LoadProcess(cores.load, "bench.load.open_loop", given=asdict(load), held=True))
+        running = parts.enter_context(
+            LoadProcess(cores.load, "bench.load.open_loop", document=asdict(load), is_held=True)
+        )
         on_reader = parts.enter_context(LoadProcess(cores.load, "bench.load.idle_loop", str(cores.measured)))
         on_load = parts.enter_context(LoadProcess(cores.load, "bench.load.idle_loop", str(cores.load)))
         threads = parts.enter_context(LoadProcess(cores.load, "bench.load.threads", str(service.pid)))
         if until is None:
             _warm_up(load, cores)
         before, core_before, began = service.cpu_seconds(), read_busy_seconds(cores.measured), time.monotonic()
-        running.go()
+        running.release()
         result = running.result(load.seconds + 60) if until is None else _run_until(running, until)
         seconds = time.monotonic() - began
         busy = (service.cpu_seconds() - before) / seconds
@@ -52,12 +54,12 @@ def run_observed(
 
 
 def _warm_up(load: OpenLoad, cores: Cores) -> None:
-    with LoadProcess(cores.load, "bench.load.open_loop", given=asdict(replace(load, seconds=WARM_SECONDS))) as warm:
+    with LoadProcess(cores.load, "bench.load.open_loop", document=asdict(replace(load, seconds=WARM_SECONDS))) as warm:
         warm.result()
 
 
 def _run_until(running: LoadProcess, until: Callable[[], bool]) -> dict[str, Any]:
     while running.running and not until():
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     result: dict[str, Any] = running.stop()
     return result

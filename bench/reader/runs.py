@@ -30,26 +30,26 @@ Turn = tuple[Capacity, float, float]
 """What a closed loop got, and the shares of the measured core that the service took, and others."""
 
 
-def measure_capacities(services: Sequence[Service], given: Testbed, rounds: int, seconds: float) -> list[Result]:
+def measure_capacities(services: Sequence[Service], testbed: Testbed, rounds: int, seconds: float) -> list[Result]:
     """Measure what each service can do, in turns, so that a slow moment of the machine meets all of them."""
     found: dict[str, list[Turn]] = {service.name: [] for service in services}
     for service in services:
-        measure_capacity(ClosedLoad(service.port, CONNECTIONS, WARM_SECONDS, given.users), given.cores.load)
+        measure_capacity(ClosedLoad(service.port, CONNECTIONS, WARM_SECONDS, testbed.users), testbed.cores.load)
     for turn in range(1, rounds + 1):
         for service in services:
-            found[service.name].append(_measure_turn(service, given, seconds))
+            found[service.name].append(_measure_turn(service, testbed, seconds))
             capacity = found[service.name][-1][0]
-            given.say(f"{service.name}: {capacity.rate:,.0f} requests/s (round {turn} of {rounds})")
+            testbed.say(f"{service.name}: {capacity.rate:,.0f} requests/s (round {turn} of {rounds})")
     return [_choose_median(name, runs) for name, runs in found.items()]
 
 
-def _measure_turn(service: Service, given: Testbed, seconds: float) -> Turn:
-    load = ClosedLoad(service.port, CONNECTIONS, seconds, given.users)
-    before, core_before, began = service.cpu_seconds(), read_busy_seconds(given.cores.measured), time.monotonic()
-    capacity = measure_capacity(load, given.cores.load)
+def _measure_turn(service: Service, testbed: Testbed, seconds: float) -> Turn:
+    load = ClosedLoad(service.port, CONNECTIONS, seconds, testbed.users)
+    before, core_before, began = service.cpu_seconds(), read_busy_seconds(testbed.cores.measured), time.monotonic()
+    capacity = measure_capacity(load, testbed.cores.load)
     passed = time.monotonic() - began
     spent = service.cpu_seconds() - before
-    taken = read_busy_seconds(given.cores.measured) - core_before - spent
+    taken = read_busy_seconds(testbed.cores.measured) - core_before - spent
     return capacity, spent / seconds, max(0.0, taken / passed)
 
 
@@ -62,46 +62,48 @@ def _choose_median(name: str, turns: list[Turn]) -> Result:
     return {"name": name, **asdict(capacity), "latency": capacity.latency.report(), **shares, "rates": rates}
 
 
-def measure_latency(service: Service, given: Testbed, rate: float, seconds: float) -> Result:
+def measure_latency(service: Service, testbed: Testbed, rate: float, seconds: float) -> Result:
     """Measure a service at a steady rate."""
-    load = OpenLoad(service.port, rate, seconds, given.users, service.looks_up)
-    result = run_observed(service, load, given.cores)
-    given.say(f"{service.name}: {summarize(result)}")
+    load = OpenLoad(service.port, rate, seconds, testbed.users, service.looks_up)
+    result = run_observed(service, load, testbed.cores)
+    testbed.say(f"{service.name}: {summarize(result)}")
     return {"name": service.name, **result}
 
 
 def measure_latency_with_updates(
-    service: Service, given: Testbed, rate: float, updates: float, seconds: float
+    service: Service, testbed: Testbed, rate: float, updates: float, seconds: float
 ) -> Result:
     """Measure the reader while updates flow through Kafka, and make sure that the last of them has arrived."""
-    flowing = Updates(given.kafka.bootstrap_servers, TOPIC, updates, given.users)
-    with LoadProcess(given.cores.load, "bench.reader.updates", given=asdict(flowing)) as source:
+    flowing = Updates(testbed.kafka.bootstrap_servers, TOPIC, updates, testbed.users)
+    with LoadProcess(testbed.cores.load, "bench.reader.updates", document=asdict(flowing)) as source:
         time.sleep(WARM_SECONDS)
-        load = OpenLoad(service.port, rate, seconds, given.users)
-        result = run_observed(service, load, given.cores)
+        load = OpenLoad(service.port, rate, seconds, testbed.users)
+        result = run_observed(service, load, testbed.cores)
         written = source.stop()
     _await_body(service, written["lastUser"], written["lastBody"].encode())
     per_second = written["written"] / written["seconds"]
-    given.say(f"{service.name}, {per_second:,.0f} updates/s: {summarize(result)}")
+    testbed.say(f"{service.name}, {per_second:,.0f} updates/s: {summarize(result)}")
     return {"name": f"{service.name}, updates flowing", "updatesPerSecond": round(per_second), **result}
 
 
-def measure_latency_in_replay(given: Testbed, records: int, rate: float, number: int) -> Result:
+def measure_latency_in_replay(testbed: Testbed, records: int, rate: float, number: int) -> Result:
     """Measure a reader that serves what it has while it reads another topic from its beginning."""
-    folder = given.folder / f"replaying-{number}"
-    before = services.reader_service(folder, given.kafka.bootstrap_servers, TOPIC)
-    before.start(given.cores)
+    folder = testbed.folder / f"replaying-{number}"
+    before = services.reader_service(folder, testbed.kafka.bootstrap_servers, TOPIC)
+    before.start(testbed.cores)
     before.command.stop()
-    service = services.reader_service(folder, given.kafka.bootstrap_servers, REPLAYED)
-    load = OpenLoad(service.port, rate, REPLAY_SECONDS, given.users)
+    service = services.reader_service(folder, testbed.kafka.bootstrap_servers, REPLAYED)
+    load = OpenLoad(service.port, rate, REPLAY_SECONDS, testbed.users)
     with ExitStack() as parts:
         parts.callback(shutil.rmtree, folder)
         parts.callback(service.command.stop)
-        service.start(given.cores)
+        service.start(testbed.cores)
         if read_readiness(service.port)["state"] != "stale":
-            raise MeasurementError("the replay was over before it could be measured; replay more records")
-        result = run_observed(service, load, given.cores, lambda: read_readiness(service.port)["state"] == "ready")
-    given.say(f"{service.name}, replaying {records:,} records: {summarize(result)}")
+            raise MeasurementError(
+                "the replay was over before it could be measured", hint="replay more records (--records)"
+            )
+        result = run_observed(service, load, testbed.cores, lambda: read_readiness(service.port)["state"] == "ready")
+    testbed.say(f"{service.name}, replaying {records:,} records: {summarize(result)}")
     return {"name": f"{service.name}, replaying {records:,} records", **result}
 
 

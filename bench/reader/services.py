@@ -1,4 +1,4 @@
-"""The services that are measured beside each other, as processes of one core each: the reader and its peers."""
+"""The services that are compared, as processes of one core each: the reader and its peers."""
 
 import http.client
 import json
@@ -34,8 +34,8 @@ class Service:
         name: what tables call it.
         command: how it is started.
         port: where it answers.
-        path: what answers 200 once it is ready.
-        looks_up: whether it answers for a user; a constant answers everyone alike.
+        path: where it answers 200 once it is ready.
+        looks_up: whether it looks the user up; a constant has one response for all.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Service:
         began = time.monotonic()
         with pinned_to(frozenset({cores.measured})):
             self.command.start(lambda: True)
-        # Whoever asks must not take the core that is measured.
+        # The process that asks must not take the core that is measured.
         with pinned_to(frozenset({cores.load})):
             while get(self.port, self.path)[0] != http.client.OK:
                 if self.command.process() is None or time.monotonic() > began + START_SECONDS:
@@ -83,7 +83,7 @@ class Service:
 
 
 def get(port: int, path: str) -> tuple[int, bytes]:
-    """Ask a server of 127.0.0.1; return status and body, 0 and nothing where nobody answers."""
+    """Return status and body of a GET request to 127.0.0.1; 0 and nothing where no server answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""Why answers were slow: each stall beside what an idle loop and the reader's own threads did at that moment. Pure."""
+"""Why answers were slow: each stall with what an idle loop and the reader's own threads did at that moment. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -32,26 +32,26 @@ class Start:
     own_bytes: int
 
 
-def measure_starts(given: Testbed, records: int) -> Result:
+def measure_starts(testbed: Testbed, records: int) -> Result:
     """Measure all ways to start on a topic of so many records."""
-    folder = given.folder / "starting"
-    copy = given.folder / "snapshot"
-    bootstrap_servers = given.kafka.bootstrap_servers
+    folder = testbed.folder / "starting"
+    copy = testbed.folder / "snapshot"
+    bootstrap_servers = testbed.kafka.bootstrap_servers
     service = services.reader_service(folder, bootstrap_servers, REPLAYED)
     with ExitStack() as parts:
         parts.callback(service.command.stop)
-        cold = _measure_start(service, given, f"from nothing, {records:,} records")
+        cold = _measure_start(service, testbed, f"from nothing, {records:,} records")
         service.command.stop()
-        warm = _measure_start(service, given, "with its data")
+        warm = _measure_start(service, testbed, "with its data")
         snapshot_seconds = _take_snapshot(service, copy)
-        given.say(f"snapshot taken in {snapshot_seconds:.1f} s")
+        testbed.say(f"snapshot taken in {snapshot_seconds:.1f} s")
         disk = _measure_folder(folder / "state")
         service.command.stop()
         other = services.reader_service(
-            given.folder / "from-snapshot", bootstrap_servers, REPLAYED, READER_SNAPSHOT=str(copy)
+            testbed.folder / "from-snapshot", bootstrap_servers, REPLAYED, READER_SNAPSHOT=str(copy)
         )
         parts.callback(other.command.stop)
-        copied = _measure_start(other, given, "from a snapshot")
+        copied = _measure_start(other, testbed, "from a snapshot")
     return {
         "records": records,
         "coldSeconds": cold.seconds,
@@ -65,9 +65,9 @@ def measure_starts(given: Testbed, records: int) -> Result:
     }
 
 
-def _measure_start(service: Service, given: Testbed, how: str) -> Start:
-    seconds = service.start(given.cores)
-    given.say(f"{service.name}: ready {how}, after {seconds:.2f} s")
+def _measure_start(service: Service, testbed: Testbed, how: str) -> Start:
+    seconds = service.start(testbed.cores)
+    testbed.say(f"{service.name}: ready {how}, after {seconds:.2f} s")
     return Start(seconds, *service.memory())
 
 

@@ -89,11 +89,11 @@ def _apply_all(kept: Store, records: int, batch: int, sync: str) -> float:
     return time.perf_counter() - began
 
 
-async def _measure_lateness(kept: Store, going_on: Callable[[], bool]) -> list[float]:
+async def _measure_lateness(kept: Store, is_running: Callable[[], bool]) -> list[float]:
     """Return how late each tick was, from the moment that it was due, in ms."""
     late = []
     due = time.perf_counter()
-    while going_on():
+    while is_running():
         due += TICK_SECONDS
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         view = kept.view()

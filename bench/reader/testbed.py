@@ -1,4 +1,4 @@
-"""What a measurement of the reader stands on: servers of its own, one population in all of them, and the services."""
+"""What a measurement of the reader runs on: servers of its own, one population in all of them, and the services."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from stack.servers.process import Command
 
 TOPIC = "user-info"
 REPLAYED = "user-info-replayed"
-"""A second topic with records of its own: a reader that is pointed to it builds anew beside what it serves."""
+"""A second topic with other records: a reader that is pointed to it builds a new copy next to the one it serves."""
 
 Say = Callable[[str], None]
 
@@ -32,8 +32,8 @@ class Testbed:
     """Servers with a population in them.
 
     Args:
-        folder: where whatever is started keeps its state.
-        cores: who runs where.
+        folder: where all that is started keeps its state.
+        cores: which core runs what.
         kafka: with the topic of users that the peers' database has too.
         users: how many there are.
         say: shows a line.
@@ -48,7 +48,7 @@ class Testbed:
 
 @contextmanager
 def run_testbed(users: int, say: Say) -> Iterator[Testbed]:
-    """Give Kafka with a topic of users; everything is gone afterwards."""
+    """Give Kafka with a topic of users; everything is deleted afterwards."""
     cores = choose_cores()
     with tempfile.TemporaryDirectory(prefix="bench-reader-") as name:
         folder = Path(name)
@@ -59,55 +59,55 @@ def run_testbed(users: int, say: Say) -> Iterator[Testbed]:
 
 
 @contextmanager
-def run_postgres(given: Testbed) -> Iterator[Postgres]:
-    """Give PostgreSQL with the users of a world, and its topic filled out of it."""
-    with Postgres(given.folder / "postgres", durable=False) as database:
-        populate(database.dsn, given.users)
+def run_postgres(testbed: Testbed) -> Iterator[Postgres]:
+    """Give PostgreSQL with the users, and Kafka's topic filled from it."""
+    with Postgres(testbed.folder / "postgres", durable=False) as database:
+        populate(database.dsn, testbed.users)
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             connection.execute("VACUUM (ANALYZE)")
-        given.say(f"PostgreSQL has {given.users:,} users")
-        topics.create_topic(given.kafka.bootstrap_servers, TOPIC)
-        topics.fill_topic(given.kafka.bootstrap_servers, TOPIC, topics.read_postgres(database.dsn), given.say)
+        testbed.say(f"PostgreSQL has {testbed.users:,} users")
+        topics.create_topic(testbed.kafka.bootstrap_servers, TOPIC)
+        topics.fill_topic(testbed.kafka.bootstrap_servers, TOPIC, topics.read_postgres(database.dsn), testbed.say)
         yield database
 
 
-def fill_with_invented_users(given: Testbed, topic: str, users: int) -> None:
+def fill_with_invented_users(testbed: Testbed, topic: str, users: int) -> None:
     """Fill a topic with made-up users, where no peer needs a database of them."""
-    topics.create_topic(given.kafka.bootstrap_servers, topic)
-    topics.fill_topic(given.kafka.bootstrap_servers, topic, topics.invent_records(users), given.say)
+    topics.create_topic(testbed.kafka.bootstrap_servers, topic)
+    topics.fill_topic(testbed.kafka.bootstrap_servers, topic, topics.invent_records(users), testbed.say)
 
 
 @contextmanager
-def run_all_services(given: Testbed) -> Iterator[list[Service]]:
-    """Give the reader and its peers, running, warm, and answering alike.
+def run_all_services(testbed: Testbed) -> Iterator[list[Service]]:
+    """Give the reader and its peers, running, warm, and with equal responses.
 
     Raises:
         MeasurementError: a peer's answer is not the reader's.
     """
     with ExitStack() as parts:
-        database = parts.enter_context(run_postgres(given))
+        database = parts.enter_context(run_postgres(testbed))
         url = f"postgresql://postgres@127.0.0.1:{database.port}/app"
         redis_port = free_port()
-        cache = services.valkey_command(given.folder / "valkey", redis_port)
-        reader = services.reader_service(given.folder / "reader", given.kafka.bootstrap_servers, TOPIC)
-        _start_service(reader, given, parts)
+        cache = services.valkey_command(testbed.folder / "valkey", redis_port)
+        reader = services.reader_service(testbed.folder / "reader", testbed.kafka.bootstrap_servers, TOPIC)
+        _start_service(reader, testbed, parts)
         body = get(reader.port, "/users/1")[1]
         cache.start(lambda: True)
         parts.callback(cache.stop)
         peers = [
-            services.constant_service(given.folder / "constant", body),
-            services.nginx_service(given.folder / "nginx", body),
-            services.redis_service(given.folder / "redis-service", redis_port, url),
-            services.postgres_service(given.folder / "postgres-service", url),
+            services.constant_service(testbed.folder / "constant", body),
+            services.nginx_service(testbed.folder / "nginx", body),
+            services.redis_service(testbed.folder / "redis-service", redis_port, url),
+            services.postgres_service(testbed.folder / "postgres-service", url),
         ]
         running = [reader, *(peer for peer in peers if peer is not None)]
         if len(running) <= len(peers):
-            given.say("nginx is not installed (Debian package nginx-light): measuring without it")
+            testbed.say("nginx is not installed (Debian package nginx-light): measuring without it")
         for peer in running[1:]:
-            _start_service(peer, given, parts)
+            _start_service(peer, testbed, parts)
         for command in (database.command, cache):
-            _keep_off_the_measured_core(command, given.cores)
-        _require_equal_responses(running, given.users)
+            _keep_off_the_measured_core(command, testbed.cores)
+        _require_equal_responses(running, testbed.users)
         yield running
 
 
@@ -117,14 +117,14 @@ def _keep_off_the_measured_core(server: Command, cores: Cores) -> None:
     pin(process.pid, cores.rest)
 
 
-def _start_service(service: Service, given: Testbed, parts: ExitStack) -> None:
-    seconds = service.start(given.cores)
+def _start_service(service: Service, testbed: Testbed, parts: ExitStack) -> None:
+    seconds = service.start(testbed.cores)
     parts.callback(service.command.stop)
-    given.say(f"{service.name}: ready after {seconds:.1f} s")
+    testbed.say(f"{service.name}: ready after {seconds:.1f} s")
 
 
 def _require_equal_responses(services: list[Service], users: int) -> None:
-    """Compare answers of all that look users up, for some users and one who is nobody."""
+    """Compare the responses of all services that look users up, for some users and one unknown id."""
     reader, *peers = [service for service in services if service.looks_up]
     for user_id in (1, 2, users // 2, users, FIRST_UNKNOWN):
         expected = get(reader.port, f"/users/{user_id}")

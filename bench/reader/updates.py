@@ -1,7 +1,7 @@
 """Updates that keep flowing: records of changed users at a rate, a transaction every tenth of a second.
 
-Runs as a process of its own (`python -m bench.reader.updates`, a JSON object in) until SIGTERM, and then says how much
-it wrote, and what last, as another.
+Runs as a process of its own (`python -m bench.reader.updates`, a JSON object in) until SIGTERM, and then writes how
+much it wrote, and what last, as another object.
 """
 
 import json

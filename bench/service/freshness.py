@@ -42,7 +42,7 @@ class RunningService:
 
 
 @click.command()
-@click.option("--rate", default=100.0, show_default=True, help="Changes a second beside the probe's five.")
+@click.option("--rate", default=100.0, show_default=True, help="Changes a second, besides the probe's five.")
 @click.option("--seconds", default=300.0, show_default=True, help="How long it is watched.")
 @click.option("--readers", default=2, show_default=True, type=click.IntRange(min=1), help="Readers.")
 @click.option("--users", default=1_000, show_default=True, help="Users to begin with; their rows come with them.")
@@ -52,18 +52,18 @@ def freshness(rate: float, seconds: float, readers: int, users: int, outage: flo
     progress = ProgressPrinter()
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as scratch,
-        run_service(Path(scratch), readers, users, progress) as it,
+        run_service(Path(scratch), readers, users, progress) as service,
     ):
-        tweets = TweetWriter(it.dsn)
-        probes = [CountProbe(port, tweets) for port in it.ports]
-        heartbeats = [HeartbeatProbe(port) for port in it.ports]
-        load = Load(it.dsn, rate, lambda _: None)
+        tweets = TweetWriter(service.dsn)
+        probes = [CountProbe(port, tweets) for port in service.ports]
+        heartbeats = [HeartbeatProbe(port) for port in service.ports]
+        load = Load(service.dsn, rate, lambda _: None)
         with ExitStack() as watching:
             for watcher in (tweets, *probes, *heartbeats):
                 watching.enter_context(watcher)
             began = time.time() + SETTLE_SECONDS
             if outage:
-                _stop_and_restart(it.joiner, outage, progress)
+                _stop_and_restart(service.joiner, outage, progress)
             else:
                 _wait(SETTLE_SECONDS + seconds, progress)
             load.check()

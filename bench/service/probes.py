@@ -1,6 +1,7 @@
 """How old a reader's responses are: measured by rows written for the purpose, and by the reader's own heartbeats.
 
-Every row is a tweet of one user, so a count of n says that the first n are visible. Knows nothing of what lies between.
+Every row is a tweet of one user, so a count of n says that the first n are visible. Knows nothing of what is in
+between.
 """
 
 import json
@@ -108,7 +109,7 @@ class HeartbeatProbe(RepeatedTask):
     def __init__(self, port: int) -> None:
         super().__init__(f"heartbeats of {port}", METRIC_SECONDS)
         self._connection = HTTPConnection("127.0.0.1", port, timeout=10)
-        self._beat_at = 0.0
+        self._newest_at = 0.0
         self.ages: list[tuple[float, float]] = []
         self.arrivals: list[tuple[float, float]] = []
 
@@ -116,13 +117,13 @@ class HeartbeatProbe(RepeatedTask):
         """Note (time, age), and in `arrivals` too where a newer heartbeat has come."""
         text = _get(self._connection, "/metrics").decode()
         now = time.time()
-        told = [line.removeprefix(AGE) for line in text.splitlines() if line.startswith(AGE)]
-        if not told:
+        lines = [line.removeprefix(AGE) for line in text.splitlines() if line.startswith(AGE)]
+        if not lines:
             return
-        age = float(told[0])
+        age = float(lines[0])
         self.ages.append((now, age))
-        if now - age > self._beat_at + 0.2:
-            self._beat_at = now - age
+        if now - age > self._newest_at + 0.2:
+            self._newest_at = now - age
             self.arrivals.append((now, age))
 
 

@@ -1,7 +1,7 @@
 """How soon a change made at the keyboard is seen there: a like through psql, the user's count through curl.
 
 Measures a service that `make run` keeps running, by the commands that it prints, from the change by PostgreSQL's clock
-to the answer that first shows it. Knows nothing of what lies between.
+to the answer that first shows it. Knows nothing of what is in between.
 """
 
 import json
@@ -39,10 +39,10 @@ def visibility(tries: int) -> None:
         seconds: dict[str, list[float]] = {"like": [], "deletion of the like": []}
         while len(seconds["deletion of the like"]) < tries:
             for name, statement, expected in (("like", LIKE, 1), ("deletion of the like", UNLIKE, 0)):
-                said = run_psql(statement).splitlines()
-                if not said:
+                printed = run_psql(statement).splitlines()
+                if not printed:
                     break  # `make run LOAD=…` has deleted it by chance.
-                seconds[name].append(await_likes(url, expected) - float(said[0]))
+                seconds[name].append(await_likes(url, expected) - float(printed[0]))
     finally:
         run_psql(UNLIKE, f"DELETE FROM users WHERE user_id = {USER}")
     rows = [to_row(name, values) for name, values in seconds.items()]
@@ -61,24 +61,26 @@ def to_row(name: str, seconds: list[float]) -> dict[str, object]:
 
 
 def run_psql(*statements: str) -> str:
-    """Run statements as the printed command does; return what psql said, without headings.
+    """Run statements as the printed command does; return what psql printed, without headings.
 
     Raises:
         MeasurementError: it failed.
     """
     options = [word for statement in statements for word in ("-c", statement)]
-    return run_command([sys.executable, "-m", "stack", "psql", "-A", "-t", "-q", *options], "is `make run` up?")
+    return run_command(
+        [sys.executable, "-m", "stack", "psql", "-A", "-t", "-q", *options], "start the service with `make run`"
+    )
 
 
 def await_likes(url: str, count: int) -> float:
-    """Ask until a user's likes are so many; return when that was answered, in seconds of the clock.
+    """Ask until a user has so many likes; return when that was answered, by the wall clock in seconds.
 
     Raises:
-        MeasurementError: it does not come to that.
+        MeasurementError: the count does not appear in time.
     """
 
     def shown() -> bool:
-        answer = json.loads(run_command(["curl", "-s", url], "is the reader up?"))  # a 404 is JSON too
+        answer = json.loads(run_command(["curl", "-s", url], "start the service with `make run`"))  # a 404 is JSON too
         return bool(answer.get("likeCount") == count)
 
     return await_true(shown, f"{url} does not show likeCount {count}")
@@ -97,5 +99,5 @@ def run_command(command: list[str], hint: str) -> str:
     """Run a command and return what it printed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise MeasurementError(f"{command[0]} ended with status {done.returncode}; {hint} {done.stderr.strip()}")
+        raise MeasurementError(f"{command[0]} ended with status {done.returncode}: {done.stderr.strip()}", hint=hint)
     return done.stdout

@@ -70,12 +70,12 @@ def test_a_change_is_seen_in_its_own_record_or_a_later_one() -> None:
     workload = Workload(20)
     list(workload.all_rows())
     renamed, tweeted = islice((c for c in generate_changes(workload) if c.key in ("username", "tweetCount")), 2)
-    assert renamed.shown_by({"username": f"name{renamed.value}"})
-    assert renamed.shown_by({"username": f"name{renamed.value + 1}"})
-    assert not renamed.shown_by({"username": f"name{renamed.value - 1}"})
-    assert not renamed.shown_by({"username": "user1"})
-    assert tweeted.shown_by({"tweetCount": tweeted.value + 1})
-    assert not tweeted.shown_by({"tweetCount": tweeted.value - 1})
+    assert renamed.is_shown_by({"username": f"name{renamed.value}"})
+    assert renamed.is_shown_by({"username": f"name{renamed.value + 1}"})
+    assert not renamed.is_shown_by({"username": f"name{renamed.value - 1}"})
+    assert not renamed.is_shown_by({"username": "user1"})
+    assert tweeted.is_shown_by({"tweetCount": tweeted.value + 1})
+    assert not tweeted.is_shown_by({"tweetCount": tweeted.value - 1})
 
 
 def test_figures_are_medians_and_the_ratio_is_of_medians() -> None:

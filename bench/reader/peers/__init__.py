@@ -1,1 +1,1 @@
-"""What else could answer for a user, as small honest programs: each does its job in the shortest way that is right."""
+"""What else could answer for a user, as small honest programs: each does its job in the shortest correct way."""

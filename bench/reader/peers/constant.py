@@ -1,4 +1,4 @@
-"""uvicorn's own ceiling: the same bytes to everyone. `python -m bench.reader.peers.constant PORT BODY_FILE`."""
+"""uvicorn's own ceiling: the same bytes for every request. `python -m bench.reader.peers.constant PORT BODY_FILE`."""
 
 import sys
 from pathlib import Path

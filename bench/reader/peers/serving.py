@@ -1,4 +1,4 @@
-"""How a peer is served: by uvicorn with the settings that the reader has, so that frames are not what is compared."""
+"""How a peer is served: by uvicorn with the reader's settings, so that the servers are not what is compared."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,7 @@ Lookup = Callable[[int], Awaitable[bytes | None]]
 """User id -> the body to answer with; None where there is no such user."""
 
 Start = Callable[[], Awaitable[Lookup]]
-"""Connects to whatever the peer asks, inside the event loop."""
+"""Connects to the peer's database, inside the event loop."""
 
 
 def build_application(start: Start) -> ASGIApp:

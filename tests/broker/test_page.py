@@ -10,7 +10,7 @@ from reader.http import static_routes
 from reader.status.readiness import Readiness
 from shared.records import PROFILE_COLUMNS
 from tests.support.browsers import PHONE, Browser, browser
-from tests.support.http import Serving
+from tests.support.http import LocalServer
 from tests.support.readers import Reader
 from tests.support.topics import Topics
 
@@ -132,7 +132,7 @@ def test_a_reader_that_is_not_ready_says_why_and_shows_the_user_once_it_is(
 def test_a_replay_shows_how_far_it_is_and_how_long_it_still_takes(window: Browser) -> None:
     """A bar, the records, and an estimate."""
     progress = Readiness("replaying", applied=420_000, target=1_000_000, seconds_left=12.3)
-    with Serving({}, progress=progress, routes=static_routes.build_routes()) as serving:
+    with LocalServer({}, readiness=progress, routes=static_routes.build_routes()) as serving:
         window.open(serving.port)
         window.await_text("#state", "replaying 42 %")
         window.await_text("#replay-estimate", "420,000 of 1,000,000 records, about 13 s left")

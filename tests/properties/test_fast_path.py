@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from reader.http.fast_path import FastPathConnection
 from reader.http.server_state import Limits
 from reader.storage.read_view import StoredRecord
-from tests.support.http import Serving, exchange
+from tests.support.http import LocalServer, exchange
 
 RECORDS = {
     b"alice": StoredRecord(3, 1042, 1_700_000_000_123, b'{"userId":"alice"}'),
@@ -32,23 +32,23 @@ class Ordinary(FastPathConnection):
 
 
 @pytest.fixture(scope="module")
-def fast() -> Iterator[Serving]:
+def fast() -> Iterator[LocalServer]:
     """Give a server that takes the fast path."""
-    with Serving(RECORDS, FastPathConnection, limits=LIMITS) as serving:
+    with LocalServer(RECORDS, FastPathConnection, limits=LIMITS) as serving:
         yield serving
 
 
 @pytest.fixture(scope="module")
-def ordinary() -> Iterator[Serving]:
+def ordinary() -> Iterator[LocalServer]:
     """Give a server that has the same limits and never takes the fast path."""
-    with Serving(RECORDS, Ordinary, limits=LIMITS) as serving:
+    with LocalServer(RECORDS, Ordinary, limits=LIMITS) as serving:
         yield serving
 
 
 @pytest.fixture(scope="module")
-def plain_uvicorn() -> Iterator[Serving]:
+def plain_uvicorn() -> Iterator[LocalServer]:
     """Give a server with uvicorn's own protocol under the application."""
-    with Serving(RECORDS, HttpToolsProtocol) as serving:
+    with LocalServer(RECORDS, HttpToolsProtocol) as serving:
         yield serving
 
 
@@ -150,7 +150,7 @@ def mask_dates(responses: bytes) -> bytes:
 
 @given(requests=st.lists(well_formed(), max_size=4), last=LASTS, pieces=st.lists(st.integers(1, 400), max_size=3))
 def test_well_formed_requests_are_answered_as_uvicorn_answers_them(
-    fast: Serving, plain_uvicorn: Serving, requests: list[bytes], last: bytes, pieces: list[int]
+    fast: LocalServer, plain_uvicorn: LocalServer, requests: list[bytes], last: bytes, pieces: list[int]
 ) -> None:
     """Found, unchanged, unknown, refused, pipelined, in one piece or in several: the same bytes in the same order."""
     sent = b"".join(requests) + last
@@ -159,7 +159,7 @@ def test_well_formed_requests_are_answered_as_uvicorn_answers_them(
 
 @given(requests=st.lists(any_request(), min_size=1, max_size=3), pieces=st.lists(st.integers(1, 400), max_size=3))
 def test_any_bytes_are_answered_alike_with_and_without_the_fast_path(
-    fast: Serving, ordinary: Serving, requests: list[bytes], pieces: list[int]
+    fast: LocalServer, ordinary: LocalServer, requests: list[bytes], pieces: list[int]
 ) -> None:
     """Malformed, unusual and cut-off requests, and what follows them on the same connection, are treated alike."""
     sent = b"".join(requests) + LAST
@@ -168,7 +168,7 @@ def test_any_bytes_are_answered_alike_with_and_without_the_fast_path(
     )
 
 
-def test_the_fast_path_is_taken(fast: Serving, ordinary: Serving) -> None:
+def test_the_fast_path_is_taken(fast: LocalServer, ordinary: LocalServer) -> None:
     """A plain request makes no task; the comparison above compares two different paths."""
     request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
     for serving, calls in ((fast, 0), (ordinary, 1)):

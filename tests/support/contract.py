@@ -47,7 +47,7 @@ from shared.errors import BadRow
 from stack.cli import main as stack
 from stack.run import RunSettings
 from stack.settings import StackSettings
-from tests.support.http import Serving, exchange
+from tests.support.http import LocalServer, exchange
 from tests.support.programs import ROOT
 from tests.support.read_views import DictReadView
 
@@ -217,7 +217,7 @@ REQUESTS = {
 
 def _replies() -> Iterator[str]:
     for state, progress in {"ready": READY, "replaying": Readiness("replaying")}.items():
-        with Serving({b"alice": ALICE}, progress=progress) as serving:
+        with LocalServer({b"alice": ALICE}, readiness=progress) as serving:
             for name, request in REQUESTS.items():
                 yield f"{state}, {name}: {_reply(exchange(serving.port, request + _CLOSE))}"
 

@@ -39,16 +39,16 @@ class CountingApplication(Application):
         await super().__call__(scope, receive, send)
 
 
-class Serving:
+class LocalServer:
     """A server in a thread of its own.
 
     Args:
         records: what it serves.
-        protocol: what speaks HTTP.
+        protocol: class of the connections.
         limits: of each connection.
-        progress: how far the reader is.
+        readiness: how far the reader is.
         routes: further routes.
-        origins: whose scripts may read.
+        origins: allowed for cross-origin scripts.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class Serving:
         protocol: type[HttpToolsProtocol] = FastPathConnection,
         *,
         limits: Limits | None = None,
-        progress: Readiness = LATEST,
+        readiness: Readiness = LATEST,
         routes: Sequence[BaseRoute] = (),
         origins: Sequence[str] = (),
     ) -> None:
         self._records = records
         self._protocol = protocol
         self._limits = limits or Limits()
-        self._progress = progress
+        self._readiness = readiness
         self._routes = routes
         self._origins = origins
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -80,10 +80,10 @@ class Serving:
         loop = asyncio.get_running_loop()
         self.counters = ResponseCounters()
         self.application = CountingApplication(
-            UserResponses(lambda: DictReadView(self._records), lambda: self._progress, loop.call_soon),
-            readiness=lambda: self._progress,
+            UserResponses(lambda: DictReadView(self._records), lambda: self._readiness, loop.call_soon),
+            readiness=lambda: self._readiness,
             is_alive=lambda: True,
-            render_metrics=lambda: render_metrics([self.counters], StatusReport(self._progress)),
+            render_metrics=lambda: render_metrics([self.counters], StatusReport(self._readiness)),
             counters=self.counters,
             routes=self._routes,
             origins=self._origins,
@@ -93,14 +93,14 @@ class Serving:
         self.server = Server(config, self._limits, self.counters) if ours else uvicorn.Server(config)
         self._ready.set()
         await self.server.serve(sockets=[self._listener])
-        # Plain uvicorn leaves connections open that wait for what never comes, as after an upgrade that it ignored.
+        # Plain uvicorn keeps connections open that wait for bytes that never come, as after an upgrade that it ignored.
         for connection in list(self.server.server_state.connections):
             connection.transport.abort()
-        while self.server.server_state.connections:  # noqa: ASYNC110 - nothing tells when the last one is gone
+        while self.server.server_state.connections:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
 
     def __enter__(self) -> Self:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it responds."""
         self._thread.start()
         assert self._ready.wait(30)
         exchange(self.port, b"GET /livez HTTP/1.0\r\n\r\n")
@@ -109,14 +109,14 @@ class Serving:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop it."""
+        """Stop the server."""
         self.server.should_exit = True
         self._thread.join(30)
         assert not self._thread.is_alive()
 
 
 def exchange(port: int, sent: bytes, pieces: Iterable[int] = (), seconds: float = 30.0, end: bool = False) -> bytes:
-    """Send bytes on a connection of their own, and return all that comes back until the other side closes.
+    """Send bytes on a new connection, and return everything received until the other side closes.
 
     Args:
         port: on 127.0.0.1.
@@ -135,12 +135,12 @@ def exchange(port: int, sent: bytes, pieces: Iterable[int] = (), seconds: float 
             if end:
                 connection.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # it has closed already; what it said before is read below
+            pass  # it has closed already; what it sent before is read below
         return read_all(connection)
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Return what comes until the other side closes, or resets."""
+    """Return everything received until the other side closes or resets."""
     received = b""
     try:
         while piece := connection.recv(1 << 16):

@@ -10,7 +10,7 @@ import pytest
 
 from reader.http.server_state import Limits
 from reader.storage.read_view import StoredRecord
-from tests.support.http import Serving, exchange, read_all
+from tests.support.http import LocalServer, exchange, read_all
 from tests.support.waiting import wait_for
 
 RECORDS = {
@@ -24,14 +24,14 @@ LIMITS = Limits(
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[Serving]:
+def serving() -> Iterator[LocalServer]:
     """Give a server with limits that a test can wait for."""
-    with Serving(RECORDS, limits=LIMITS, origins=["https://page.example"]) as made:
+    with LocalServer(RECORDS, limits=LIMITS, origins=["https://page.example"]) as made:
         yield made
 
 
 @contextmanager
-def connected(serving: Serving, sent: bytes = b"") -> Iterator[socket.socket]:
+def connected(serving: LocalServer, sent: bytes = b"") -> Iterator[socket.socket]:
     """Give a connection on which bytes were sent."""
     with closing(socket.create_connection(("127.0.0.1", serving.port), timeout=30)) as connection:
         connection.sendall(sent)
@@ -56,7 +56,7 @@ def read_response(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("length", [501, 5_000, 300_000])
-def test_a_target_that_is_too_long_is_414(serving: Serving, length: int) -> None:
+def test_a_target_that_is_too_long_is_414(serving: LocalServer, length: int) -> None:
     """The client gets the error though it is still sending, and the connection is closed."""
     answer = exchange(serving.port, b"GET /users/%b HTTP/1.1\r\nHost: here\r\n\r\n" % (b"x" * (length - 7)))
     assert status_of(answer) == 414
@@ -66,12 +66,12 @@ def test_a_target_that_is_too_long_is_414(serving: Serving, length: int) -> None
 
 @pytest.mark.parametrize("fields", [b"X: %b\r\n" % (b"x" * 2_000), b"X: %b" % (b"x" * 1_000_000), b"X: 1\r\n" * 500])
 @pytest.mark.parametrize("path", [b"/users/alice", b"/livez"])
-def test_header_fields_that_are_too_large_are_431(serving: Serving, path: bytes, fields: bytes) -> None:
+def test_header_fields_that_are_too_large_are_431(serving: LocalServer, path: bytes, fields: bytes) -> None:
     """One long field, one that never ends, or many short ones: refused on either path, and nothing is buffered."""
     assert status_of(exchange(serving.port, b"GET %b HTTP/1.1\r\n%b\r\n" % (path, fields))) == 431
 
 
-def test_requests_up_to_the_limits_are_answered(serving: Serving) -> None:
+def test_requests_up_to_the_limits_are_answered(serving: LocalServer) -> None:
     """The limits themselves are allowed, and many small requests in one piece are not one large one."""
     target = b"/users/" + b"x" * 493
     assert (
@@ -84,7 +84,7 @@ def test_requests_up_to_the_limits_are_answered(serving: Serving) -> None:
     assert exchange(serving.port, many).count(b"HTTP/1.1 200 OK") == 201
 
 
-def test_a_request_that_does_not_arrive_is_408(serving: Serving) -> None:
+def test_a_request_that_does_not_arrive_is_408(serving: LocalServer) -> None:
     """A client that sends a byte now and then does not keep a connection for longer than a request may take."""
     with connected(serving, b"GET /users/alice HTTP/1.1\r\nX: ") as connection:
         connection.settimeout(0.1)
@@ -101,14 +101,14 @@ def test_a_request_that_does_not_arrive_is_408(serving: Serving) -> None:
         assert (received + read_all(connection)).endswith(b"}")
 
 
-def test_an_idle_connection_is_closed(serving: Serving) -> None:
+def test_an_idle_connection_is_closed(serving: LocalServer) -> None:
     """Silence ends it, before the first request as after a response."""
     with connected(serving) as silent, connected(serving, ALICE) as once:
         assert read_all(silent) == b""
         assert read_all(once).count(b"HTTP/1.1 200 OK") == 1
 
 
-def test_a_connection_lives_from_request_to_request(serving: Serving) -> None:
+def test_a_connection_lives_from_request_to_request(serving: LocalServer) -> None:
     """Each response, on either path, restarts the idle time."""
     with connected(serving) as connection:
         began = time.monotonic()
@@ -118,13 +118,13 @@ def test_a_connection_lives_from_request_to_request(serving: Serving) -> None:
                 assert status_of(read_response(connection)) == 200
 
 
-def test_an_unexpected_body_does_not_hold_a_connection(serving: Serving) -> None:
+def test_an_unexpected_body_does_not_hold_a_connection(serving: LocalServer) -> None:
     """The response does not wait for it, and a body that does not end ends the connection."""
     request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\nx"
     assert exchange(serving.port, request).count(b"HTTP/1.1 ") == 1
 
 
-def test_a_client_that_reads_nothing_is_cut_off(serving: Serving) -> None:
+def test_a_client_that_reads_nothing_is_cut_off(serving: LocalServer) -> None:
     """Unread responses are not kept for ever, and no further ones are prepared meanwhile."""
     request = b"GET /users/big HTTP/1.1\r\nHost: here\r\n\r\n"
     with connected(serving, request * 20) as connection:
@@ -134,7 +134,7 @@ def test_a_client_that_reads_nothing_is_cut_off(serving: Serving) -> None:
     assert received.count(b"HTTP/1.1 200 OK") < 20
 
 
-def test_a_slow_client_gets_all(serving: Serving) -> None:
+def test_a_slow_client_gets_all(serving: LocalServer) -> None:
     """One that reads, however slowly, is not cut off."""
     with connected(serving, b"GET /users/big HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n") as connection:
         received = 0
@@ -146,7 +146,7 @@ def test_a_slow_client_gets_all(serving: Serving) -> None:
     assert received > len(RECORDS[b"big"].body)
 
 
-def test_connections_beyond_the_limit_get_a_503(serving: Serving) -> None:
+def test_connections_beyond_the_limit_get_a_503(serving: LocalServer) -> None:
     """Requests for users get it at once; /livez and /readyz are served all the same."""
     open_ones = [socket.create_connection(("127.0.0.1", serving.port), timeout=30) for _ in range(LIMITS.connections)]
     try:
@@ -167,7 +167,7 @@ def test_connections_beyond_the_limit_get_a_503(serving: Serving) -> None:
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\nbad\r\n\r\n", b"GET /users/\x80 HTTP/1.1\r\n\r\n"]
 )
-def test_malformed_http_is_400_and_closed(serving: Serving, sent: bytes) -> None:
+def test_malformed_http_is_400_and_closed(serving: LocalServer, sent: bytes) -> None:
     """A TLS greeting, a line without a colon, a target that is not ASCII."""
     answer = exchange(serving.port, sent)
     assert (400, True) == (status_of(answer), b"application/problem+json" in answer)
@@ -185,27 +185,27 @@ def test_malformed_http_is_400_and_closed(serving: Serving, sent: bytes) -> None
         (b"Host:\r\n", b"1.1", 200),
     ],
 )
-def test_a_request_names_one_host(serving: Serving, path: bytes, hosts: bytes, version: bytes, status: int) -> None:
+def test_a_request_names_one_host(serving: LocalServer, path: bytes, hosts: bytes, version: bytes, status: int) -> None:
     """RFC 9112, section 3.2: only HTTP/1.0 may send none, and no request may send two, on either path."""
     request = b"GET %b HTTP/%b\r\n%bConnection: close\r\n\r\n" % (path, version, hosts)
     assert status == status_of(exchange(serving.port, request))
 
 
-def test_requests_before_malformed_bytes_are_answered_first(serving: Serving) -> None:
+def test_requests_before_malformed_bytes_are_answered_first(serving: LocalServer) -> None:
     """Responses come in the order of their requests, on either path."""
     for path in (b"/users/alice", b"/livez"):
         answer = exchange(serving.port, b"GET %b HTTP/1.1\r\nHost: here\r\n\r\nnonsense\r\n\r\n" % path)
         assert [b"200", b"400"] == re.findall(rb"HTTP/1.1 (\d+)", answer)
 
 
-def test_a_client_that_has_closed_its_direction_is_answered(serving: Serving) -> None:
+def test_a_client_that_has_closed_its_direction_is_answered(serving: LocalServer) -> None:
     """A half-closed connection still carries the response, on either path."""
     for path in (b"/users/alice", b"/livez"):
         answer = exchange(serving.port, b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n" % path, end=True)
         assert status_of(answer) == 200
 
 
-def test_scripts_of_named_origins_may_read_and_no_others(serving: Serving) -> None:
+def test_scripts_of_named_origins_may_read_and_no_others(serving: LocalServer) -> None:
     """Where origins are set, theirs may read, the headers with offset and time included."""
     for origin, allowed in ((b"https://page.example", True), (b"https://other.example", False)):
         request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nOrigin: %b\r\nConnection: close\r\n\r\n" % origin
@@ -216,7 +216,7 @@ def test_scripts_of_named_origins_may_read_and_no_others(serving: Serving) -> No
 
 def test_without_origins_no_script_may_read() -> None:
     """Unset, no response has headers about other origins."""
-    with Serving(RECORDS) as serving:
+    with LocalServer(RECORDS) as serving:
         request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nOrigin: https://a.example\r\nConnection: close\r\n\r\n"
         answer = exchange(serving.port, request)
     assert (200, False) == (status_of(answer), b"access-control" in answer)

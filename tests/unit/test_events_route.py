@@ -9,7 +9,7 @@ from reader.http.events import EventStreams
 from reader.http.server_state import Limits
 from reader.storage.read_view import StoredRecord
 from tests.support.event_streams import Listener
-from tests.support.http import LATEST, Serving, exchange
+from tests.support.http import LATEST, LocalServer, exchange
 from tests.support.read_views import DictReadView
 from tests.support.waiting import wait_for
 
@@ -17,10 +17,10 @@ BIG = b"x" * 200_000
 
 
 @contextmanager
-def serving(records: dict[bytes, StoredRecord], limits: Limits, max_streams: int = 1) -> Iterator[Serving]:
+def serving(records: dict[bytes, StoredRecord], limits: Limits, max_streams: int = 1) -> Iterator[LocalServer]:
     """Give a server with event streams over the given records, which may change."""
     events = EventStreams(lambda: DictReadView(records), lambda: LATEST, max_streams=max_streams)
-    with Serving(records, limits=limits, routes=events_route.build_routes(events)) as started:
+    with LocalServer(records, limits=limits, routes=events_route.build_routes(events)) as started:
         yield started
 
 

@@ -13,7 +13,7 @@ from reader.http.openapi import build_document
 from reader.http.openapi_components import PROBLEMS
 from reader.http.static_routes import MEDIA_TYPES
 from reader.storage.read_view import StoredRecord
-from tests.support.http import LATEST, Serving
+from tests.support.http import LATEST, LocalServer
 from tests.support.programs import ROOT
 from tests.support.read_views import DictReadView
 
@@ -28,7 +28,7 @@ def test_the_description_is_openapi() -> None:
 def test_exactly_the_existing_routes_are_described() -> None:
     """Except the page's own files; and the document served is this one."""
     events = EventStreams(lambda: DictReadView(RECORDS), lambda: LATEST)
-    with Serving(RECORDS, routes=[*events_route.build_routes(events), *static_routes.build_routes()]) as serving:
+    with LocalServer(RECORDS, routes=[*events_route.build_routes(events), *static_routes.build_routes()]) as serving:
         routes = serving.application._starlette.routes  # noqa: SLF001 - nothing else needs to know them
         described = httpx.get(f"http://127.0.0.1:{serving.port}/openapi.json").json()
     found = {re.sub(r"\{user_id\}", "{userId}", getattr(route, "path", "")) for route in routes}

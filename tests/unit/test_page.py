@@ -11,7 +11,7 @@ import pytest
 
 from reader.http import static_routes
 from reader.http.static_routes import MEDIA_TYPES
-from tests.support.http import Serving
+from tests.support.http import LocalServer
 from tests.support.programs import ROOT
 
 PAGE = ROOT / "reader" / "http" / "static"
@@ -21,7 +21,7 @@ READABLE = 4.5
 
 def test_the_page_is_served_with_a_policy_that_allows_this_reader_only() -> None:
     """Every file has its type, a validator, and a policy without exceptions for inline code or other hosts."""
-    with Serving({}, routes=static_routes.build_routes()) as serving:
+    with LocalServer({}, routes=static_routes.build_routes()) as serving:
         for name, media_type in MEDIA_TYPES.items():
             path = "/" if name == "index.html" else f"/{name}"
             answer = httpx.get(f"http://127.0.0.1:{serving.port}{path}")

@@ -16,7 +16,7 @@ from reader.status.report import StatusReport
 from reader.storage.read_view import StoredRecord
 from reader.storage.store import Record, Store
 from shared.heartbeats import Heartbeat
-from tests.support.http import Serving, exchange
+from tests.support.http import LocalServer, exchange
 
 NOW_MS = 1_700_000_010_000
 ASK = b"GET /readyz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
@@ -133,7 +133,7 @@ def test_a_reader_that_is_too_stale_is_unready(limit: float | None, fresh_ms: in
 def test_a_reader_that_is_too_stale_says_so_and_answers_all_the_same() -> None:
     """/readyz is 503 and names the setting, reader_ready is 0; whoever asks for a user is answered."""
     progress = Readiness("ready", serves=True, fresh_ms=0, max_staleness_seconds=5.0, complete_at=0.0)
-    with Serving({b"alice": StoredRecord(0, 0, 0, b"{}")}, progress=progress) as serving:
+    with LocalServer({b"alice": StoredRecord(0, 0, 0, b"{}")}, readiness=progress) as serving:
         head, _, body = exchange(serving.port, ASK).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503")
         assert b"retry-after: 1" in head

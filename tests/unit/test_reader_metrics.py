@@ -11,7 +11,7 @@ from reader.status.prometheus import render_metrics
 from reader.status.readiness import Readiness
 from reader.status.report import LiveCopy, StatusReport, measure_lags
 from reader.storage.read_view import StoredRecord
-from tests.support.http import Serving, exchange
+from tests.support.http import LocalServer, exchange
 
 READY = Readiness("ready", serves=True, complete_at=0.0)
 STANDING = StatusReport(READY, True, LiveCopy("copy-2", 7, 4096), {0: 3, 1: 0}, {0: 1.5}, ApplyCounters())
@@ -114,13 +114,13 @@ def test_numbers_survive_the_way_to_another_process() -> None:
 
 
 @pytest.fixture
-def serving() -> Iterator[Serving]:
+def serving() -> Iterator[LocalServer]:
     """Give a server with one user."""
-    with Serving({b"alice": StoredRecord(0, 0, 0, b"{}")}) as made:
+    with LocalServer({b"alice": StoredRecord(0, 0, 0, b"{}")}) as made:
         yield made
 
 
-def test_each_answer_is_counted_once_whichever_way_it_took(serving: Serving) -> None:
+def test_each_answer_is_counted_once_whichever_way_it_took(serving: LocalServer) -> None:
     """The short cut, the ordinary path, and what is refused before it is a request."""
     close = b"Host: here\r\nConnection: close\r\n\r\n"
     before = dict(serving.counters.answers)

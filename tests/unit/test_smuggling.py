@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from reader.storage.read_view import StoredRecord
-from tests.support.http import Serving, exchange
+from tests.support.http import LocalServer, exchange
 
 SMUGGLED = b"GET /users/alice HTTP/1.1\r\nHost: here\r\n\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -34,22 +34,22 @@ SHAPES = {
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[Serving]:
+def serving() -> Iterator[LocalServer]:
     """Give a server."""
-    with Serving({b"alice": StoredRecord(0, 7, 0, b"{}")}) as made:
+    with LocalServer({b"alice": StoredRecord(0, 7, 0, b"{}")}) as made:
         yield made
 
 
 @pytest.mark.parametrize("method", [b"GET", b"POST"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_bytes_behind_it_are_not_answered(serving: Serving, method: bytes, shape: str) -> None:
+def test_bytes_behind_it_are_not_answered(serving: LocalServer, method: bytes, shape: str) -> None:
     """There is one response, none to a second request, and the connection is closed."""
     sent = b"%b /users/bob HTTP/1.1\r\nHost: here\r\n%b%b" % (method, SHAPES[shape], SMUGGLED)
     statuses = re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", exchange(serving.port, sent))
     assert statuses in ([b"400"], [b"404" if method == b"GET" else b"405"])
 
 
-def test_a_well_formed_body_hides_nothing(serving: Serving) -> None:
+def test_a_well_formed_body_hides_nothing(serving: LocalServer) -> None:
     """A body is no request, even if it looks like one; the request after it is."""
     lengthy = b"Content-Length: %d\r\n\r\n%b" % (len(SMUGGLED), SMUGGLED)
     chunked = b"%b\r\n%x\r\n%b\r\n%b" % (CHUNKED, len(SMUGGLED), SMUGGLED, NONE)

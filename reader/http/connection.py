@@ -37,7 +37,7 @@ class RefusedError(Exception):
 
 
 class Connection(HttpToolsProtocol):
-    """One connection.
+    """One connection, within the server's limits.
 
     Args:
         config: of uvicorn.
@@ -76,7 +76,7 @@ class Connection(HttpToolsProtocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes that have arrived."""
+        """Parse received bytes, and refuse what cannot be parsed or is too large."""
         if self._stopped_reading:
             return
         self._chunk_bytes = len(data)
@@ -112,7 +112,7 @@ class Connection(HttpToolsProtocol):
         return not self._closing
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Reset what is kept per request."""
         if self._closing:
             raise RefusedError
         self.url = b""
@@ -123,7 +123,7 @@ class Connection(HttpToolsProtocol):
         self._waiting_since = self._state.now
 
     def on_url(self, url: bytes) -> None:
-        """Append a piece of the request target."""
+        """Append a piece of the request target, within its limit."""
         self.url += url
         if len(self.url) > self._limits.target_bytes:
             self._refusal = problems.URI_TOO_LONG
@@ -161,7 +161,7 @@ class Connection(HttpToolsProtocol):
         self.cycle.transport = cast("asyncio.Transport", transport)
 
     def on_message_complete(self) -> None:
-        """End a request."""
+        """Note that the request has arrived completely, body included."""
         self._receiving = False
         super().on_message_complete()
 

@@ -177,7 +177,7 @@ class EventStreams:
         return stream
 
     def close_stream(self, stream: Stream) -> None:
-        """Close a stream."""
+        """Remove a stream; polling ends with the last one."""
         self._streams.discard(stream)
 
     def close(self) -> None:

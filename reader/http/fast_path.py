@@ -59,7 +59,7 @@ class FastPathConnection(Connection):
         self._conditional = self._plain = True
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes that have arrived."""
+        """Parse received bytes; a new read allows a new row of pipelined requests."""
         self._in_a_row = 0
         super().data_received(data)
 
@@ -69,7 +69,7 @@ class FastPathConnection(Connection):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Store a header field."""
+        """Store a header field, and note whether it keeps the request from the fast path."""
         name = name.lower()
         if name in NOT_PLAIN:
             self._plain = False

@@ -13,25 +13,26 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from joiner.core.checkpoint import CHANGES_KEY
 from joiner.core.compatibility import PartitionId, StateInputs, find_repartitioned
 from joiner.core.users import make_show_entry
-from joiner.kafka.config import membership_seconds
+from joiner.kafka.config import REQUEST_SECONDS, membership_seconds
 from joiner.kafka.ledger import INPUTS, REBUILD, RESETTING, Ledger, caught_up_key
 from joiner.kafka.offsets import read_state_inputs
+from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.scan import scan
 from joiner.settings import JoinerSettings
-from shared.errors import Interrupted, KafkaError, StateError, TopicError
-from shared.kafka import COMMON
+from shared.clock import now_ms
+from shared.errors import KafkaError, StateError, TopicError
 from shared.records import MAX_ID_BYTES, RESERVED_KEY_PREFIX
 from shared.topics import partition_of
 
 logger = logging.getLogger(__name__)
 
 PACK_USERS = 1_000
-REQUEST_SECONDS = 30.0
 GONE_SECONDS = 60.0
 
 
@@ -96,23 +97,12 @@ def _find_unwritten_users(client: Mapping[str, str], topic: str, partition: int,
 
 
 def _request_records(users: Iterable[bytes], client: Mapping[str, str], topic: str, partitions: int) -> None:
-    producer = Producer({**COMMON, **client, "enable.idempotence": True})
-    failures: list[object] = []
-    for partition, pack in _pack_requests(users, partitions):
-        producer.produce(
-            topic,
-            pack,
-            b"changes",
-            partition=partition,
-            on_delivery=lambda error, _: failures.append(error) if error else None,
-        )
-        producer.poll(0)
-    if producer.flush(REQUEST_SECONDS) or failures:
-        raise Interrupted(f"cannot write to {topic}: {failures[0] if failures else 'no answer'}")
+    packs = _pack_requests(users, partitions)
+    write_all(open_producer(client), topic, (NewRecord(CHANGES_KEY, pack, partition) for partition, pack in packs))
 
 
 def _pack_requests(users: Iterable[bytes], partitions: int) -> Iterator[tuple[int, bytes]]:
-    now_ms = time.time_ns() // 1_000_000
+    time_ms = now_ms()
     waiting: defaultdict[int, list[object]] = defaultdict(list)
     for key in users:
         try:
@@ -120,7 +110,7 @@ def _pack_requests(users: Iterable[bytes], partitions: int) -> Iterator[tuple[in
         except UnicodeDecodeError:
             continue
         entries = waiting[partition_of(key, partitions)]
-        entries.append(make_show_entry(user_id, now_ms))
+        entries.append(make_show_entry(user_id, time_ms))
         if len(entries) == PACK_USERS:
             yield partition_of(key, partitions), json.dumps(waiting.pop(partition_of(key, partitions))).encode()
     for partition, entries in waiting.items():

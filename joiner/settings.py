@@ -80,6 +80,12 @@ class JoinerSettings(KafkaSettings):
         return f"changelog__{self.joiner_group}--"
 
     @property
+    def changelogs(self) -> dict[str, str]:
+        """Topic -> the changelog of its store, under the engine's name; `users` has no store, its rows pass through."""
+        stored = [topic for topic in (*self.sources, self.user_info_changes_topic) if topic != self.users_topic]
+        return {topic: f"{self.changelog_prefix}{topic}--default" for topic in stored}
+
+    @property
     def ledger_topic(self) -> str:
         """The topic in which the group notes what its state was built from."""
         return f"{self.joiner_group}-ledger"

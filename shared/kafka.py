@@ -66,6 +66,9 @@ REFUSALS = {
 }
 """What the client library calls a refusal -> what is said of it."""
 
+PARTITION_EOF = -191
+"""librdkafka's error code for the end of a partition, which a consumer reports like a message."""
+
 COMMON = {
     "message.max.bytes": MAX_MESSAGE_BYTES,
     "log.connection.close": False,
@@ -191,6 +194,16 @@ def _answers(admin: Any) -> bool:  # noqa: ANN401 - the client's class is the ca
         admin.poll(0)
         return False
     return True
+
+
+def is_end_of_partition(event: Any) -> bool:  # noqa: ANN401 - the client's class is the caller's
+    """Tell whether a consumer's event is no record, but reports the end of a partition.
+
+    Args:
+        event: confluent_kafka's Message.
+    """
+    error = event.error()
+    return error is not None and error.code() == PARTITION_EOF
 
 
 def variable_name(name: str) -> str:

@@ -16,6 +16,11 @@ HEARTBEATS_RETENTION_MS = 60 * 60 * 1000
 
 DEAD_LETTERS_RETENTION_MS = 14 * 24 * 60 * 60 * 1000
 
+_SIZE = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+
+CHANGELOG_CONFIG = {"cleanup.policy": "compact", **_SIZE}
+"""A changelog is compacted: it keeps one record for each key of its store."""
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
@@ -45,8 +50,8 @@ def user_info_changes_spec(name: str, partitions: int) -> TopicSpec:
 
 
 def changelog_spec(name: str, partitions: int) -> TopicSpec:
-    """Return the changelog topic of a store: compacted, one record per key of the store."""
-    return TopicSpec(name, partitions, {"cleanup.policy": "compact", **_SIZE})
+    """Return the changelog of a store."""
+    return TopicSpec(name, partitions, CHANGELOG_CONFIG)
 
 
 def ledger_spec(name: str) -> TopicSpec:
@@ -63,9 +68,6 @@ def dead_letters_spec(name: str) -> TopicSpec:
 def heartbeats_spec(name: str) -> TopicSpec:
     """Return the topic of heartbeats, where no capture of a table makes it."""
     return TopicSpec(name, 1, {"cleanup.policy": "delete", "retention.ms": str(HEARTBEATS_RETENTION_MS), **_SIZE})
-
-
-_SIZE = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
 
 
 def partition_of(key: bytes, partitions: int) -> int:

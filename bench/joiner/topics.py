@@ -6,11 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from bench.errors import MeasurementError
 from bench.joiner.workload import COUNT_KEYS, TABLES
+from shared.kafka import is_end_of_partition
 
 SOURCE = {"cleanup.policy": "compact"}
 USER_INFO_PARTITIONS = 8
@@ -119,7 +120,7 @@ class Topics:
                 for message in consumer.consume(10_000, 1):
                     if message.error() is None:
                         yield message
-                    elif message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
+                    elif is_end_of_partition(message):
                         unread.discard(message.partition())
         finally:
             consumer.close()

@@ -37,6 +37,9 @@ PACK_BYTES = 256 * 1024
 BYTES_PER_ROW = 2_000
 """What a row or a user takes in memory, about; profiles may be a thousand times as large and then count for more."""
 
+CHANGES_KEY = b"changes"
+"""Key of an internal record that holds changes; its partition is chosen by user, and the topic is never compacted."""
+
 APPLIED_OFFSET_KEY = b"\xffapplied"
 """Beside the users' states stands the next internal offset to apply; no user id in UTF-8 begins so."""
 

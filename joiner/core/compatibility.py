@@ -24,6 +24,11 @@ RESET = (
     " source topics anew; user-info is served all the while"
 )
 
+TRUSTED_SHARE = 2
+"""A local store may lack no more than the last half of what its changelog remembers deletions for. The other half is a
+margin: until the store has read on, for a broker's clock that differs, and for brokers that compact at different times.
+"""
+
 PartitionId: TypeAlias = tuple[str, int]
 """A topic and one of its partitions."""
 
@@ -149,6 +154,16 @@ def find_mismatches(noted: LedgerNotes, found: ClusterFacts) -> list[str]:
         *_find_lost_offsets(found.changes),
         *_find_forgotten_deletions(noted.caught_up_ms, found),
     ]
+
+
+def oldest_trusted_ms(now_ms: int, forgets_ms: int) -> int:
+    """Return the time up to which a local store must hold its changelog; from there on no deletion can be missing.
+
+    Args:
+        now_ms: the time, epoch ms.
+        forgets_ms: how long the changelog remembers deletions, its `delete.retention.ms`.
+    """
+    return now_ms - forgets_ms // TRUSTED_SHARE
 
 
 def _find_strays(found: ClusterFacts) -> Iterator[str]:

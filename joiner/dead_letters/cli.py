@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from joiner.kafka import config, topics
 from joiner.kafka.scan import scan
 from joiner.settings import JoinerSettings
 from shared import logs
+from shared.clock import now_ms
 from shared.errors import SettingError, TopicError
 from shared.records import Table
 from shared.settings import read_settings
@@ -32,7 +32,7 @@ class Letterbox:
         logs.configure(self.settings.log_level, self.settings.log_format)
         self._client = config.client_config(self.settings, config.load_properties(self.settings))
         self._admin = AdminClient(self._client)
-        there = self._admin.list_topics(timeout=30).topics
+        there = self._admin.list_topics(timeout=config.REQUEST_SECONDS).topics
         self._partitions = {name: len(topic.partitions) for name, topic in there.items()}
 
     def letters(self, reason: str | None) -> Iterator[DeadLetter]:
@@ -139,7 +139,7 @@ def replay(reason: str | None, lines: Path | None, *, even_if_forgotten: bool, y
     remembers_ms = box.remembers_ms()
     if even_if_forgotten:
         remembers_ms = dict.fromkeys(remembers_ms, math.inf)
-    decisions = replayer.plan(letters, remembers_ms, time.time_ns() // 1_000_000)
+    decisions = replayer.plan(letters, remembers_ms, now_ms())
     for line in _describe_decisions(decisions):
         click.echo(line)
     if yes:

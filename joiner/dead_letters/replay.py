@@ -10,20 +10,21 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from confluent_kafka import IsolationLevel, Message, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from joiner.core.compatibility import PartitionId
 from joiner.core.rows import parse_row
 from joiner.dead_letters.letter import DeadLetter
 from joiner.dead_letters.replay_policy import Decision, NewestRecord, check_forgotten, check_superseded, decide_all
+from joiner.kafka.config import REQUEST_SECONDS
+from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.scan import scan
 from shared.errors import BadRow, Interrupted
-from shared.kafka import COMMON
 from shared.records import Table
 
-FLUSH_SECONDS = 30.0
-REQUEST_SECONDS = 30.0
+JAVA_PARTITIONER = "murmur2_random"
+"""librdkafka's name for what Java's producers do, and so connectors: a row stays in its partition."""
 
 PATIENCE_SECONDS = 30.0
 """How long the transaction of a source may be open before that is told to people."""
@@ -116,7 +117,7 @@ class Replayer:
             )
             mine = [decision for decision in chosen if decision.filed.letter.topic == topic]
             letters = [(decision.filed.letter, decision.partition) for decision in mine]
-            written = self._write(topic, [_Write(partition, each.key, each.value) for each, partition in letters])
+            written = self._write(topic, [NewRecord(each.key, each.value, partition) for each, partition in letters])
             rows = {decision.row_id for decision in mine if decision.row_id is not None}
             while overtaken := self._overtaken(topic, rows, written):
                 written |= self._write(topic, overtaken)
@@ -142,7 +143,7 @@ class Replayer:
         listed = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_SECONDS)
         return {place.partition: future.result().offset for place, future in listed.items()}
 
-    def _overtaken(self, topic: str, rows: set[str], written: set[tuple[int, int]]) -> list["_Write"]:
+    def _overtaken(self, topic: str, rows: set[str], written: set[tuple[int, int]]) -> list[NewRecord]:
         """Return what the source wrote of these rows since they were looked for, and a record of ours came behind."""
         ends = {partition: offset + 1 for partition, offset in sorted(written)}
         self._await_committed(
@@ -165,39 +166,16 @@ class Replayer:
             else:
                 last[row_id] = message
                 behind.pop(row_id, None)
-        return [_Write(message.partition(), message.key(), message.value()) for message in behind.values()]
+        return [NewRecord(message.key(), message.value(), message.partition()) for message in behind.values()]
 
-    def _write(self, topic: str, records: Iterable["_Write"]) -> set[tuple[int, int]]:
-        producer = Producer(
-            {**COMMON, **self._client, "enable.idempotence": True, "partitioner": "murmur2_random", "linger.ms": 5}
-        )
-        written: set[tuple[int, int]] = set()
-        failures: list[object] = []
-
-        def note(error: object, message: Message) -> None:
-            if error is not None:
-                failures.append(error)
-            else:
-                written.add((message.partition(), message.offset()))
-
-        for record in records:
-            where = -1 if record.partition is None else record.partition
-            producer.produce(topic, record.value, record.key, partition=where, on_delivery=note)
-            producer.poll(0)
-        if producer.flush(FLUSH_SECONDS) or failures:
-            raise Interrupted(f"cannot write to {topic}: {failures[0] if failures else 'no answer'}")
-        return written
+    def _write(self, topic: str, records: Iterable[NewRecord]) -> set[tuple[int, int]]:
+        producer = open_producer(self._client, linger_ms=5, partitioner=JAVA_PARTITIONER)
+        return write_all(producer, topic, records)
 
 
 class _TopicContents(NamedTuple):
     newest: Mapping[str, Sequence[NewestRecord]]
     known: set[str]
-
-
-class _Write(NamedTuple):
-    partition: int | None
-    key: bytes | None
-    value: bytes | None
 
 
 def _read_row_id(table: Table, message: Message) -> str | None:

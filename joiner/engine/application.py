@@ -32,8 +32,7 @@ from joiner.kafka import config
 from joiner.kafka.offsets import find_trusted_offsets
 from joiner.kafka.topics import PreparedTopics
 from shared.errors import Interrupted, StateError, UserInformationError
-from shared.records import USERS
-from shared.topics import MAX_MESSAGE_BYTES
+from shared.topics import CHANGELOG_CONFIG
 
 logger = logging.getLogger(__name__)
 
@@ -71,22 +70,20 @@ class JoinerApplication(Application):
         """Declare the topics that are read, a store for each but users, and how stores are restored."""
         settings = self._context.settings
         outputs = Outputs(self._context, self._prepared.changes_partitions, self._producer, self._checkpoints)
-        changelogs = {}
         for name in (*settings.sources, settings.user_info_changes_topic):
             topic = self.topic(name, key_deserializer="bytes", value_deserializer="bytes")
             self.dataframe(topic).sink(outputs)
-            if settings.sources.get(name) is USERS:
+            if name not in settings.changelogs:
                 continue
-            changelogs[name] = f"{settings.changelog_prefix}{name}--default"
             self._state_manager.register_store(
                 stream_id=name,
                 changelog_config=TopicConfig(
                     num_partitions=topic.broker_config.num_partitions,
                     replication_factor=topic.broker_config.replication_factor,
-                    extra_config={"cleanup.policy": "compact", "max.message.bytes": str(MAX_MESSAGE_BYTES)},
+                    extra_config=dict(CHANGELOG_CONFIG),
                 ),
             )
-        restore_everything(self._state_manager, self._oldest_trusted, changelogs)
+        restore_everything(self._state_manager, self._oldest_trusted, settings.changelogs)
         manager = recovery_manager(self._state_manager)
         restore_in_batches(manager, self._guard.check)
         restore_to_the_end(manager, lambda topic, partition: high_watermark(self._watermark_consumer, topic, partition))

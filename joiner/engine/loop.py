@@ -24,9 +24,9 @@ from joiner.engine.lag_meter import LagMeter
 from joiner.engine.loop_guard import LoopGuard
 from joiner.engine.open_checkpoint import Checkpoints
 from joiner.engine.quix_internals import note_brokers_available, seconds_left, set_commit_interval
-from joiner.kafka.config import is_end_of_partition
 from shared.clock import now_ms
 from shared.errors import BadRow, StateError
+from shared.kafka import is_end_of_partition
 from shared.records import USERS
 
 MEASURE_SECONDS = 1.0

@@ -10,6 +10,7 @@ from quixstreams.internal_producer import InternalProducer
 from quixstreams.sinks import BaseSink
 
 from joiner.context import Context
+from joiner.core.checkpoint import CHANGES_KEY
 from joiner.dead_letters.letter import UnreadableRecord, to_message
 from joiner.engine.open_checkpoint import Checkpoints, OpenCheckpoint
 from joiner.engine.producer import RecordSender
@@ -18,9 +19,6 @@ from shared.errors import BadRow
 from shared.records import OLDEST_CHANGE_HEADER
 
 logger = logging.getLogger(__name__)
-
-CHANGES_KEY = b"changes"
-"""Key of every internal record: the partition is chosen by user, and the topic is never compacted."""
 
 
 class Outputs(BaseSink):

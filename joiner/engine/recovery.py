@@ -27,7 +27,8 @@ from rocksdict import WriteBatch
 from joiner.core.compatibility import PartitionId
 from joiner.engine import quix_internals as internals
 from joiner.engine.quix_internals import COLUMN_FAMILY
-from joiner.kafka.config import REQUEST_SECONDS, is_end_of_partition
+from joiner.kafka.config import REQUEST_SECONDS
+from shared.kafka import is_end_of_partition
 
 logger = logging.getLogger(__name__)
 

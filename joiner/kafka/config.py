@@ -6,12 +6,12 @@ What the environment sets is tried on clients as the join makes them, before any
 from collections.abc import Mapping
 from functools import partial
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer
+from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from joiner.settings import JoinerSettings
 from shared.errors import SettingError
-from shared.kafka import COMMON, check_credentials, filter_known_properties, variable_name
+from shared.kafka import build_config, check_credentials, filter_known_properties, variable_name
 from shared.topics import MAX_MESSAGE_BYTES, PARTITIONER
 
 SESSION_MS = 6_000
@@ -24,6 +24,10 @@ MIN_POLL_INTERVAL_MS = 60_000
 """The engine waits for Kafka a share of max.poll.interval.ms; a shorter one would fail commits that only take long."""
 
 REQUEST_SECONDS = 30.0
+"""How long Kafka may take to answer a request that a start or a command needs: electing leaders takes it seconds."""
+
+SHORT_REQUEST_SECONDS = 10.0
+"""The same for a request that is made again by itself, and for those about topics, which need no coordinator."""
 
 TRANSACTION_MS = 6_000
 """How long a transaction that a killed joiner left open keeps its heir waiting. It begins with the first record that a
@@ -55,8 +59,13 @@ def _refuse_below(name: str, value: str | None, least: int) -> None:
 
 def _group_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
     """Return the consumer's properties with those that the engine adds."""
-    ours = {"group.id": settings.joiner_group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
-    return {**consumer_config(settings, properties), **ours, "partition.assignment.strategy": "range"}
+    added = {
+        "group.id": settings.joiner_group,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "partition.assignment.strategy": "range",
+    }
+    return {**consumer_config(settings, properties), **added}
 
 
 def session_seconds(settings: JoinerSettings) -> float:
@@ -81,55 +90,47 @@ def consumer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> 
     """
     # The engine reckons with this one, so it must be a number.
     numbers = {name: int(value) for name, value in properties.items() if name == "max.poll.interval.ms"}
-    return {
-        **COMMON,
+    own = {
         "isolation.level": "read_committed",
-        # Static membership: one that is started again within its session takes its partitions back at once.
+        # Static membership: a joiner that is started again within its session takes its partitions back at once.
         "group.instance.id": settings.transactional_id,
-        "session.timeout.ms": SESSION_MS,
-        # The others learn of it with their next one.
-        "heartbeat.interval.ms": 500,
-        # Where a partition ends is told too: beyond the markers of transactions, which no record stands for.
+        # Reports the end of a partition: it lies behind the markers of transactions, which no record shows.
         "enable.partition.eof": True,
         "allow.auto.create.topics": False,
+    }
+    preferred = {
+        "session.timeout.ms": SESSION_MS,
+        # The other joiners learn of a rebalance with their next one.
+        "heartbeat.interval.ms": 500,
         "topic.metadata.refresh.interval.ms": 30_000,
         "max.partition.fetch.bytes": MAX_MESSAGE_BYTES,
         "fetch.wait.max.ms": 20,
-        # What is fetched ahead, for all partitions together: memory stays bounded however long the backlog. An answer
-        # is compressed, so a large one becomes several times as large here. And a queue that was full is looked after
-        # again soon, not after a second in which the loop may have emptied it.
+        # What is fetched ahead, for all partitions together: memory stays bounded however long the backlog. A response
+        # is compressed, so it becomes several times as large here. A queue that was full is filled again soon, not
+        # after a second in which the loop may have emptied it.
         "fetch.max.bytes": int(properties.get("message.max.bytes", MAX_MESSAGE_BYTES)),
         "fetch.queue.backoff.ms": 20,
         "queued.max.messages.kbytes": 12 * 1024,
-        **properties,
-        **numbers,
     }
+    return {**build_config(properties, preferred, own), **numbers}
 
 
 def query_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
-    """Return the properties of a consumer that joins nothing, and is told of what is not committed yet, too."""
-    return {
-        **COMMON,
-        **client_config(settings, properties),
-        "group.id": settings.joiner_group,
-        "isolation.level": "read_uncommitted",
-        "enable.auto.commit": False,
-    }
+    """Return the properties of a consumer that never joins the group, and reads offsets up to the high watermark."""
+    own = {"group.id": settings.joiner_group, "isolation.level": "read_uncommitted", "enable.auto.commit": False}
+    return build_config(client_config(settings, properties), {}, own)
 
 
 def producer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
     """Return the properties of the transactional producer; the environment's come before ours, as above."""
-    return {
-        **COMMON,
-        "compression.type": "lz4",
-        "linger.ms": 5,
-        "queue.buffering.max.messages": 500_000,
+    own = {
         "enable.idempotence": True,
         "partitioner": PARTITIONER,
         "transactional.id": settings.transactional_id,
         "transaction.timeout.ms": TRANSACTION_MS,
-        **properties,
     }
+    preferred = {"compression.type": "lz4", "linger.ms": 5, "queue.buffering.max.messages": 500_000}
+    return build_config(properties, preferred, own)
 
 
 def abort_open_transaction(settings: JoinerSettings, properties: Mapping[str, str]) -> None:
@@ -141,9 +142,3 @@ def abort_open_transaction(settings: JoinerSettings, properties: Mapping[str, st
     Producer({**client_config(settings, properties), **producer_config(settings, properties)}).init_transactions(
         REQUEST_SECONDS
     )
-
-
-def is_end_of_partition(event: Message) -> bool:
-    """Tell whether what a consumer was handed is no record, but says where a partition ends."""
-    error = event.error()
-    return error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public constant

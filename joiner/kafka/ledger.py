@@ -6,25 +6,17 @@ assigned. One partition, so that all that is noted has one order.
 """
 
 import json
-import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import Producer
-
 from joiner.core.compatibility import LedgerNotes, PartitionId, decode_inputs
+from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.scan import scan
-from shared.errors import Interrupted
-from shared.kafka import COMMON
-
-logger = logging.getLogger(__name__)
 
 INPUTS = b"inputs"
 REBUILD = b"rebuild"
 RESETTING = b"resetting"
 CAUGHT_UP = b"caught-up"
-
-FLUSH_SECONDS = 30
 
 
 def caught_up_key(place: PartitionId) -> bytes:
@@ -57,8 +49,7 @@ class Ledger:
     def __init__(self, client: Mapping[str, str], topic: str) -> None:
         self._client = client
         self._topic = topic
-        settings = {**COMMON, **client, "enable.idempotence": True, "linger.ms": 0}
-        self._producer = Producer(settings, logger=logger)
+        self._producer = open_producer(client)
 
     def read(self) -> LedgerNotes:
         """Return all that is noted."""
@@ -78,13 +69,7 @@ class Ledger:
         Raises:
             Interrupted: they were not taken.
         """
-        failures: list[object] = []
-        for key, value in notes.items():
-            self._producer.produce(
-                self._topic, value, key, on_delivery=lambda error, _: failures.append(error) if error else None
-            )
-        if self._producer.flush(FLUSH_SECONDS) or failures:
-            raise Interrupted(f"cannot write to the ledger {self._topic}: {failures[0] if failures else 'no answer'}")
+        write_all(self._producer, self._topic, [NewRecord(key, value) for key, value in notes.items()])
 
 
 def _parse_partition(key: bytes) -> PartitionId | None:

@@ -1,4 +1,7 @@
-"""What a start finds: which topics, what they hold, how far the group has come. Asks Kafka and decides nothing."""
+"""What a start finds: which topics, what they hold, how far the group has come.
+
+Asks Kafka and decides nothing: what follows from the answers is decided in joiner.core.compatibility.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -8,13 +11,20 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from joiner.core.compatibility import ClusterFacts, Extent, PartitionId, StateInputs, TopicIdentity
+from joiner.core.compatibility import (
+    ClusterFacts,
+    Extent,
+    PartitionId,
+    StateInputs,
+    TopicIdentity,
+    oldest_trusted_ms,
+)
+from joiner.kafka.config import REQUEST_SECONDS
 from joiner.kafka.topics import PreparedTopics
 from joiner.settings import JoinerSettings
+from shared.clock import now_ms
 from shared.errors import Interrupted
-from shared.kafka import COMMON
-
-REQUEST_SECONDS = 30.0
+from shared.kafka import build_config
 
 LEADER_SECONDS = 10.0
 """How long partitions that were only just made may be without a leader before that is taken for an answer."""
@@ -53,7 +63,7 @@ def read_cluster_facts(
         changes={place: found[place] for place in places[changes]},
         changelogs={place: found[place] for name in prepared.changelogs for place in places[name]},
         forgets_ms=prepared.forgets_ms,
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=now_ms(),
     )
 
 
@@ -128,8 +138,10 @@ def find_trusted_offsets(
         changelogs: partitions of changelogs.
         forgets_ms: changelog -> how long it remembers deletions.
     """
-    now_ms = time.time_ns() // 1_000_000
-    asked = [TopicPartition(tp.topic, tp.partition, now_ms - forgets_ms[tp.topic] // 2) for tp in changelogs]
+    time_ms = now_ms()
+    asked = [
+        TopicPartition(tp.topic, tp.partition, oldest_trusted_ms(time_ms, forgets_ms[tp.topic])) for tp in changelogs
+    ]
     trusted = {}
     for tp in consumer.offsets_for_times(asked, timeout=REQUEST_SECONDS):
         place = TopicPartition(tp.topic, tp.partition)
@@ -140,7 +152,7 @@ def find_trusted_offsets(
 
 def _read_committed(client: Mapping[str, str], group: str, places: Iterable[PartitionId]) -> dict[PartitionId, int]:
     # By a consumer that never joins, since an admin client does not wait for a coordinator that is only just starting.
-    consumer = Consumer({**COMMON, **client, "group.id": group, "enable.auto.commit": False})
+    consumer = Consumer(build_config(client, {}, {"group.id": group, "enable.auto.commit": False}))
     try:
         offsets = consumer.committed([TopicPartition(*place) for place in places], timeout=REQUEST_SECONDS)
     finally:

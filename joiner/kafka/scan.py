@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
-from joiner.kafka.config import is_end_of_partition
 from shared.errors import Interrupted
-from shared.kafka import COMMON
+from shared.kafka import build_config, is_end_of_partition
 
 BATCH = 1_000
 POLL_SECONDS = 0.05
@@ -28,18 +27,14 @@ def scan(
     Raises:
         Interrupted: Kafka does not answer for half a minute, or refuses.
     """
-    consumer = Consumer(
-        {
-            **COMMON,
-            **client,
-            "group.id": "user-info-joiner-scan",  # asked for, and never joined
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "queued.max.messages.kbytes": 8 * 1024,
-        }
-    )
+    own = {
+        "group.id": "user-info-joiner-scan",  # librdkafka requires one; the group is never joined
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+    }
+    consumer = Consumer(build_config(client, {"queued.max.messages.kbytes": 8 * 1024}, own))
     try:
         unread = set(partitions)
         first = {partition: (start or {}).get(partition, OFFSET_BEGINNING) for partition in sorted(unread)}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from joiner.kafka.config import SHORT_REQUEST_SECONDS
 from joiner.settings import JoinerSettings
 from shared.errors import Interrupted, KafkaError, TopicError
 from shared.topics import (
@@ -26,7 +27,6 @@ from shared.topics import (
 
 logger = logging.getLogger(__name__)
 
-REQUEST_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 REMIND_SECONDS = 5.0
 
@@ -105,12 +105,8 @@ def prepare_ledger(admin: AdminClient, settings: JoinerSettings) -> None:
 
 
 def _changelog_specs(settings: JoinerSettings, partitions: Mapping[str, int]) -> list[TopicSpec]:
-    """Return the changelog topics of the stores, under the engine's names: made at once they cost no second each."""
-    return [
-        changelog_spec(f"{settings.changelog_prefix}{topic}--default", partitions[topic])
-        for topic in (*settings.sources, settings.user_info_changes_topic)
-        if topic != settings.users_topic
-    ]
+    """Return the stores' changelogs. They are created here, all at once: Quix would take a second for each."""
+    return [changelog_spec(changelog, partitions[topic]) for topic, changelog in settings.changelogs.items()]
 
 
 def _await_sources(
@@ -149,7 +145,7 @@ def _find_obstacle(admin: AdminClient, settings: JoinerSettings) -> KafkaError |
 
 
 def _count_partitions(admin: AdminClient) -> dict[str, int]:
-    topics = admin.list_topics(timeout=REQUEST_SECONDS).topics
+    topics = admin.list_topics(timeout=SHORT_REQUEST_SECONDS).topics
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
 
@@ -165,9 +161,9 @@ def _create_topics(admin: AdminClient, topics: list[TopicSpec], replicas: int | 
         )
         for topic in topics
     ]
-    for name, created in admin.create_topics(wanted, request_timeout=REQUEST_SECONDS).items():
+    for name, created in admin.create_topics(wanted, request_timeout=SHORT_REQUEST_SECONDS).items():
         try:
-            created.result(REQUEST_SECONDS * 2)
+            created.result(SHORT_REQUEST_SECONDS * 2)
             logger.info("created the topic %s", name)
         except KafkaException as error:
             # Two joiners that start together race for it, and one of them finds it there.
@@ -177,9 +173,9 @@ def _create_topics(admin: AdminClient, topics: list[TopicSpec], replicas: int | 
 
 
 def _await_leaders(admin: AdminClient, names: set[str]) -> None:
-    deadline = time.monotonic() + REQUEST_SECONDS * 3
+    deadline = time.monotonic() + SHORT_REQUEST_SECONDS * 3
     while True:
-        topics = admin.list_topics(timeout=REQUEST_SECONDS).topics
+        topics = admin.list_topics(timeout=SHORT_REQUEST_SECONDS).topics
         ready = {
             name
             for name in names & topics.keys()
@@ -204,13 +200,14 @@ def describe_configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict
     """
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     found = {}
-    for resource, answer in admin.describe_configs(resources, request_timeout=REQUEST_SECONDS).items():
+    for resource, answer in admin.describe_configs(resources, request_timeout=SHORT_REQUEST_SECONDS).items():
         try:
-            found[resource.name] = {name: entry.value for name, entry in answer.result(REQUEST_SECONDS * 2).items()}
+            entries = answer.result(SHORT_REQUEST_SECONDS * 2)
         except KafkaException as error:
             raise Interrupted(
                 f"cannot read the settings of the topic {resource.name}: {error.args[0].str()}"
             ) from error
+        found[resource.name] = {name: entry.value for name, entry in entries.items()}
     return found
 
 

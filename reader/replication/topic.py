@@ -21,7 +21,7 @@ from reader.storage.store import FORMAT, Record
 from shared import logs
 from shared.errors import KafkaError
 from shared.heartbeats import parse_heartbeat
-from shared.kafka import build_config, filter_known_properties
+from shared.kafka import build_config, filter_known_properties, is_end_of_partition
 from shared.records import MAX_ID_BYTES, OLDEST_CHANGE_HEADER, RESERVED_KEY_PREFIX
 from shared.topics import MAX_MESSAGE_BYTES
 
@@ -250,7 +250,7 @@ class TopicReader:
                     )
                 if batch.ended:
                     batch.ended.discard(partition)
-            elif error.code() == ClientError._PARTITION_EOF:  # noqa: SLF001 - the library names its own codes so
+            elif is_end_of_partition(message):
                 # Past the markers of transactions, which take offsets and never arrive.
                 batch.offsets[partition] = max(offset, batch.offsets.get(partition, 0))
                 batch.ended.add(partition)

@@ -3,12 +3,14 @@
 from contextlib import suppress
 
 import pytest
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
 from reader.replication.topic import OWN, PREFERRED, build_consumer_config, validate_properties
 from shared.errors import SettingError
 from shared.kafka import (
     COMMON,
+    PARTITION_EOF,
     REFUSED,
     build_config,
     check_credentials,
@@ -162,3 +164,8 @@ def test_a_kafka_that_asks_for_nothing_is_not_asked_who_may_come_in() -> None:
         raise AssertionError
 
     assert {"client.id": "a"} == check_credentials("127.0.0.1:1", {"client.id": "a"}, client)
+
+
+def test_the_end_of_a_partition_has_the_code_that_the_client_reports() -> None:
+    """The number stands in a module that imports no client."""
+    assert KafkaError._PARTITION_EOF == PARTITION_EOF  # noqa: SLF001 - the client's public constant

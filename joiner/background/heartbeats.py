@@ -1,15 +1,12 @@
-"""Heartbeats on their way through the joiner: read where the source's capture writes them, passed on behind the data.
+"""Passes heartbeats on: read where the source's capture writes them, written to user-info behind the data.
 
-A thread beside the loop. What may be said is decided in joiner.core.watermarks; here are the clients. All is written by
-a producer of its own, outside of the loop's transactions, and only about what they have committed: it comes to lie
-behind that in every partition, whoever owns the partition meanwhile. Heartbeats hold nobody up, and whatever goes wrong
-with them costs a warning: readers see themselves grow older.
+What a heartbeat may promise is decided in joiner.core.watermarks; here are the clients. They write outside the loop's
+transactions, and only about what those have committed: so a heartbeat lies behind that data in every partition, whoever
+owns the partition by then. Heartbeats hold nothing up. An error costs a warning, and readers see their data age.
 """
 
 import logging
-import threading
 import time
-from types import TracebackType
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Producer, TopicPartition
 
@@ -24,9 +21,13 @@ from joiner.core.watermarks import (
     decode_watermarks,
     encode_watermarks,
 )
+from joiner.kafka.config import SHORT_REQUEST_SECONDS
+from joiner.kafka.producer import open_producer
+from shared.clock import now_ms
 from shared.errors import TopicError
 from shared.heartbeats import Heartbeat, partitions_of
-from shared.kafka import COMMON
+from shared.kafka import build_config
+from shared.threads import BackgroundThread
 
 logger = logging.getLogger(__name__)
 
@@ -34,136 +35,138 @@ TICK_SECONDS = 0.02
 INTERVAL_SECONDS = 1.0
 RETRY_SECONDS = 2.0
 REMIND_SECONDS = 60.0
-REQUEST_SECONDS = 10.0
-ANSWER_SECONDS = 2.0
-STOP_SECONDS = 3.0
+
+ENDS_SECONDS = 2.0
+"""How long brokers may take to say where partitions end: meanwhile no heartbeat is passed on."""
 
 FROM_SOURCE = "from the source"
 WRITTEN_HERE = "written by the joiner itself: what happens before Kafka is not covered"
 
 
-class HeartbeatRelay:
-    """A thread that passes heartbeats on until it is stopped.
+class HeartbeatRelay(BackgroundThread):
+    """Reads heartbeats, asks where the source partitions end at that moment, and passes on what has been joined.
+
+    `CommittedProgress` is shared with the loop, health and metrics with the HTTP thread; all else is this thread's own.
 
     Args:
-        around: what the process keeps; its settings name the topic of heartbeats.
-        topic: that topic.
+        context: what the process keeps.
+        topic: the topic of heartbeats.
         inputs: the topics that are joined, and how many partitions each has.
         progress: what the loop has committed.
     """
 
-    def __init__(self, around: Context, topic: str, inputs: StateInputs, progress: CommittedProgress) -> None:
-        settings = self._settings = around.settings
-        self._around = around
+    stop_seconds = 3.0
+
+    def __init__(self, context: Context, topic: str, inputs: StateInputs, progress: CommittedProgress) -> None:
+        super().__init__("heartbeats")
+        settings = self._settings = context.settings
+        self._context = context
         self._topic = topic
         self._progress = progress
         self._parts = inputs.topics[settings.user_info_changes_topic].partitions
         self._partitions = inputs.topics[settings.user_info_topic].partitions
         sources = [(name, number) for name in settings.sources for number in range(inputs.topics[name].partitions)]
-        self._passage, self._heard = SourceWatermarks(), InternalWatermarks(sources)
-        self._newest_ms = self._asked_ms = 0
-        self._beat_at = self._remind_at = 0.0
-        self._client = {
-            **COMMON,
-            **around.client,
-            "group.id": f"{settings.joiner_group}-heartbeats",  # librdkafka wants one; nothing is kept there
-            "enable.auto.commit": False,
-            "auto.offset.reset": "latest",
-            "allow.auto.create.topics": False,
-        }
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
+        self._source_watermarks = SourceWatermarks()
+        self._internal_watermarks = InternalWatermarks(sources)
+        self._newest_ms = self._expected_ms = 0
+        self._write_at = self._remind_at = 0.0
 
-    def __enter__(self) -> None:
-        """Start it."""
-        self._around.health.heartbeats = WRITTEN_HERE if self._settings.joiner_writes_heartbeats else FROM_SOURCE
-        logger.info("heartbeats of %s: %s", self._topic, self._around.health.heartbeats)
-        self._thread.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop it."""
-        self._stop.set()
-        self._thread.join(STOP_SECONDS)
+    def start(self) -> None:
+        """Start the thread, and say in the log and at /readyz where heartbeats come from."""
+        origin = WRITTEN_HERE if self._settings.joiner_writes_heartbeats else FROM_SOURCE
+        self._context.health.heartbeats = origin
+        logger.info("heartbeats of %s: %s", self._topic, origin)
+        super().start()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self.stopping.is_set():
             try:
-                self._session()
+                self._relay()
             except (KafkaException, TopicError) as error:
                 self._warn("heartbeats: %s; trying again", error)
             except Exception:
                 logger.exception("heartbeats are not passed on; trying again")
-            self._stop.wait(RETRY_SECONDS)
+            self.stopping.wait(RETRY_SECONDS)
 
-    def _warn(self, message: str, error: object) -> None:
+    def _warn(self, message: str, detail: object) -> None:
         if time.monotonic() >= self._remind_at:
             self._remind_at = time.monotonic() + REMIND_SECONDS
-            logger.warning(message, error)
+            logger.warning(message, detail)
 
-    def _session(self) -> None:
+    def _relay(self) -> None:
         """Pass heartbeats on until stopped."""
-        settings = {**COMMON, **self._around.client, "enable.idempotence": True, "linger.ms": 0}
-        producer = Producer(settings, logger=logger)
-        # Told of what is not committed yet: a transaction that stays open is a partition that stands still. A consumer,
-        # since an admin client has been seen to end the process when a broker was away.
-        asking = Consumer({**self._client, "isolation.level": "read_uncommitted"})
-        consumer = self._consumer()
+        producer = open_producer(self._context.client)
+        # Sees uncommitted records as well, so that an open transaction holds a partition's time back. A consumer, since
+        # an admin client has been seen to end the process when a broker was away.
+        ends_consumer = Consumer(self._consumer_config("read_uncommitted"))
+        consumer = self._open_consumer()
         try:
-            while not self._stop.is_set():
-                self._read(consumer.poll(TICK_SECONDS))
-                self._ask(asking)
-                self._write_times(producer)
+            while not self.stopping.is_set():
+                self._note_heartbeat(consumer.poll(TICK_SECONDS))
+                self._expect_newest(ends_consumer)
+                self._write_watermarks(producer)
                 self._write_heartbeats(producer)
-                self._beat(producer)
+                self._write_own_heartbeat(producer)
                 producer.poll(0)
         finally:
             consumer.close()
-            asking.close()
+            ends_consumer.close()
 
-    def _consumer(self) -> Consumer:
-        consumer = Consumer({**self._client, "isolation.level": "read_committed"})
-        found = consumer.list_topics(self._topic, timeout=REQUEST_SECONDS).topics[self._topic]
-        if found.error is not None:
+    def _consumer_config(self, isolation_level: str) -> dict[str, object]:
+        own = {
+            "group.id": f"{self._settings.joiner_group}-heartbeats",  # librdkafka requires one; it is never joined
+            "enable.auto.commit": False,
+            "auto.offset.reset": "latest",
+            "allow.auto.create.topics": False,
+            "isolation.level": isolation_level,
+        }
+        return build_config(self._context.client, {}, own)
+
+    def _open_consumer(self) -> Consumer:
+        consumer = Consumer(self._consumer_config("read_committed"))
+        topic = consumer.list_topics(self._topic, timeout=SHORT_REQUEST_SECONDS).topics[self._topic]
+        if topic.error is not None:
             consumer.close()
-            raise TopicError(f"the topic {self._topic} (HEARTBEATS_TOPIC) cannot be read: {found.error.str()}")
-        consumer.assign([TopicPartition(self._topic, number, OFFSET_END) for number in found.partitions])
+            raise TopicError(f"the topic {self._topic} (HEARTBEATS_TOPIC) cannot be read: {topic.error.str()}")
+        consumer.assign([TopicPartition(self._topic, number, OFFSET_END) for number in topic.partitions])
         return consumer
 
-    def _read(self, message: Message | None) -> None:
-        """Note the time of a heartbeat."""
+    def _note_heartbeat(self, message: Message | None) -> None:
+        """Note the time of a heartbeat, if the message is one."""
         if message is None:
             return
         if message.error() is not None:
             raise KafkaException(message.error())
         if message.value() is None:
             return
-        now_ms = time.time_ns() // 1_000_000
-        # Brokers refuse records from the future, and nobody is younger than now.
-        time_ms = min(read_source_time_ms(message.value()) or message.timestamp()[1], now_ms)
+        # Brokers refuse records from the future, so no heartbeat may be newer than now.
+        time_ms = min(read_source_time_ms(message.value()) or message.timestamp()[1], now_ms())
         if time_ms > self._newest_ms:
             self._newest_ms = time_ms
-            self._around.metrics.heartbeat_time.set(time_ms / 1000)
+            self._context.metrics.heartbeat_time.set(time_ms / 1000)
 
-    def _ask(self, asking: Consumer) -> None:
-        """Ask for the ends of this process's partitions after each heartbeat."""
-        places = [place for place in self._progress.positions() if place[0] in self._settings.sources]
-        if self._newest_ms <= self._asked_ms or not places:
+    def _expect_newest(self, ends_consumer: Consumer) -> None:
+        """After each new heartbeat, note where this process's source partitions end."""
+        owned = [
+            partition_id for partition_id in self._progress.positions() if partition_id[0] in self._settings.sources
+        ]
+        if self._newest_ms <= self._expected_ms or not owned:
             return
         time_ms = self._newest_ms
-        found = asking.offsets_for_times([TopicPartition(*place, OFFSET_END) for place in places], ANSWER_SECONDS)
+        wanted = [TopicPartition(*each, OFFSET_END) for each in owned]
+        found = ends_consumer.offsets_for_times(wanted, ENDS_SECONDS)
         ends = {(tp.topic, tp.partition): tp.offset for tp in found if tp.error is None and tp.offset >= 0}
-        if len(ends) < len(places):
-            missing = sorted(set(places) - ends.keys())
-            self._warn("heartbeats wait: nobody tells the ends of %s", missing)
-        self._passage.expect(time_ms, ends)
-        self._asked_ms = time_ms
+        if len(ends) < len(owned):
+            self._warn(
+                "heartbeats wait: no broker says where these partitions end: %s", sorted(set(owned) - ends.keys())
+            )
+        self._source_watermarks.expect(time_ms, ends)
+        self._expected_ms = time_ms
 
-    def _write_times(self, producer: Producer) -> None:
-        """Say how far this process's partitions are, to every partition of the internal topic."""
+    def _write_watermarks(self, producer: Producer) -> None:
+        """Write how far this process has joined its source partitions, to every partition of the internal topic."""
         positions = self._progress.positions()
-        moved = self._passage.reach(positions)
+        moved = self._source_watermarks.reach(positions)
         if not moved:
             return
         for part in range(self._parts):
@@ -171,14 +174,14 @@ class HeartbeatRelay:
                 self._settings.user_info_changes_topic, encode_watermarks(moved), WATERMARKS_KEY, partition=part
             )
         for topic in {topic for topic, _ in moved}:
-            oldest = self._passage.oldest(place for place in positions if place[0] == topic)
+            oldest = self._source_watermarks.oldest(each for each in positions if each[0] == topic)
             if oldest is not None:
-                self._around.metrics.joined_time.labels(topic).set(oldest / 1000)
+                self._context.metrics.joined_time.labels(topic).set(oldest / 1000)
 
     def _write_heartbeats(self, producer: Producer) -> None:
-        """Pass on what was said of all source partitions, to every partition of user-info that it holds for."""
+        """Write the time up to which all sources are applied, to every partition of user-info that it holds for."""
         for part, value in self._progress.take_watermarks():
-            time_ms = self._heard.hear(part, decode_watermarks(value))
+            time_ms = self._internal_watermarks.hear(part, decode_watermarks(value))
             if time_ms is None:
                 continue
             heartbeat = Heartbeat(part, self._parts, time_ms)
@@ -190,12 +193,12 @@ class HeartbeatRelay:
                     partition=partition,
                     timestamp=time_ms,
                 )
-                self._around.metrics.heartbeats.inc()
+                self._context.metrics.heartbeats.inc()
 
-    def _beat(self, producer: Producer) -> None:
-        """Write a heartbeat where nobody else does; one joiner of the group does it for all."""
-        if not self._settings.joiner_writes_heartbeats or time.monotonic() < self._beat_at:
+    def _write_own_heartbeat(self, producer: Producer) -> None:
+        """Write a heartbeat to the topic where no capture does; one joiner of the group does so for all."""
+        if not self._settings.joiner_writes_heartbeats or time.monotonic() < self._write_at:
             return
-        self._beat_at = time.monotonic() + INTERVAL_SECONDS
+        self._write_at = time.monotonic() + INTERVAL_SECONDS
         if self._progress.owns((self._settings.user_info_changes_topic, 0)):
-            producer.produce(self._topic, b"{}", b"joiner", timestamp=time.time_ns() // 1_000_000)
+            producer.produce(self._topic, b"{}", b"joiner", timestamp=now_ms())

@@ -1,46 +1,36 @@
-"""Whether this process stood still: stopped by a signal, a debugger, or a machine that was suspended.
+"""Whether this process was paused: stopped by a signal or a debugger, or on a machine that was suspended.
 
-From inside, a pause looks like a Kafka that does not answer. It is told apart by a thread that only keeps time.
+From inside, a pause looks like a Kafka that does not answer. A thread that only keeps time tells the two apart.
 """
 
-import threading
 import time
-from types import TracebackType
-from typing import Self
+
+from shared.threads import BackgroundThread
 
 TICK_SECONDS = 0.5
-"""The time between two beats where nothing stands still."""
+"""The time from one tick to the next while the process is not paused."""
 
 
-class PauseDetector:
-    """A thread that beats for as long as it is held as a context."""
+class PauseDetector(BackgroundThread):
+    """Measures the time between its own ticks. The thread writes both fields, and the loop's thread reads them."""
 
     def __init__(self) -> None:
+        super().__init__("pause detector")
         self._longest = 0.0
         self._last = time.monotonic()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
-
-    def __enter__(self) -> Self:
-        """Start it."""
-        self._last = time.monotonic()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop it."""
-        self._stop.set()
-        self._thread.join()
 
     @property
     def longest_pause_seconds(self) -> float:
-        """The longest time between two beats so far, the one that is awaited included."""
+        """The longest time between two ticks so far, or since the last one."""
         return max(self._longest, time.monotonic() - self._last)
 
+    def start(self) -> None:
+        """Start the thread; time is measured from here."""
+        self._last = time.monotonic()
+        super().start()
+
     def _run(self) -> None:
-        while not self._stop.wait(TICK_SECONDS):
+        while not self.stopping.wait(TICK_SECONDS):
             now = time.monotonic()
             self._longest = max(self._longest, now - self._last)
             self._last = now

@@ -1,4 +1,4 @@
-"""How far this process has come, noted by its loop and read by what runs beside it."""
+"""How far this process has come: written by its loop, read by the threads next to it."""
 
 import threading
 import time
@@ -8,81 +8,95 @@ from joiner.core.compatibility import PartitionId
 
 
 class CommittedProgress:
-    """Facts that the loop hands over; each is true of what is committed."""
+    """Facts about what is committed, passed from the loop to the background threads.
+
+    Who writes and who reads:
+        _caught_up_ms: written by the loop; taken by Maintenance, which notes it in the ledger.
+        _consumed: written by the loop, and by the admin client's thread where a deletion failed; taken by Maintenance,
+            which deletes what is before it.
+        _positions: written by the loop; read by the loop, HeartbeatRelay and Maintenance.
+        _watermarks: written by the loop; taken by HeartbeatRelay, which writes heartbeats of it.
+        commits: written by the loop; read by the main thread once the loop has ended.
+        committed_at: written by the loop; read by the thread that answers /metrics.
+        failure: written by Maintenance; read by the loop, which raises it.
+
+    "The loop" includes callbacks of a rebalance. The lock guards the first four, of which more than one step may belong
+    together. `owns`, `position` and the last three need none: each reads or writes one reference.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._caught_up_ms: dict[PartitionId, int] = {}
         self._consumed: dict[PartitionId, int] = {}
         self._positions: dict[PartitionId, int] = {}
-        self._heard: list[tuple[int, bytes]] = []
+        self._watermarks: list[tuple[int, bytes]] = []
         self.commits = 0
         """How often the loop has committed."""
         self.committed_at = time.monotonic()
-        """When it last committed, or last saw that nothing was left to commit."""
+        """When it last committed, or last found nothing to commit."""
         self.failure: Exception | None = None
-        """Why the loop must end; set beside it, raised by it."""
+        """Why the loop must end."""
 
     def assign(self, offsets: Mapping[PartitionId, int]) -> None:
-        """Note which partitions are this process's own; what was known of others is dropped.
+        """Note which partitions this process owns, and forget what was known of others.
 
         Args:
-            offsets: partition -> the next offset to be read by what is committed.
+            offsets: partition -> the next offset to read after what is committed.
         """
         with self._lock:
-            self._positions = {place: max(at, self._positions.get(place, 0)) for place, at in offsets.items()}
+            self._positions = {each: max(offset, self._positions.get(each, 0)) for each, offset in offsets.items()}
             for known in (self._caught_up_ms, self._consumed):
-                for place in known.keys() - offsets.keys():
-                    del known[place]
+                for partition_id in known.keys() - offsets.keys():
+                    del known[partition_id]
 
-    def catch_up(self, place: PartitionId, now_ms: int) -> None:
-        """Note that a partition is read to its end, and all of it committed."""
+    def catch_up(self, partition_id: PartitionId, now_ms: int) -> None:
+        """Note that a partition was read to its end, and all of it committed, at a time."""
         with self._lock:
-            self._caught_up_ms[place] = now_ms
+            self._caught_up_ms[partition_id] = now_ms
 
-    def consume(self, place: PartitionId, offset: int) -> None:
-        """Note the offset that is committed of a partition; what is before it is needed no more."""
+    def consume(self, partition_id: PartitionId, offset: int) -> None:
+        """Note the committed offset of a partition; the records before it are needed no more."""
         with self._lock:
-            self._consumed[place] = max(offset, self._consumed.get(place, 0))
+            self._consumed[partition_id] = max(offset, self._consumed.get(partition_id, 0))
 
-    def reach(self, place: PartitionId, offset: int) -> None:
-        """Note up to where a partition is read, all before that being committed; markers of transactions count too."""
+    def reach(self, partition_id: PartitionId, offset: int) -> None:
+        """Note the offset up to which a partition is read and committed, the markers of transactions included."""
         with self._lock:
-            if place in self._positions:
-                self._positions[place] = max(offset, self._positions[place])
+            if partition_id in self._positions:
+                self._positions[partition_id] = max(offset, self._positions[partition_id])
 
-    def hear(self, times: Iterable[tuple[int, bytes]]) -> None:
-        """Note what was said in internal partitions of how far source partitions are joined."""
+    def hear(self, watermarks: Iterable[tuple[int, bytes]]) -> None:
+        """Note watermarks that were read: the internal partition, and the value as joiner.core.watermarks writes it."""
         with self._lock:
-            self._heard += times
+            self._watermarks += watermarks
 
     def take_watermarks(self) -> list[tuple[int, bytes]]:
-        """Return what was said since this was last asked."""
+        """Return the watermarks noted since the last call."""
         with self._lock:
-            taken, self._heard = self._heard, []
+            taken, self._watermarks = self._watermarks, []
         return taken
 
-    def owns(self, place: PartitionId) -> bool:
-        """Tell whether a partition is this process's own."""
-        return place in self._positions
+    def owns(self, partition_id: PartitionId) -> bool:
+        """Tell whether this process owns a partition."""
+        return partition_id in self._positions
 
-    def position(self, place: PartitionId) -> int:
-        """Return the next offset to be read of a partition of this process; 0 for any other."""
-        return self._positions.get(place, 0)
+    def position(self, partition_id: PartitionId) -> int:
+        """Return the next offset to read of a partition that this process owns; 0 for any other."""
+        return self._positions.get(partition_id, 0)
 
     def positions(self) -> dict[PartitionId, int]:
-        """Return the same for all partitions of this process."""
+        """Return the next offset to read of each partition that this process owns."""
         with self._lock:
             return dict(self._positions)
 
     def take_caught_up(self) -> dict[PartitionId, int]:
-        """Return when which partitions were last read to their ends, since this was last asked."""
+        """Return the partitions that were read to their ends since the last call, and when."""
         with self._lock:
             taken, self._caught_up_ms = self._caught_up_ms, {}
         return taken
 
     def take_consumed(self) -> dict[PartitionId, int]:
-        """Return the offsets that are committed of partitions, of those read since this was last asked."""
+        """Return the committed offsets noted since the last call."""
         with self._lock:
             taken, self._consumed = self._consumed, {}
         return taken

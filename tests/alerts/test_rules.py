@@ -69,7 +69,7 @@ def test_every_alert_has_a_test_that_fires_it_and_one_that_does_not(alert: str) 
 
 @pytest.mark.parametrize(("alert", "rule"), alerts().items(), ids=list(alerts()))
 def test_every_alert_leads_to_its_heading(alert: str, rule: dict[str, Any]) -> None:
-    """Whoever is woken reads one sentence, and finds below one heading what it means and what to do."""
+    """The person on call reads one sentence, and finds under one heading what it means and what to do."""
     assert rule["labels"]["severity"] in {"page", "ticket", "watchdog"}
     assert rule["annotations"]["summary"].endswith(".")
     assert f"{{{{ $externalLabels.runbook }}}}#{alert.lower()}" == rule["annotations"]["runbook_url"]
@@ -83,7 +83,7 @@ def test_every_heading_of_the_runbook_is_an_alert() -> None:
 
 
 def test_inhibitions_name_alerts_that_exist() -> None:
-    """A misspelt name would inhibit nothing, and nobody would notice."""
+    """A misspelt name would inhibit nothing, unnoticed."""
     for rule in yaml.safe_load(ALERTMANAGER.read_text())["inhibit_rules"]:
         for matcher in [*rule["source_matchers"], *rule["target_matchers"]]:
             label, pattern = re.fullmatch(r'(\w+)=~?"(.*)"', matcher).groups()  # type: ignore[union-attr]
@@ -106,5 +106,5 @@ def alternatives(pattern: str) -> list[str]:
     ],
 )
 def test_names_are_found_in_expressions(expression: str, metrics: set[str]) -> None:
-    """Labels, durations, functions and operators are not taken for metrics, nor metrics left out."""
+    """Labels, durations, functions and operators are not mistaken for metrics, and no metric is left out."""
     assert metrics == metrics_in(expression)

@@ -52,7 +52,7 @@ def test_nothing_fires_while_all_is_well(quiet: Site, record_property: Callable[
 
 
 def test_a_stopped_joiner_pages_for_freshness_and_a_started_one_ends_it(quiet: Site) -> None:
-    """Within a minute a human is told that data is old, and later that it no longer is; what follows is left out."""
+    """Within a minute a human is paged that data is old, and later that it no longer is; consequences are left out."""
     webhook, joiner = quiet.webhook, quiet.joiner
     assert joiner.stop() == 0
     wait_for(lambda: "UpdatesStale" in webhook.names("firing"), 60, "the page for freshness")
@@ -66,8 +66,8 @@ def test_a_stopped_joiner_pages_for_freshness_and_a_started_one_ends_it(quiet: S
     assert not webhook.names("firing") & {"UpdatesLate", "JoinerLagGrowing", "NoReadyReader", "ConnectorTaskFailed"}
 
 
-def test_poison_is_a_ticket_and_wakes_nobody(quiet: Site) -> None:
-    """A record that cannot be read is told of by its reason, and not to whoever is on call."""
+def test_poison_is_a_ticket_and_no_page(quiet: Site) -> None:
+    """A record that cannot be read is a ticket with its reason, and no page."""
     producer = Producer({"bootstrap.servers": quiet.kafka.bootstrap_servers, "enable.idempotence": True})
     producer.produce("likes", b"{", b"1")
     assert producer.flush(30) == 0
@@ -91,7 +91,7 @@ def test_readers_that_are_gone_page_once(site: Site) -> None:
 
 
 def test_a_slow_reader_pages_for_reads(site: Site) -> None:
-    """A reader whose process stands still answers late, and that is counted: a client would have felt it."""
+    """A paused reader answers late, and that is counted: a client would have felt it."""
     port = site.jobs["reader"][0]
     site.webhook.forget()
 
@@ -106,8 +106,8 @@ def test_a_slow_reader_pages_for_reads(site: Site) -> None:
     wait_for(paged, 90, "a page for slow reads")
 
 
-def test_a_stopped_connector_pages_for_what_is_to_be_mended(site: Site) -> None:
-    """A database that nobody reads is named beside the freshness that it costs."""
+def test_a_stopped_connector_pages_with_the_cause(site: Site) -> None:
+    """A database without a reader is named together with the freshness that it costs."""
     wait_for(lambda: site.firing() - NOISE <= {"Watchdog", "DeadLetters"}, 240, "silence but for the poison")
     site.webhook.forget()
     site.connect.stop()

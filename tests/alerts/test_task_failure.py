@@ -1,4 +1,4 @@
-"""A connector's task that failed: seen by its metric, named by `status` and `doctor`, mended as the runbook says."""
+"""A connector's task that failed: seen by its metric, named by `status` and `doctor`, fixed as the runbook says."""
 
 import re
 import shlex
@@ -45,7 +45,7 @@ def doctor(site: Site) -> list[str]:
     return said[first : first + 2]
 
 
-def mend(site: Site) -> None:
+def fix(site: Site) -> None:
     """Run the command that the runbook gives under the alert's heading."""
     page = RUNBOOK.read_text().split("## ConnectorTaskFailed\n")[1].split("\n## ")[0]
     command = re.findall(r"`(curl -X POST [^`]*)`", page)[0].replace("CONNECT:8083", f"127.0.0.1:{site.connect.port}")
@@ -67,7 +67,7 @@ def test_a_row_that_kafka_refuses_is_not_lost(site: Site) -> None:
     site.sql("INSERT INTO users (user_id) VALUES (901)")
     wait_for(lambda: failed_tasks(site) == 1, 60, "the metric that the alert looks at")
 
-    # 2. Both commands say why, and how to go on.
+    # 2. Both commands say why, and what to do.
     status, said = stack(site, "status")
     assert status == 1
     assert "the connector's task has failed" in said
@@ -78,9 +78,9 @@ def test_a_row_that_kafka_refuses_is_not_lost(site: Site) -> None:
     assert "RecordTooLargeException" in found
     assert f"curl -X POST '{site.connect.url}/restart?includeTasks=true'" in remedy
 
-    # 3. Mended: nothing was lost.
+    # 3. Fixed: nothing was lost.
     set_largest_record(site.kafka.bootstrap_servers, "users", SOURCE_RECORD_BYTES)
-    mend(site)
+    fix(site)
     await_running(site)
     wait_for(lambda: site.answers(LARGE_USER) and site.answers(901), 60, "both rows")
     assert doctor(site)[0].startswith("well ")
@@ -90,16 +90,16 @@ def test_rows_that_changed_without_a_publication_come_when_touched(site: Site) -
     """The task fails with Debezium's reason; what changed meanwhile is left out until it is written again."""
     await_running(site)
 
-    # 1. The publication goes, a row comes, and the connector is started anew.
+    # 1. The publication goes, a row comes, and the connector is restarted.
     site.sql("DROP PUBLICATION user_info")
     site.sql("INSERT INTO users (user_id) VALUES (902)")
-    mend(site)
+    fix(site)
     wait_for(lambda: failed_tasks(site) == 1, 60, "the metric that the alert looks at")
     assert "Publication" in doctor(site)[0]
 
-    # 2. Mended with what the project ships: later rows come.
+    # 2. Fixed with what the project ships: later rows come.
     site.sql((ROOT / "ops/postgres/schema.sql").read_text())
-    mend(site)
+    fix(site)
     await_running(site)
     site.sql("INSERT INTO users (user_id) VALUES (903)")
     wait_for(lambda: site.answers(903), 60, "the later row")

@@ -25,7 +25,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def joiners(kafka: str, tmp_path: Path) -> Iterator[Joiners]:
-    """Give joiners on topics of this test's own; whatever still runs at its end is killed."""
+    """Give joiners on topics of this test's own; those that still run at its end are killed."""
     made = Joiners(Topics(kafka), tmp_path)
     yield made
     made.kill()

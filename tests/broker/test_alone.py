@@ -1,4 +1,4 @@
-"""Joiner and reader beside any Kafka, with rows that some other program wrote: no PostgreSQL, no Debezium."""
+"""Joiner and reader on any Kafka, with rows that some other program wrote: no PostgreSQL, no Debezium."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def kafka(tmp_path: Path) -> Iterator[str]:
 
 
 def test_flat_rows_under_text_keys_are_enough(kafka: str, tmp_path: Path) -> None:
-    """Told nothing but KAFKA_BOOTSTRAP_SERVERS and where they may write and listen, the two tiers answer."""
+    """Given nothing but KAFKA_BOOTSTRAP_SERVERS, a folder and a port each, the two tiers answer."""
     # 1. Some program makes four compacted topics, and writes rows as flat JSON under their primary keys.
     admin = AdminClient({"bootstrap.servers": kafka})
     names = ("users", "tweets", "follows", "likes")

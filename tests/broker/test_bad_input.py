@@ -1,4 +1,4 @@
-"""Input that is wrong in every way that a source can be wrong: set aside or refused, and everything else goes on."""
+"""Input that is wrong in every way that a source can be wrong: set aside or refused, and all else continues."""
 
 import json
 from pathlib import Path
@@ -78,7 +78,7 @@ def test_a_profile_that_fits_into_no_record_is_set_aside_cut(joiners: Joiners) -
 
 
 def test_large_values_that_do_not_fit_together_stop_nothing(joiners: Joiners) -> None:
-    """A new large value beside one that Debezium left out: the latter gives way, since no record holds both."""
+    """A new large value with one that Debezium left out: the latter becomes null, since no record holds both."""
     topics = joiners.topics
     topics.create_sources(partitions=1)
     joiners.start()
@@ -106,8 +106,8 @@ def test_empty_topics_are_nothing_to_wait_for(joiners: Joiners) -> None:
     joiners.await_truth()
 
 
-def test_what_is_waited_for_is_said_every_few_seconds(joiners: Joiners) -> None:
-    """Whoever looks at the log sees why nothing happens, also some time after the start, and may stop it as ever."""
+def test_a_waiting_joiner_says_why_every_few_seconds(joiners: Joiners) -> None:
+    """The log shows why nothing happens, also some time after the start, and the joiner can be stopped as usual."""
     joiners.topics.create("users", "tweets", "likes")
     joiner = joiners.add().start()
     wait_for(lambda: joiner.log().count("(FOLLOWS_TOPIC) do not exist") >= 3, 60, "the third reminder")

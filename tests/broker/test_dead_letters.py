@@ -1,4 +1,4 @@
-"""Dead letters from the command line: listed, counted, mended, put back through without undoing what is newer."""
+"""Dead letters from the command line: listed, counted, fixed, replayed without undoing what is newer."""
 
 import json
 import math
@@ -28,8 +28,8 @@ def said(joiners: Joiners, *arguments: str) -> str:
         return program.log()
 
 
-def test_mended_letters_go_back_through_unless_the_row_is_newer_already(joiners: Joiners, tmp_path: Path) -> None:
-    """A mended row arrives; one that its source has written since stays as it is; what is still bad is left out."""
+def test_fixed_letters_are_replayed_unless_the_row_is_newer_already(joiners: Joiners, tmp_path: Path) -> None:
+    """A fixed row arrives; one that its source has written since stays as it is; one still bad is left out."""
     topics = joiners.topics
     topics.create_sources()
     joiners.start()
@@ -46,7 +46,7 @@ def test_mended_letters_go_back_through_unless_the_row_is_newer_already(joiners:
     assert "       1  not-text" in listed
     assert f"{topics.name('users')}[" in listed
 
-    # 2. Two of them are mended in a file; the third stays as it is.
+    # 2. Two of them are fixed in a file; the third stays as it is.
     letters = [json.loads(line) for line in said(joiners, "--json").splitlines()]
     for letter in letters:
         if letter["key"] == "10":
@@ -145,7 +145,7 @@ def replayer(topics: Topics, patience_seconds: float, kind: type[Replayer] = Rep
 
 
 def planned(topics: Topics, replayer: Replayer) -> list[Decision]:
-    """Return what is decided about the bad record, mended into the old row."""
+    """Return what is decided about the bad record, fixed to be the old row."""
     likes = topics.name("likes")
     return replayer.plan(
         [DeadLetter(UnreadableRecord(likes, 0, 0, b"10", OLD, 1_000), "bad-json", "why")], {likes: math.inf}, 2_000
@@ -192,7 +192,7 @@ def test_what_a_transaction_wrote_before_the_letters_is_written_behind_them(like
 
 
 def test_rows_that_an_open_transaction_leaves_in_doubt_are_named(likes: Topics) -> None:
-    """Whoever replays hears which rows their source should write again."""
+    """The operator learns which rows their source should write again."""
     replays = replayer(likes, 1.0, Raced)
     assert isinstance(replays, Raced)
     replays.source = Source(likes)

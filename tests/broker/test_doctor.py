@@ -1,4 +1,4 @@
-"""`python -m stack doctor` on a real Kafka: sees what is there, says what is wrong, ends with the status that tells."""
+"""`python -m stack doctor` on a real Kafka: sees what is there, says what is wrong, ends with a status that says so."""
 
 import os
 import subprocess
@@ -52,7 +52,7 @@ def test_it_calls_a_joiner_that_works_well(joiners: Joiners) -> None:
 
 
 def test_it_says_so_where_no_kafka_answers() -> None:
-    """The first thing to mend is named, with the variable that may be wrong."""
+    """The first thing to fix is named, with the variable that may be wrong."""
     status, said = doctor({"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"})
     assert status == 1
     assert "does not answer" in said

@@ -1,4 +1,4 @@
-"""Streams of events of a real reader on a real Kafka: what a listener is told, and when it is let go."""
+"""Streams of events of a real reader on a real Kafka: what a listener receives, and when its stream ends."""
 
 import json
 import signal
@@ -49,7 +49,7 @@ def reader(topics: Topics, tmp_path: Path) -> Iterator[Reader]:
         yield made
 
 
-def test_a_listener_is_told_the_record_and_every_change(reader: Reader, topics: Topics) -> None:
+def test_a_listener_receives_the_record_and_every_change(reader: Reader, topics: Topics) -> None:
     """The record now, each newer one, the deletion, and the user's return: byte for byte, in ascending places."""
     first = put(topics, "alice", 1)
     wait_for(lambda: reader.get("/users/alice").status_code == 200)
@@ -70,7 +70,7 @@ def test_a_listener_is_told_the_record_and_every_change(reader: Reader, topics: 
     assert [0, 1, 3, 4] == [int((event.place or "").split(":")[1]) for event in told]
 
 
-def test_whoever_listens_to_nobody_is_told_so_and_then_of_the_user(reader: Reader, topics: Topics) -> None:
+def test_a_listener_to_an_unknown_user_learns_so_and_then_of_the_user(reader: Reader, topics: Topics) -> None:
     """A stream may begin before its user exists."""
     with reader.listen("carol") as listener:
         event = listener.next()
@@ -79,7 +79,7 @@ def test_whoever_listens_to_nobody_is_told_so_and_then_of_the_user(reader: Reade
         assert ("record", record) == (listener.next().kind, record)
 
 
-def test_whoever_comes_back_is_told_only_what_is_newer(reader: Reader, topics: Topics) -> None:
+def test_a_client_that_comes_back_receives_only_what_is_newer(reader: Reader, topics: Topics) -> None:
     """Nothing where nothing has changed; else the newest record alone, however many there were."""
     put(topics, "alice", 1)
     with reader.listen("alice") as listener:
@@ -125,7 +125,7 @@ def test_what_no_stream_can_be_of_is_answered_at_once(reader: Reader) -> None:
     assert (200, True) == (head.status_code, head.headers["content-type"].startswith("text/event-stream"))
 
 
-def test_a_reader_that_is_told_to_stop_ends_its_streams(reader: Reader) -> None:
+def test_a_stopped_reader_ends_its_streams(reader: Reader) -> None:
     """A listener sees the end of its stream, and the reader ends within 5 s."""
     with reader.listen("alice") as listener:
         listener.next()
@@ -134,8 +134,8 @@ def test_a_reader_that_is_told_to_stop_ends_its_streams(reader: Reader) -> None:
         assert 0 == reader.wait(5)
 
 
-def test_processes_that_follow_no_topic_tell_of_changes_too(topics: Topics, tmp_path: Path) -> None:
-    """With several processes each listener is told the same, whichever of them it has met, and all end in order."""
+def test_workers_stream_changes_too(topics: Topics, tmp_path: Path) -> None:
+    """With several workers each listener receives the same from any of them, and all end in order."""
     with reader_of(topics, tmp_path, READER_WORKERS="2") as reader, ExitStack() as listening:
         reader.wait_until_ready()
         listeners = [listening.enter_context(reader.listen("alice")) for _ in range(MOST)]
@@ -148,7 +148,7 @@ def test_processes_that_follow_no_topic_tell_of_changes_too(topics: Topics, tmp_
 
 
 def test_streams_wait_for_a_reader_that_is_not_ready_and_outlive_kafka(tmp_path: Path) -> None:
-    """503 while the topic is not there, as for the user; while Kafka is away a stream goes on, silent but alive."""
+    """503 while the topic is not there, as for the user; while Kafka is away a stream stays open, silent but alive."""
     with Kafka(tmp_path / "kafka") as kafka:
         topics = Topics(kafka.bootstrap_servers)
         with reader_of(topics, tmp_path) as reader:

@@ -33,13 +33,13 @@ def port(kafka: str, tmp_path: Path) -> Iterator[int]:
         assert reader.stop() == 0
 
 
-def test_what_is_described_is_what_is_answered(port: int, tmp_path: Path) -> None:
+def test_responses_are_as_described(port: int, tmp_path: Path) -> None:
     """Schemathesis finds no status, header, type or document that /openapi.json does not describe."""
     assert "generated" in openapi.fuzz(port, tmp_path, SEED, examples=10)
 
 
-def test_what_is_nearly_http_is_answered_in_http(port: int) -> None:
-    """Whatever comes on raw sockets, each answer is well-formed, none a failure, and a sound request gets its own."""
+def test_nearly_http_is_answered_in_http(port: int) -> None:
+    """For any bytes on raw sockets each response is well-formed, none a failure, and a sound request gets its own."""
     tally = sockets.fuzz(port, SEED, 5.0, lambda: True)
     assert tally.connections > 0
     assert {200, 400, 404} <= set(tally.statuses)

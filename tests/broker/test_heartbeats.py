@@ -47,7 +47,7 @@ def ago_ms(seconds: float) -> int:
 
 
 def test_two_joiners_pass_a_heartbeat_on_to_every_partition(joiners: Joiners) -> None:
-    """Each owns some of the partitions only, nothing else is going on, and all partitions come to one time."""
+    """Each owns some of the partitions only, nothing else happens, and all partitions come to one time."""
     topics = joiners.topics
     topics.create_sources(partitions=3)
     topics.create("heartbeats", partitions=1)
@@ -68,7 +68,7 @@ def test_two_joiners_pass_a_heartbeat_on_to_every_partition(joiners: Joiners) ->
     assert {heartbeat.time_ms for _, heartbeat in heartbeats(topics)} <= {*sent, last}
 
 
-def test_one_partition_that_stands_still_ages_every_partition(joiners: Joiners) -> None:
+def test_one_stuck_partition_ages_every_partition(joiners: Joiners) -> None:
     """A transaction left open in one partition of likes holds heartbeats back everywhere, until its rows are shown."""
     topics = joiners.topics
     topics.create_sources(partitions=3)
@@ -94,7 +94,7 @@ def test_one_partition_that_stands_still_ages_every_partition(joiners: Joiners) 
     writer.begin_transaction()
     writer.produce(topics.name("likes"), b'{"like_id": 7, "user_id": 1, "tweet_id": 1}', b"7", partition=2)
     assert writer.flush(30) == 0
-    # Whoever asks for the end from now on is told of the row that nobody may read yet.
+    # From now on the partition's end includes the row that no consumer may read yet.
     for number in range(3):
         beat(topics, ago_ms(20 - number))
         topics.put("tweets", tweet_id=number, user_id=1)

@@ -1,4 +1,4 @@
-"""The joiner on a real Kafka: what it writes equals what SQL would say, whatever comes in and whoever dies."""
+"""The joiner on a real Kafka: what it writes equals what SQL would say, for any input and any crash."""
 
 import json
 import random
@@ -160,7 +160,7 @@ def change(topics: Topics, chance: random.Random, number: int) -> None:
 
 
 def test_work_moves_to_a_second_joiner_and_back(joiners: Joiners) -> None:
-    """A joiner that joins and leaves takes state with it in the changelogs; counts go on from where they were."""
+    """A joiner that joins and leaves takes state with it in the changelogs; counts continue from where they were."""
     topics = joiners.topics
     topics.create_sources(partitions=4)
     first = joiners.start()
@@ -211,7 +211,7 @@ def test_a_source_that_does_not_exist_is_awaited_and_then_named(joiners: Joiners
 
 
 def test_a_source_that_appears_while_it_is_awaited_is_taken(joiners: Joiners) -> None:
-    """The joiner goes on by itself once the connector has made its topics, empty ones included."""
+    """The joiner continues by itself once the connector has made its topics, empty ones included."""
     topics = joiners.topics
     topics.create("users", "tweets", "follows")
     joiner = joiners.add().start()
@@ -291,7 +291,7 @@ def test_a_joiner_paused_past_its_session_ends_without_committing(joiners: Joine
 
 
 def test_metrics_say_what_was_read_and_written(joiners: Joiners) -> None:
-    """Rows by table, records, dead letters by reason and lags stand at /metrics."""
+    """Rows by table, records, dead letters by reason and lags are at /metrics."""
     topics = joiners.topics
     topics.create_sources()
     joiner = joiners.start()
@@ -325,7 +325,7 @@ def test_metrics_say_what_was_read_and_written(joiners: Joiners) -> None:
 
 
 def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> None:
-    """What was applied and committed is deleted, markers of transactions included; nobody reads it again."""
+    """What was applied and committed is deleted, markers of transactions included; no joiner reads it again."""
     topics = joiners.topics
     topics.create_sources()
     joiner = joiners.start(USER_INFO_PARTITIONS="1")
@@ -341,7 +341,7 @@ def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> No
 
     wait_for(is_trimmed, 60, f"{internal} trimmed")
 
-    # It goes on from there, and where a joiner is killed before it has trimmed, the next one does.
+    # It continues from there, and where a joiner is killed before it has trimmed, the next one does.
     assert joiner.stop() == 0
     joiner.start()
     asking = Consumer({"bootstrap.servers": topics.bootstrap_servers, "group.id": f"{topics.prefix}joiner"})

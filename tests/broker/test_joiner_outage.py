@@ -1,4 +1,4 @@
-"""Kafka goes and comes back under a running joiner, which goes on by itself."""
+"""Kafka stops and comes back under a running joiner, which continues by itself."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""State belongs to its inputs: the joiner refuses topics that its state was not built from, and `reset` mends it."""
+"""State belongs to its inputs: the joiner refuses topics that it was not built from; `reset` is the way out."""
 
 import shutil
 from pathlib import Path
@@ -56,7 +56,7 @@ def set_policy(topics: Topics, topic: str, policy: str) -> None:
 
 
 def test_a_changelog_that_may_forget_state_is_refused_by_name(joiners: Joiners) -> None:
-    """One whose policy deletes by time would lose rows that nobody touched for a while."""
+    """One whose policy deletes by time would lose rows that did not change for a while."""
     topics = joiners.topics
     topics.create_sources(partitions=1)
     changelog = f"changelog__{topics.prefix}joiner--{topics.name('likes')}--default"
@@ -67,7 +67,7 @@ def test_a_changelog_that_may_forget_state_is_refused_by_name(joiners: Joiners) 
     assert f"Error: the changelog {changelog} is not compacted: its cleanup.policy is delete" in joiner.log()
 
 
-def test_a_recreated_source_is_refused_and_reset_joins_it_anew(joiners: Joiners) -> None:
+def test_a_recreated_source_is_refused_and_reset_joins_it_again(joiners: Joiners) -> None:
     """After a reset user-info equals the new topics, without the users that they no longer have."""
     topics = joiners.topics
     topics.create_sources()
@@ -81,7 +81,7 @@ def test_a_recreated_source_is_refused_and_reset_joins_it_anew(joiners: Joiners)
     assert f"the topic {topics.name('users')} was deleted and made anew" in refusal(joiner)
     assert {b"0", b"1", b"2"} == compacted(topics.messages("user-info")).keys()
 
-    # 2. The reset is refused while somebody works, and is understood by the next start.
+    # 2. The reset is refused while a joiner runs, and the next start follows it.
     reset = joiners.reset()
     assert "has no state any more" in reset.log()
     joiner.start()
@@ -93,7 +93,7 @@ def test_a_recreated_source_is_refused_and_reset_joins_it_anew(joiners: Joiners)
 
 
 def test_a_reset_is_refused_while_a_joiner_runs(joiners: Joiners) -> None:
-    """Nobody's state is deleted under them; the message names who is running."""
+    """No running joiner's state is deleted; the message names the joiner that runs."""
     joiners.topics.create_sources()
     joiners.start()
     other = joiners.add()
@@ -102,8 +102,8 @@ def test_a_reset_is_refused_while_a_joiner_runs(joiners: Joiners) -> None:
     assert f"still has members: {joiners.topics.prefix}joiner-0" in reset.log()
 
 
-def test_a_repartitioned_source_is_refused_until_it_is_made_anew(joiners: Joiners) -> None:
-    """Rows lie in two partitions: going on would count them twice, and so would joining them anew."""
+def test_a_repartitioned_source_is_refused_until_it_is_recreated(joiners: Joiners) -> None:
+    """Rows lie in two partitions: continuing would count them twice, and so would joining them again."""
     topics = joiners.topics
     topics.create_sources(partitions=2)
     joiner = counted(joiners)
@@ -120,7 +120,7 @@ def test_a_repartitioned_source_is_refused_until_it_is_made_anew(joiners: Joiner
     assert joiner.stop() == 0
 
 
-def test_user_info_with_more_partitions_is_refused_until_it_is_made_anew(joiners: Joiners) -> None:
+def test_user_info_with_more_partitions_is_refused_until_it_is_recreated(joiners: Joiners) -> None:
     """A user's old record would stay where no new one comes, and a reader could keep either."""
     topics = joiners.topics
     topics.create_sources(partitions=1)
@@ -186,7 +186,7 @@ def test_offsets_lost_with_their_group_count_nothing_twice(joiners: Joiners) -> 
 
 
 def test_a_topic_recreated_under_a_running_joiner_ends_it(joiners: Joiners) -> None:
-    """It does not go on counting another topic's rows on top of the old ones."""
+    """It does not count another topic's rows on top of the old ones."""
     topics = joiners.topics
     topics.create_sources()
     joiner = joiners.start()
@@ -253,7 +253,7 @@ def test_what_a_killed_predecessor_left_open_is_ended_at_once(joiners: Joiners) 
 
 
 def leave_open(topics: Topics, changelog: str) -> None:
-    """Write a record in a transaction that nobody ends before the broker aborts it."""
+    """Write a record in a transaction that stays open until the broker aborts it."""
     killed = transactional(topics, f"{topics.prefix}killed", seconds=18)
     killed.produce(changelog, b"[]", b"never committed", partition=0)
     assert killed.flush(10) == 0
@@ -274,7 +274,7 @@ def transactional(topics: Topics, transactional_id: str, seconds: int) -> Produc
 
 
 def test_what_another_group_left_in_the_internal_topic_is_refused(joiners: Joiners) -> None:
-    """It would be counted beside what the sources say; a reset makes the topic anew."""
+    """It would be counted on top of the sources; a reset recreates the topic."""
     joiners.topics.create_sources(partitions=1)
     counted(joiners)
     other = joiners.add(JOINER_GROUP=f"{joiners.topics.prefix}other")

@@ -65,7 +65,7 @@ def ready(reader: Reader, topics: Topics) -> Reader:
 
 
 def test_a_user_is_looked_up(ready: Reader, window: Browser) -> None:
-    """Profile, counts and place of the record, and beside them how the reader stands."""
+    """Profile, counts and place of the record, and the reader's status."""
     window.open(ready.port)
     window.look_up("chloe")
     window.await_text("#user-title", "Chloé Tremblay")
@@ -115,7 +115,7 @@ def test_a_user_that_is_not_there_is_awaited(ready: Reader, topics: Topics, wind
 def test_a_reader_that_is_not_ready_says_why_and_shows_the_user_once_it_is(
     reader: Reader, topics: Topics, window: Browser
 ) -> None:
-    """Nobody is taken for unknown before the topic has been read."""
+    """No user is called unknown before the topic has been read."""
     window.open(reader.port, "?user=chloe")
     window.await_text("#state", "starting")
     window.await_text("#replay-reason", "The topic")
@@ -142,7 +142,7 @@ def test_a_replay_shows_how_far_it_is_and_how_long_it_still_takes(window: Browse
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_phone_is_enough(ready: Reader, topics: Topics, window: Browser, dark: bool) -> None:
-    """Nothing is wider than 360 pixels, whatever a record holds; colours follow the person's wish."""
+    """Nothing is wider than 360 pixels for any record; colours follow the person's preference."""
     topics.write("user-info", b"chloe", record("chloe", 247, description="x" * 500, webPageUrl="https://" + "y" * 300))
     window.open(ready.port, "?user=chloe", width=PHONE, dark=dark)
     window.await_text("#description", "x" * 500)
@@ -154,7 +154,7 @@ def test_a_phone_is_enough(ready: Reader, topics: Topics, window: Browser, dark:
     window.shoot("phone-dark" if dark else "phone")
 
 
-def test_the_page_asks_nobody_but_its_reader(ready: Reader, window: Browser) -> None:
+def test_the_page_loads_from_its_reader_alone(ready: Reader, window: Browser) -> None:
     """It works without the internet."""
     window.open(ready.port, "?user=chloe")
     window.await_text("#user-title", "Chloé Tremblay")

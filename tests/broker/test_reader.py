@@ -33,7 +33,7 @@ def test_a_reader_is_ready_on_an_empty_topic_and_follows_it(topics: Topics, read
 
 
 def test_only_committed_records_are_served(topics: Topics, reader: Reader) -> None:
-    """An aborted record is never seen, markers at the end keep nobody waiting, nor does an open transaction."""
+    """An aborted record is never seen, markers at the end do not keep it waiting, nor does an open transaction."""
     settings = {"bootstrap.servers": topics.bootstrap_servers, "transactional.id": topics.name("writer")}
     writer = Producer(settings)
     writer.init_transactions()
@@ -53,7 +53,7 @@ def test_only_committed_records_are_served(topics: Topics, reader: Reader) -> No
 
 
 def test_keys_that_are_no_ids_are_skipped(topics: Topics, reader: Reader) -> None:
-    """Reserved keys, keys that are not UTF-8, too long or empty stop nothing and are served to nobody."""
+    """Reserved keys, keys that are not UTF-8, too long or empty stop nothing and are not served."""
     for key in (b"\xffheartbeat", b"\x80", b"x" * 512, b""):
         topics.send("user-info", key, b"{}")
     topics.send("user-info", b"x" * 511, b"2" * (2 * 1024 * 1024))
@@ -100,8 +100,8 @@ def test_before_it_has_caught_up_it_says_so_and_never_404(topics: Topics, reader
     reader.await_state("ready")
 
 
-def test_a_recreated_topic_is_rebuilt_beside_the_old_data(topics: Topics, reader: Reader) -> None:
-    """A topic made anew under a running reader replaces what it held, all of it, and reads never stop."""
+def test_a_recreated_topic_is_rebuilt_next_to_the_old_data(topics: Topics, reader: Reader) -> None:
+    """A topic recreated under a running reader replaces what it held, all of it, and reads never stop."""
     topics.send("user-info", b"old", body("old"))
     topics.flush()
     reader.start_and_wait()
@@ -201,7 +201,7 @@ def share_of_a_core(pid: int) -> float:
 
 
 def test_kafka_may_go_and_come_back(tmp_path: Path) -> None:
-    """Reads go on without Kafka, /readyz says how stale they are; so they do when it is away at a reader's start."""
+    """Reads continue without Kafka, /readyz says how stale they are; so too when it is away at a reader's start."""
     with Kafka(tmp_path / "kafka") as kafka:
         topics = Topics(kafka.bootstrap_servers)
         topics.create("user-info", partitions=USER_INFO_PARTITIONS)

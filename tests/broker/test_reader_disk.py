@@ -41,12 +41,12 @@ def small_disk(folder: Path, reader: Reader) -> Iterator[Callable[[], object]]:
 
 
 def ran(*command: str) -> bool:
-    """Run one of the system's commands, and tell whether it could do what it was asked."""
+    """Run one of the system's commands, and return whether it succeeded."""
     program = shutil.which(command[0])
     return program is not None and subprocess.run([program, *command[1:]], check=False).returncode == 0
 
 
-def test_a_full_disk_leaves_what_is_there_served_and_is_got_over(topics: Topics, reader: Reader) -> None:
+def test_a_full_disk_keeps_the_copy_served_and_recovers(topics: Topics, reader: Reader) -> None:
     """Nothing is lost or skipped: /readyz says why it is stale, and with more room it catches up."""
     folder = reader.folder
     folder.mkdir()
@@ -82,7 +82,7 @@ def test_a_file_cut_short_while_it_was_away_is_replayed(topics: Topics, reader: 
     assert reader.holds({str(number): body(str(number)) for number in range(60)})
 
 
-def test_data_of_another_format_is_rebuilt_beside_and_swapped(topics: Topics, reader: Reader) -> None:
+def test_data_of_another_format_is_rebuilt_and_swapped(topics: Topics, reader: Reader) -> None:
     """What another version left is neither served nor written to; once the new copy is complete, it is deleted."""
     topics.send("user-info", b"alice", body("alice"))
     topics.flush()

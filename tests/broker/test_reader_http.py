@@ -1,4 +1,4 @@
-"""What a client of a real reader sees: where an answer stands, revalidation, refusals."""
+"""What a client of a real reader sees: the record behind a response, revalidation, refusals."""
 
 import json
 import signal
@@ -46,7 +46,7 @@ def client(reader: Reader) -> Iterator[httpx.Client]:
         yield made
 
 
-def test_an_answer_says_where_it_stands(client: httpx.Client, topics: Topics) -> None:
+def test_a_response_names_its_record_in_the_topic(client: httpx.Client, topics: Topics) -> None:
     """Partition, offset and time of the record are Kafka's; the reader is less than a second behind."""
     answer = client.get("/users/bob")
     (record,) = [message for message in topics.messages("user-info") if message.key() == b"bob"]
@@ -78,7 +78,7 @@ def test_a_client_asks_for_what_it_has_seen_elsewhere(client: httpx.Client, topi
     wait_for(lambda: client.get("/users/carol", headers={"if-min-offset": "0:2"}).status_code == 200)
 
 
-def test_an_unknown_user_and_an_unknown_route_are_told_apart(client: httpx.Client) -> None:
+def test_an_unknown_user_and_an_unknown_route_differ(client: httpx.Client) -> None:
     """Both are 404, as problem documents of different types."""
     user, route = client.get("/users/nobody"), client.get("/user/alice")
     assert (404, 404) == (user.status_code, route.status_code)
@@ -120,7 +120,7 @@ def test_metrics_say_what_was_taken_in_and_how_far_it_is(client: httpx.Client) -
     assert found["reader_event_loop_delay_seconds_count",] > 0
 
 
-def test_a_reader_that_is_told_to_stop_ends_whatever_its_clients_do(reader: Reader) -> None:
+def test_a_stopped_reader_ends_whatever_its_clients_do(reader: Reader) -> None:
     """Clients that are silent, in the middle of a request, or do not read keep it for less than 5 s."""
     sent = (b"", b"GET /users/al", b"GET /users/alice HTTP/1.1\r\nHost: here\r\n\r\n" * 50_000)
     connections = [socket.create_connection(("127.0.0.1", reader.port)) for _ in sent]

@@ -1,4 +1,4 @@
-"""The reader and topics that are not what they were: it never mixes two, and rebuilds beside what it serves."""
+"""The reader and topics that have changed: it never mixes two, and rebuilds next to the copy that it serves."""
 
 import re
 import time
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.broker
 
 
 def test_a_topic_recreated_and_filled_at_once_is_never_mixed_with_the_old(topics: Topics, reader: Reader) -> None:
-    """A client goes on in the new topic without a word, at the old one's offsets: no answer shows both."""
+    """The client library continues silently in the new topic, at the old one's offsets: no response shows both."""
     for generation in range(4):
         if generation:
             topics.recreate("user-info")
@@ -44,7 +44,7 @@ def built(reader: Reader, more_than: int) -> int:
     return applied if more_than < applied < target else 0
 
 
-def test_a_rebuild_goes_on_where_a_crash_left_it(topics: Topics, reader: Reader) -> None:
+def test_a_rebuild_continues_where_a_crash_left_it(topics: Topics, reader: Reader) -> None:
     """Old data is served through crashes in the middle of a rebuild; what was built before them is kept."""
     topics.send("user-info", b"old", body("old"))
     topics.flush()
@@ -83,7 +83,7 @@ def test_a_reader_that_answers_while_it_rebuilds_takes_small_batches(topics: Top
 
 
 def test_an_absence_longer_than_the_topic_remembers_deletions_is_rebuilt(topics: Topics, reader: Reader) -> None:
-    """What was deleted meanwhile may leave no trace in the topic: the data is built anew, the old served until then."""
+    """What was deleted meanwhile may leave no trace in the topic: the data is rebuilt, the old served until then."""
     topics.configure("user-info", delete_retention_ms="0")
     topics.send("user-info", b"alice", body("alice"))
     topics.flush()

@@ -60,7 +60,7 @@ def topics(kafka: str) -> Topics:
 
 @pytest.fixture
 def source(topics: Topics) -> Iterator[Source]:
-    """Give a source that has written every user who is kept, and goes on."""
+    """Give a source that has written every user who is kept, and keeps writing."""
     made = Source(topics)
     for user in KEPT:
         made.put(user)
@@ -107,7 +107,7 @@ def histories_of(messages: list[Message]) -> dict[bytes, History]:
     return found
 
 
-def test_a_client_that_retries_is_never_told_wrong_or_older_than_before(
+def test_a_client_that_retries_never_reads_wrong_or_older_than_before(
     topics: Topics,
     source: Source,
     readers: list[Reader],
@@ -132,7 +132,7 @@ def test_a_client_that_retries_is_never_told_wrong_or_older_than_before(
     answers = [answer for client in clients for answer in client.answers]
     assert wrong_answers(histories, answers) == []
     assert [client.unanswered for client in clients] == [None] * len(clients)
-    # 3. Kept users were never said to be absent, whatever else was going on; the others were both.
+    # 3. Kept users were never answered as absent; the others were both present and absent.
     absent = {answer.user for answer in answers if answer.place is None}
     present = {answer.user for answer in answers if answer.place is not None}
     assert present >= {*KEPT}

@@ -31,7 +31,7 @@ def snapshot(topics: Topics, readers: list[Reader], tmp_path: Path) -> Path:
 
 
 def test_a_reader_starts_from_a_snapshot_and_catches_up(topics: Topics, readers: list[Reader], snapshot: Path) -> None:
-    """What it holds, and where it goes on, is in the manifest; what came afterwards is read from the topic."""
+    """What it holds, and where it continues, is in the manifest; what came afterwards is read from the topic."""
     manifest = json.loads((snapshot / "manifest.json").read_text())
     assert manifest["records"] == len(USERS)
     assert sum(manifest["offsets"].values()) == len(USERS)
@@ -52,7 +52,7 @@ def test_a_reader_starts_from_a_snapshot_and_catches_up(topics: Topics, readers:
 
 
 def test_a_snapshot_is_not_looked_at_where_there_is_data(readers: list[Reader], snapshot: Path) -> None:
-    """A restart with the same settings goes on with what it has."""
+    """A restart with the same settings continues with what it has."""
     readers[0].environment["READER_SNAPSHOT"] = str(snapshot)
     readers[0].kill()
     readers[0].start_and_wait()

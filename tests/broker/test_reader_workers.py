@@ -18,18 +18,18 @@ WORKERS = 2
 
 
 def has_replaced(reader: Reader, victim: psutil.Process) -> bool:
-    """Tell whether all workers are there without one that has died."""
+    """Say whether all workers run, without one that has died."""
     pids = {worker.pid for worker in reader.workers() if worker.status() != psutil.STATUS_ZOMBIE}
     return victim.pid not in pids and len(pids) == WORKERS
 
 
 def has_counted(reader: Reader, unknown_users: int) -> bool:
-    """Tell whether so many responses of 404 were counted."""
+    """Say whether so many responses of 404 were counted."""
     return reader.metric("reader_answers_total", "404") == unknown_users
 
 
 def serves(reader: Reader, body: bytes) -> bool:
-    """Tell whether alice's record is this one."""
+    """Say whether alice's record is this one."""
     return reader.get_again("/users/alice").content == body
 
 
@@ -78,8 +78,8 @@ def test_any_worker_answers_for_all_and_none_is_missed(reader: Reader, topics: T
     assert reader.stop(5) == 0
 
 
-def test_workers_go_over_to_a_rebuilt_copy(reader: Reader, topics: Topics) -> None:
-    """A topic made anew under them replaces what all of them serve, and none answers that a user is unknown before."""
+def test_workers_switch_to_a_rebuilt_copy(reader: Reader, topics: Topics) -> None:
+    """A topic recreated under them replaces what all of them serve, and meanwhile none calls a user unknown."""
     topics.recreate("user-info", partitions=2)
     topics.send("user-info", b"alice", b"anew")
     topics.flush()
@@ -95,7 +95,7 @@ def test_workers_go_over_to_a_rebuilt_copy(reader: Reader, topics: Topics) -> No
 
 
 def test_workers_end_with_the_process_that_follows_the_topic(reader: Reader) -> None:
-    """However that ends, nobody is left who would serve an old copy, and the port is free for the next one."""
+    """However that ends, no worker is left to serve an old copy, and the port is free for the next one."""
     workers = reader.workers()
     reader.kill()
     psutil.wait_procs(workers, timeout=30)
@@ -109,7 +109,7 @@ def test_workers_end_with_the_process_that_follows_the_topic(reader: Reader) -> 
 
 
 def test_a_second_reader_on_the_same_port_is_refused_by_name(reader: Reader, topics: Topics, tmp_path: Path) -> None:
-    """Workers share a port with each other and with nobody else."""
+    """Workers share a port with each other and with no other program."""
     port = str(reader.port)
     second = Reader(topics.settings(), tmp_path / "second", READER_WORKERS=str(WORKERS), READER_PORT=port)
     second.start()

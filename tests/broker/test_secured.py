@@ -1,4 +1,4 @@
-"""A Kafka that asks for TLS and a password: joiner, reader and commands come in; who may not is told why, once."""
+"""A Kafka that asks for TLS and a password: joiner, reader and commands are let in; a refusal is explained once."""
 
 import json
 from collections.abc import Iterator
@@ -99,7 +99,7 @@ def test_wrong_credentials_end_in_one_clear_message(
 def test_an_untrusted_certificate_ends_in_one_clear_message(
     tier: str, topics: Topics, access: dict[str, str], tmp_path: Path
 ) -> None:
-    """Nobody's password is sent to a broker whose certificate is another's; the message names the setting."""
+    """No password is sent to a broker whose certificate is not trusted; the message names the setting."""
     other = tmp_path / "other.pem"
     certify(other, tmp_path / "other.key")
     log = refusal(tier_of(tier, topics, access | {"KAFKA_SSL_CA_LOCATION": str(other)}, tmp_path))

@@ -1,4 +1,4 @@
-"""A newcomer's hour: what docs/operations.md tells to type, typed, beside a service that is in use.
+"""A newcomer's hour: the commands of docs/operations.md, typed, on a service that is in use.
 
 After each procedure every count equals SQL at every reader, nothing lags, and the readers that stayed have never left a
 request unanswered, nor answered wrongly.
@@ -117,7 +117,7 @@ def test_a_joiner_is_added_and_removed(populated: Service, shell: Shell) -> None
 
 
 def test_lost_disks_fill_again(populated: Service, shell: Shell) -> None:
-    """Without their folders, lost while stopped or while running, a reader and a joiner come back; others go on."""
+    """Without their folders, lost while stopped or while running, a reader and a joiner come back; others continue."""
     again = [*procedure("Add a reader"), *procedure("Add a joiner")]
     stopped, running = blocks(OPERATIONS, "Replace a lost disk")
     with Vigil(populated):
@@ -149,8 +149,8 @@ def test_a_column_that_goes_leaves_null(populated: Service) -> None:
 
 @pytest.mark.usefixtures("topics")
 def test_a_field_is_added_and_renamed(populated: Service, shell: Shell) -> None:
-    """Readers of the new topic show the new field with all counts; the old ones go on as if nothing were."""
-    # 1. Added, beside the old topics.
+    """Readers of the new topic show the new field with all counts; the old ones continue undisturbed."""
+    # 1. Added, next to the old topics.
     with Vigil(populated):
         shell.follow(procedure("Add a field"))
     new = at(populated, shell.port(READER_V2))
@@ -158,7 +158,7 @@ def test_a_field_is_added_and_renamed(populated: Service, shell: Shell) -> None:
     await_truth(new, pronouns="they/them")
     await_no_lag(shell.port(JOINER_V2), shell.port(READER_V2))
 
-    # 2. The new joiner in the old one's group is refused, and told why.
+    # 2. The new joiner in the old one's group is refused, with the reason.
     old = "JOINER_GROUP=user-info-joiner USER_INFO_TOPIC=user-info USER_INFO_CHANGES_TOPIC=user-info-changes"
     ours = "DEAD_LETTERS_TOPIC=user-info-dead-letters JOINER_INSTANCE_ID=7 JOINER_STATE_DIR=.local/7 JOINER_HTTP_PORT=0"
     refusal = shell.run(f"{old} {ours} python -m joiner || echo refused")

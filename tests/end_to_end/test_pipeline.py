@@ -22,7 +22,7 @@ BOB = "INSERT INTO users (user_id, username) VALUES (2, 'bob')"
 
 def test_answers_follow_rows(service: Service) -> None:
     """What SQL would answer, the service answers, change after change."""
-    # 1. Alice and Bob join. Nobody else is there.
+    # 1. Alice and Bob join. There are no other users.
     service.sql(ALICE, BOB)
     service.await_answer(1)
     assert service.answer(1) == {
@@ -61,7 +61,7 @@ def test_answers_follow_rows(service: Service) -> None:
     service.sql("INSERT INTO follows (follow_id, follower_id, followee_id) VALUES (21, 1, 1)")
     service.await_answer(1, followingCount=1, followerCount=2)
 
-    # 5. A tweet of nobody counts for nobody, until it is hers.
+    # 5. A tweet without an owner counts for no user, until it is hers.
     service.sql("INSERT INTO tweets (tweet_id, text, user_id) VALUES (11, 'anonymous', NULL)")
     service.sql("UPDATE tweets SET user_id = 1 WHERE tweet_id = 11")
     service.await_answer(1, tweetCount=1)
@@ -71,7 +71,7 @@ def test_answers_follow_rows(service: Service) -> None:
     service.await_answer(2, likeCount=0, followingCount=0)
     service.await_answer(1, followerCount=1)
 
-    # 7. Alice leaves, and nobody is answered; her rows wait, one more arrives, and she finds them when she comes back.
+    # 7. Alice leaves, and is answered 404; her rows wait, one more arrives, and she finds them when she comes back.
     service.sql("DELETE FROM users WHERE user_id = 1")
     service.await_absence(1)
     service.sql("INSERT INTO likes (like_id, user_id, tweet_id) VALUES (31, 1, 10)")

@@ -78,7 +78,7 @@ def stack(stack_folder: Path) -> Iterator[Stack]:
     made.call("down")
 
 
-def test_up_goes_on_where_down_left_it(stack: Stack) -> None:
+def test_up_continues_where_down_left_it(stack: Stack) -> None:
     """Started twice it is left alone; stopped and started again it has its rows, and its connector its place."""
     # 1. Up: three servers, each with a process of its own.
     status, said = stack.call("up")
@@ -103,7 +103,7 @@ def test_up_goes_on_where_down_left_it(stack: Stack) -> None:
     status, said = stack.call("down")
     assert (status, said.count(" did not run")) == (0, 3), said
 
-    # 5. Up: the row is there, and the connector does not begin anew with a snapshot.
+    # 5. Up: the row is there, and the connector does not begin again with a snapshot.
     status, said = stack.call("up")
     assert status == 0, said
     assert stack.call("psql", "-A", "-t", "-c", "SELECT username FROM users") == (0, "alice\n")
@@ -120,7 +120,7 @@ def test_up_goes_on_where_down_left_it(stack: Stack) -> None:
 
 
 def test_a_database_that_forgot_the_connector_is_reported(stack: Stack) -> None:
-    """Where the connector's task cannot go on, `up` ends with Debezium's reason, and leaves no Connect behind."""
+    """Where the connector's task fails, `up` ends with Debezium's reason, and leaves no Connect behind."""
     status, said = stack.call("up")
     assert status == 0, said
     with psycopg.connect(stack.dsn, autocommit=True) as connection:
@@ -152,7 +152,7 @@ def test_a_port_in_use_is_named(stack: Stack) -> None:
 
 
 def test_a_server_that_does_not_come_up_shows_its_log(stack: Stack) -> None:
-    """`up` ends with status 1 and the log's last lines, which tell why, and nothing of the server is left."""
+    """`up` ends with status 1 and the log's last lines, which say why, and nothing of the server is left."""
     data = stack.folder / "kafka" / "data"
     data.mkdir(parents=True)
     (data / "meta.properties").write_text("version=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAA\nnode.id=7\n")
@@ -178,7 +178,7 @@ def test_servers_that_are_down_are_one_clear_line(stack: Stack) -> None:
 
 
 def test_run_as_a_person_would(stack: Stack) -> None:
-    """The three printed commands work, a further run goes on where the last one was, and no process is ever left."""
+    """The three printed commands work, a further run continues where the last one was, and no process is ever left."""
     # 1. First run, up to the invitation; its three commands, word for word.
     run = stack.program("run", "--users", "300").start()
     read, change, read_again = invitation(run)
@@ -214,19 +214,19 @@ def test_run_as_a_person_would(stack: Stack) -> None:
 
 
 def test_run_tells_of_what_fails_and_ends_with_what_ends(stack: Stack) -> None:
-    """A connector that fails is told of, with what mends it; a part that dies stops the rest, its last lines shown."""
+    """A connector that fails is reported, with the remedy; a part that dies stops the rest, its last lines shown."""
     run = stack.program("run", "--users", "10").start()
     invitation(run)
     parts = parts_of(run)
 
-    # 1. The connector's task fails: said once, with Kafka's reason, and everything else goes on.
+    # 1. The connector's task fails: reported once, with Kafka's reason, and everything else continues.
     servers = f"127.0.0.1:{stack.ports['STACK_KAFKA_PORT']}"
     set_largest_record(servers, "users", 2_000)
     assert stack.call("psql", "-c", LARGE_ROW)[0] == 0
     run.wait_until_said("connect | mend what it names, then: curl", 60)
     assert "RecordTooLargeException" in run.log()
 
-    # 2. Mended as it says, the row is answered, and that is said too.
+    # 2. Fixed as it says, the row is answered, and that is reported too.
     set_largest_record(servers, "users", SOURCE_RECORD_BYTES)
     shell(re.findall("connect \\| mend what it names, then: (.*)", run.log())[0])
     run.wait_until_said("connect | the connector's task runs again", 60)
@@ -250,7 +250,7 @@ def invitation(run: Program) -> list[str]:
 
 
 def shell(command: str) -> str:
-    """Run a printed command as it stands, in the project's folder."""
+    """Run a printed command unchanged, in the project's folder."""
     return subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S602 - it is what a person pastes
 
 

@@ -41,7 +41,7 @@ hostile_values = st.one_of(
 
 @given(st.data(), user_rows)
 def test_a_row_is_the_same_in_every_encoding(data: st.DataObject, row: dict[str, str | None]) -> None:
-    """Flat, envelope, wrapped or not, and whatever the key looks like: one row, one change."""
+    """Flat, envelope, wrapped or not, with any form of key: one row, one change."""
     change = data.draw(values("users", "7", (None, row), 5))
     read = parse_row(USERS, data.draw(keys("users", "7")), change)
     assert ("7", (row["username"], None, row["description"], *[None] * 5)) == (read.row_id, read.values)
@@ -77,7 +77,7 @@ def test_any_bytes_give_a_row_or_a_dead_letter_and_a_dead_letter_changes_no_stat
 @example(2**63)
 @example(2**64 + 1)
 @example(10**400)
-def test_integer_ids_are_taken_exactly_whatever_their_size(number: int) -> None:
+def test_integer_ids_of_any_size_are_exact(number: int) -> None:
     """An id is never rounded, and is the same user as its text."""
     as_number, as_text = (f'{{"user_id": {spelling}}}'.encode() for spelling in (number, f'"{number}"'))
     key = str(number).encode()
@@ -87,7 +87,7 @@ def test_integer_ids_are_taken_exactly_whatever_their_size(number: int) -> None:
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_fraction_is_no_id_and_keeps_its_text_in_a_profile(number: float) -> None:
-    """1.5 and 1e3 identify nobody; as a name they are the text that was written."""
+    """1.5 and 1e3 identify no user; as a name they are the text that was written."""
     text = repr(number)
     row = f'{{"user_id": 1, "name": {text}}}'.encode()
     assert parse_row(USERS, b"1", row).values == (None, text, *[None] * 6)

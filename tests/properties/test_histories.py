@@ -1,4 +1,4 @@
-"""The heart: whatever happens to rows, and to joiners, user-info ends as SQL over the final tables says."""
+"""The heart: for any history of rows and joiners, user-info ends as SQL over the final tables says."""
 
 import json
 
@@ -36,7 +36,7 @@ def played(history: History, schedule: list[tuple[int, list[int], str]]) -> Clus
 
 @given(histories(), steps)
 def test_user_info_equals_sql(history: History, schedule: list[tuple[int, list[int], str]]) -> None:
-    """Every user's record is, byte for byte, what the design's SQL gives; whoever is no user has none."""
+    """Every user's record is, byte for byte, what the design's SQL gives; other ids have none."""
     assert truth.answers(history.tables) == played(history, schedule).user_info()
 
 

@@ -1,6 +1,6 @@
 """Proof that the properties bite: copies of the joiner, each with one deliberate bug, and the property that finds it.
 
-Where a bug can no longer be put in because the code reads otherwise now, say the same bug anew in its words.
+Where a bug can no longer be put in because the code reads otherwise now, write the same bug in its words.
 """
 
 import os
@@ -86,7 +86,7 @@ BUGS = {
         "core/rows",
         "    elif kind is float:\n        raise _NeedsLiteralsError",
         "    elif kind is float:\n        text = str(int(value))  # type: ignore",
-        "test_encodings.py::test_integer_ids_are_taken_exactly_whatever_their_size",
+        "test_encodings.py::test_integer_ids_of_any_size_are_exact",
     ),
 }
 

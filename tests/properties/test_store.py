@@ -1,4 +1,4 @@
-"""The reader's store, beside a plain dict: whatever happens to it, it is the topic's prefix that its offsets claim."""
+"""The reader's store against a plain dict: after any history it is the topic's prefix that its offsets claim."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ class Topic:
         log.append(Record(key, value, partition, offset, 1_700_000_000_000 + offset))
 
     def batch(self, offsets: dict[int, int], amounts: list[int]) -> tuple[list[Record], dict[int, int]]:
-        """Return the next records after some offsets, and the offsets to go on from after them."""
+        """Return the next records after some offsets, and the offsets to continue from after them."""
         records: list[Record] = []
         following = dict(offsets)
         for partition, amount in enumerate(amounts):
@@ -140,7 +140,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(amounts=amounts)
     def apply(self, amounts: list[int]) -> None:
-        """Go on from the offsets."""
+        """Continue from the offsets."""
         take(self.live, *self.topic.batch(self.live.offsets(), amounts))
 
     @rule(back=amounts, amounts=amounts)
@@ -177,7 +177,7 @@ class StoreMachine(RuleBasedStateMachine):
     def rebuild(
         self, amounts: list[int], written: list[tuple[bytes, bytes | None]], recreated: bool, ends: str
     ) -> None:
-        """Build a copy beside the live one: it takes over whole, or leaves no trace."""
+        """Build a copy next to the live one: it takes over whole, or leaves no trace."""
         assert self.generations is not None
         topic = Topic() if recreated else self.topic
         for key, value in written:

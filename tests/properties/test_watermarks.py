@@ -1,4 +1,4 @@
-"""Heartbeats never overtake the data, whoever reads what, stands still, or takes a partition over.
+"""Heartbeats never overtake the data, whichever joiner reads, is paused, or takes a partition over.
 
 A group of joiners over plain lists: source partitions that may be held up, an internal topic, user-info, all of it
 appended to and read in order. What a heartbeat promises is compared with what was really written before it.
@@ -83,12 +83,12 @@ class Group(RuleBasedStateMachine):
 
     @rule(place=places)
     def hold(self, place: PartitionId) -> None:
-        """Have a partition stand still, as behind an open transaction: its end moves on, its reader does not."""
+        """Have a partition stop, as behind an open transaction: its end moves on, its reader does not."""
         self.held.setdefault(place, self.read[place])
 
     @rule(place=places, user=st.integers(0, 11))
     def stand_still(self, place: PartitionId, user: int) -> None:
-        """Have a partition stand still before a row that nobody may read yet."""
+        """Have a partition stop before a row that no consumer may read yet."""
         self.hold(place)
         self.change(place, user)
 
@@ -156,7 +156,7 @@ class Group(RuleBasedStateMachine):
             self.take(partition, limit)
 
     @rule()
-    def beat_and_go_on(self) -> None:
+    def pass_heartbeats(self) -> None:
         """Send a heartbeat, and have everybody do all that can be done."""
         self.beat_and_be_heard(set())
         self.go_on(100)
@@ -191,7 +191,7 @@ class Group(RuleBasedStateMachine):
 
     @invariant()
     def no_reader_is_younger_than_what_it_lacks(self) -> None:
-        """Whatever changed up to the time that a reader gives for a partition is in what it took of it."""
+        """All that changed up to the time that a reader gives for a partition is in what it applied of it."""
         if not hasattr(self, "taken"):
             return
         made: defaultdict[int, set[Change]] = defaultdict(set)

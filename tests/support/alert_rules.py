@@ -40,7 +40,7 @@ def alerts() -> dict[str, dict[str, Any]]:
 
 
 def panels() -> Iterator[tuple[str, str]]:
-    """Yield title and expression of whatever the dashboard asks Prometheus."""
+    """Yield title and expression of all that the dashboard asks Prometheus."""
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         for target in panel.get("targets", []):
             yield panel["title"], target["expr"]

@@ -55,7 +55,7 @@ class Listener:
         return next(iter(self))
 
     def await_comment(self) -> None:
-        """Wait for a line that says nothing but that the stream goes on."""
+        """Wait for a comment, which only keeps the stream alive."""
         assert any(line.startswith(":") for line in self._lines)
 
     def __enter__(self) -> Self:

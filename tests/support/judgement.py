@@ -1,4 +1,4 @@
-"""Whether answers that readers gave are ones that a topic allows, told afterwards from all that was in it. Pure.
+"""Whether answers that readers gave are ones that a topic allows, decided afterwards from all that was in it. Pure.
 
 An answer is right if it is what the topic had of that user at one moment, and if that moment is no earlier than what
 that reader was known to hold by its answers before, or than what the request asked for.
@@ -84,7 +84,7 @@ NOBODY = History(-1, [])
 
 
 def wrong_answers(histories: Mapping[bytes, History], answers: Iterable[Given]) -> list[str]:
-    """Return what is wrong with answers, in words.
+    """Return what is wrong with answers, as messages.
 
     Args:
         histories: user -> all that was written; a user who is not there never was.
@@ -94,7 +94,7 @@ def wrong_answers(histories: Mapping[bytes, History], answers: Iterable[Given]) 
     held: dict[tuple[int, int], int] = {}
     given_so_far: list[tuple[float, tuple[int, int], int]] = []
     for given in sorted(answers, key=lambda given: given.began):
-        # What was answered before this was asked, whoever it was told.
+        # What was answered before this was asked, to any client.
         while given_so_far and given_so_far[0][0] < given.began:
             _, place, offset = heapq.heappop(given_so_far)
             held[place] = max(offset, held.get(place, -1))

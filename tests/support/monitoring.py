@@ -137,7 +137,7 @@ class Webhook:
         self._server.server_close()
 
     def names(self, status: str, receiver: str = "pager") -> set[str]:
-        """Return the alerts that a receiver has been told of, as `firing` or as `resolved`."""
+        """Return the alerts that a receiver has been sent, as `firing` or as `resolved`."""
         found = [alert for alert in list(self.alerts) if (alert["status"], alert["receiver"]) == (status, receiver)]
         return {alert["labels"]["alertname"] for alert in found}
 

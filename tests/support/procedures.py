@@ -1,4 +1,4 @@
-"""Procedures of a document, followed word for word: its commands in a shell, what they print beside what it shows.
+"""Procedures of a document, followed word for word: its commands in a shell, their output compared with what it shows.
 
 Guarantees that nothing of a procedure is repeated in a test: commands and expected output stand in the document alone.
 Ports are replaced by free ones; everything else is typed as it stands.
@@ -24,24 +24,24 @@ BLOCK = re.compile(r"^( *)```console\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 PORT = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=_PORT=)\d+")
 ANYTHING = "…"
 KILLED = re.compile(r"^bash: line \d+: +\d+ Killed .*\n", re.MULTILINE)
-"""What the shell itself says where a program that it started was killed, in words that terminals do not get."""
+"""What the shell itself prints where a program that it started was killed, which terminals do not show."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command, and what it prints; `…` stands for anything."""
+    """One command, and what it prints; `…` matches anything."""
 
     command: str
     output: str
 
     def fits(self, printed: str) -> bool:
-        """Tell whether it printed what it should."""
+        """Say whether it printed what it should."""
         pattern = ".*".join(re.escape(part) for part in self.output.split(ANYTHING))
         return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
 def blocks(document: Path, heading: str) -> list[list[Step]]:
-    """Return the console blocks under a heading, up to the next heading of whatever level."""
+    """Return the console blocks under a heading, up to the next heading of any level."""
     parts = HEADING.split(document.read_text())
     text = parts[parts.index(heading) + 1]
     found = [list(_steps(indent, block)) for indent, block in BLOCK.findall(text)]
@@ -57,7 +57,7 @@ def _steps(indent: str, block: str) -> Iterator[Step]:
 
 
 class Shell:
-    """A person's shell, with whatever was started in it; all of that ends with it.
+    """A person's shell, with all that was started in it, which ends with it.
 
     Args:
         folder: where it is opened.
@@ -120,7 +120,7 @@ class Shell:
                 env=environment({"TMPDIR": str(self.folder), **self._settings}),
                 start_new_session=True,
             )
-        # Ends all of its group when nobody types any more, also where the tests' own process was killed.
+        # Ends all of its group when its input closes, also where the tests' own process was killed.
         self.run("trap 'kill -9 0' EXIT")
         return self
 

@@ -104,7 +104,7 @@ class Program:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it, whatever happened."""
+        """Kill it."""
         self.kill()
 
 
@@ -116,7 +116,7 @@ class Tier(Program):
 
     @property
     def port(self) -> int:
-        """The port that it is told to listen on."""
+        """The port that it listens on."""
         return int(self.environment[self.port_variable])
 
     @property

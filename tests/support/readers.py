@@ -73,7 +73,7 @@ class Reader(Tier):
         return wait_for(reached, seconds, f"{state}; now {self.state()}; log:\n{self.log()[-1500:]}") or {}
 
     def holds(self, truth: Mapping[str, bytes]) -> bool:
-        """Tell whether it answers exactly what a truth says, unknown users included."""
+        """Say whether it answers exactly what a truth says, unknown users included."""
         for user in {*truth, "nobody"}:
             response = self.get(f"/users/{user}")
             if user in truth and (response.status_code, response.content) != (200, truth[user]):

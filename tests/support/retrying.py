@@ -56,7 +56,7 @@ class Client(BackgroundThread):
         self._seen: dict[int, int] = {}
 
     def forget_whom(self) -> None:
-        """Begin anew to note which readers have answered, in `whom`."""
+        """Forget which readers have answered, to note them in `whom` again."""
         self.whom = set()
 
     def _run(self) -> None:
@@ -115,7 +115,7 @@ def _place(header: str) -> Place:
 
 
 class Chaos:
-    """Readers that are killed and started again, at moments and in an order that nobody chose.
+    """Readers that are killed and started again, at random moments and in a random order.
 
     Args:
         readers: all of them running; the last one has workers.
@@ -128,7 +128,7 @@ class Chaos:
         self._down: list[Reader] = []
 
     def go_on(self, kills: int, workers: int) -> None:
-        """Kill each reader so many times, and single workers as often as told; in the end all have been started."""
+        """Kill each reader and single workers so many times; in the end all have been started."""
         deeds = [partial(self._kill, reader) for reader in self._readers for _ in range(kills)]
         deeds += [partial(self._kill_a_worker, self._readers[-1])] * workers
         self._chance.shuffle(deeds)

@@ -58,7 +58,7 @@ class Service:
                 connection.execute(statement.encode())
 
     def empty(self) -> None:
-        """Delete every row, a TRUNCATE would not reach the topics, and wait until nobody is answered any more."""
+        """Delete every row, a TRUNCATE would not reach the topics, and wait until every user is answered 404."""
         there = self.truth()
         self.sql(*(f"DELETE FROM {table}" for table in ("likes", "follows", "tweets", "users")))
         self.await_answers(dict.fromkeys(there), 120)

@@ -52,7 +52,7 @@ class Site:
             connection.execute(statement.encode())
 
     def answers(self, user_id: int) -> bool:
-        """Tell whether every reader knows a user."""
+        """Say whether every reader knows a user."""
         urls = [f"http://127.0.0.1:{port}/users/{user_id}" for port in self.jobs["reader"]]
         return all(get(url).status_code == httpx.codes.OK for url in urls)
 

@@ -124,7 +124,7 @@ def rows(draw: st.DrawFn, table: str) -> Row:
 
 @st.composite
 def row_histories(draw: st.DrawFn, table: str, row_id: str) -> tuple[list[Event], Row | None]:
-    """Draw one row's life: written, edited, moved, deleted twice over, written anew, delivered again."""
+    """Draw one row's life: written, edited, moved, deleted twice over, written again, delivered again."""
     events: list[Event] = []
     row: Row | None = None
 

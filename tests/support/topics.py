@@ -28,7 +28,7 @@ class Topics:
     Args:
         bootstrap_servers: where Kafka is.
         prefix: what the names begin with, so that tests share a broker.
-        rows: table -> row id -> row, as it stands after all that was written.
+        rows: table -> row id -> row, after all that was written.
     """
 
     bootstrap_servers: str
@@ -63,7 +63,7 @@ class Topics:
         }
 
     def create(self, *topics: str, partitions: int = 3, **config: str) -> None:
-        """Create topics; compacted unless told otherwise."""
+        """Create topics; compacted unless the configuration says otherwise."""
         config = {"cleanup_policy": "compact", "max_message_bytes": str(5 * 1024 * 1024)} | config
         broker_config = {name.replace("_", "."): value for name, value in config.items()}
         wanted = [NewTopic(self.name(topic), partitions, 1, config=broker_config) for topic in topics]
@@ -98,7 +98,7 @@ class Topics:
         self.send(table, str(row_id).encode(), None)
 
     def send(self, topic: str, key: bytes | None, value: bytes | None) -> None:
-        """Write a record as it stands."""
+        """Write a record as it is."""
         self._producer.produce(self.name(topic), value, key)
         self._producer.poll(0)
 
@@ -112,7 +112,7 @@ class Topics:
         assert self._producer.flush(30) == 0
 
     def cut(self, topic: str, partition: int, offset: int) -> None:
-        """Delete a partition's records before an offset, which a compacted topic refuses unless told otherwise."""
+        """Delete a partition's records before an offset, which a compacted topic allows only once reconfigured."""
         self.configure(topic, cleanup_policy="compact,delete")
         place = TopicPartition(self.name(topic), partition, offset)
         for deleted in self.admin.delete_records([place]).values():
@@ -171,7 +171,8 @@ def read_all(bootstrap_servers: str, topic: str) -> list[Message]:
         messages = []
         while unread:
             first = consumer.poll(1)
-            # Asked to wait, `consume` would wait for thousands of records or for the whole time, whatever is there.
+            # Asked to wait, `consume` would wait for thousands of records or for the whole time, even with records
+            # there.
             for message in [first, *consumer.consume(5_000, 0)] if first is not None else []:
                 if message.error() is not None:
                     unread.discard(message.partition())

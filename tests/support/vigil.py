@@ -13,7 +13,7 @@ EVERY_SECONDS = 0.05
 
 
 def follows(before: Record, record: Record, most: int) -> bool:
-    """Tell whether a record may come after another, where a user has had so many tweets written, and nothing else."""
+    """Say whether a record may come after another, where a user has had so many tweets written, and nothing else."""
     count = int(str(record["tweetCount"]))
     return int(str(before["tweetCount"])) <= count <= most and record == {**before, "tweetCount": count}
 
@@ -25,7 +25,7 @@ class Vigil(BackgroundThread):
     was written. All else of a record stays.
 
     Args:
-        service: whose reader is asked; nobody else writes tweets meanwhile.
+        service: whose reader is asked; no other program writes tweets meanwhile.
     """
 
     def __init__(self, service: Service) -> None:

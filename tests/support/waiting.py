@@ -12,7 +12,7 @@ def wait_for(condition: Callable[[], T], seconds: float = 30.0, what: str = "the
 
     Args:
         condition: called again and again; its first true result is returned.
-        seconds: how long to go on.
+        seconds: for how long.
         what: what is waited for, for the failure's message.
 
     Raises:

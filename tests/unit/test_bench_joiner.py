@@ -55,7 +55,7 @@ def test_output_that_is_not_the_truth_is_named_by_its_user() -> None:
             check_equal(found, counts)
 
 
-def test_each_change_is_told_from_the_users_next_one() -> None:
+def test_each_change_differs_from_the_users_next_one() -> None:
     """No two changes of one user lead to the same value of the same field, and users take turns."""
     workload = Workload(200)
     list(workload.all_rows())

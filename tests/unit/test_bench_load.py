@@ -1,4 +1,4 @@
-"""The load generator is honest: it asks on time whatever the server does, misreads nothing, and names what stalled."""
+"""The load generator is honest: it sends on time however slow the server is, misreads nothing, and names stalls."""
 
 import socket
 import threading
@@ -21,7 +21,7 @@ OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"userId":"7",}'
 
 @contextmanager
 def server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Give the port of a server that treats its listening socket as told, in a thread."""
+    """Give the port of a server in a thread that runs a given function on its listening socket."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
@@ -66,7 +66,7 @@ def test_a_broken_connection_is_a_failed_request() -> None:
 
 
 def test_an_answer_may_come_in_pieces() -> None:
-    """Nothing is taken for an answer before its whole length is there."""
+    """A response counts only once its whole length is there."""
     pieces, received = threading.Semaphore(0), [OK[:20], OK[20:45], OK[45:]]
 
     def piecemeal(listener: socket.socket) -> None:
@@ -118,7 +118,7 @@ def test_an_answer_is_held_to_what_was_asked(answer: Response, user_id: int, rig
     assert right == is_correct(answer, user_id)
 
 
-def test_few_users_are_asked_for_often_and_some_are_nobody() -> None:
+def test_few_users_are_asked_for_often_and_some_do_not_exist() -> None:
     """One in a hundred is unknown, and the most popular user comes about twice as often as the second."""
     drawn = draw_ids(1000, 50_000, seed=3)
     unknown = sum(user_id >= FIRST_UNKNOWN for user_id in drawn)
@@ -137,7 +137,7 @@ def test_percentiles_are_durations_that_occurred() -> None:
 
 
 def test_slow_answers_of_one_stall_are_explained_together() -> None:
-    """Overlapping slow answers are one stall, put down to whoever stood still at that moment."""
+    """Overlapping slow answers are one stall, attributed to the part that did not run at that moment."""
     outliers = [
         {"due": 10.000, "latencyMs": 20.0, "lateMs": 0.1},
         {"due": 10.005, "latencyMs": 15.0, "lateMs": 0.1},

@@ -45,7 +45,7 @@ def test_every_chart_is_shown() -> None:
 
 @pytest.mark.parametrize("source", sorted({source for source, _, _ in CHARTS.values()}))
 def test_figures_of_results_are_those_of_the_page(source: str) -> None:
-    """Whoever measures again changes the result file, the chart and the page together."""
+    """A new measurement changes the result file, the chart and the page together."""
     found = json.loads((RESULTS / f"{source}.json").read_text())
     said = {float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", PAGE)}
     shown = set(figures(found))

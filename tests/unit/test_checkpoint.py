@@ -123,7 +123,7 @@ def test_packs_stay_small_and_keep_every_entry() -> None:
 
 
 def test_an_internal_record_is_applied_once_however_often_it_is_delivered() -> None:
-    """The offset stands beside the states, so that a group that lost its offsets counts nothing twice."""
+    """The offset is stored with the states, so that a group that lost its offsets counts nothing twice."""
     store = DictStore()
     profile, a_like = b'[["a",1,1,[0,0,0,0],[null,null,null,null,null,null,null,null]]]', b'[["a",2,2,[0,0,0,1],false]]'
     assert 1 == len(shown(store, profile, a_like))
@@ -151,7 +151,7 @@ def test_a_user_is_shown_once_a_checkpoint_and_only_where_something_is_new() -> 
 
 
 def test_rows_of_a_snapshot_and_what_had_been_waiting_have_no_age() -> None:
-    """Nobody knows when they came to be; a change that comes with them has its time, and a record shown again none."""
+    """Their age is unknown; a change that comes with them has its time, and a record shown again has none."""
     envelope = {"after": {"like_id": "1", "user_id": "a"}, "op": "r", "source": {"ts_ms": 3}}
     store, changes = DictStore(), DictStore()
     as_it_stood = SourceRecord(b"1", json.dumps(envelope).encode(), 9, 10)
@@ -172,7 +172,7 @@ def test_rows_of_a_snapshot_and_what_had_been_waiting_have_no_age() -> None:
 
 
 def test_size_counts_what_is_held_in_memory() -> None:
-    """Whoever closes a checkpoint early goes by it."""
+    """The commit policy closes a checkpoint early by it."""
     checkpoint, store, changes = Checkpoint(), DictStore(), DictStore()
     assert 0 == checkpoint.size
     checkpoint.take_row(LIKES, store, like(1, "a"))
@@ -196,8 +196,8 @@ def test_a_record_that_is_asked_for_is_shown_as_it_is() -> None:
     assert {key for key in before if key != APPLIED_OFFSET_KEY} == {k for k in store.content if k != APPLIED_OFFSET_KEY}
 
 
-def test_values_that_nobody_knows_are_counted() -> None:
-    """A value that the source left out as unchanged is null where none is known, and is told of."""
+def test_unknown_values_are_counted() -> None:
+    """A value that the source left out as unchanged is null where none is known, and is counted."""
     checkpoint = Checkpoint()
     checkpoint.take_row(LIKES, DictStore(), like(1, UNAVAILABLE))
     assert (1, []) == (checkpoint.unknown_values, entries(checkpoint))

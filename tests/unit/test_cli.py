@@ -122,7 +122,7 @@ def test_ctrl_c_ends_without_a_word(program: list[str], tmp_path: Path, code: st
     ],
 )
 @pytest.mark.parametrize("pipe", ["|", "2>&1 |"])
-def test_output_that_nobody_reads_ends_without_a_word(program: list[str], code: str, pipe: str) -> None:
+def test_output_without_a_reader_ends_silently(program: list[str], code: str, pipe: str) -> None:
     """As any program of a shell's does, whose pipe the next one has closed: status 141."""
     script = f"{shlex.join([*program, code])} {pipe} true; echo ${{PIPESTATUS[0]}}"
     assert (0, "141\n", "") == run(["bash", "-c", script])

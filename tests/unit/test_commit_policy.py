@@ -5,7 +5,7 @@ import pytest
 from joiner.core.commit_policy import BATCH, CHECKPOINT_ROWS, SLOW_COMMIT_SECONDS, CommitPolicy, limit_wait
 
 
-def test_commits_follow_each_other_by_the_interval_whatever_they_take() -> None:
+def test_commits_follow_each_other_by_the_interval_however_long_they_take() -> None:
     """While caught up the commit counts as part of the interval, and leaves half of it at the least."""
     pace = CommitPolicy(0.1, 1.0)
     assert pace.interval(10, 10) == pytest.approx(0.1)
@@ -31,7 +31,7 @@ def quick() -> CommitPolicy:
 
 
 def test_memory_closes_a_checkpoint_at_once() -> None:
-    """Whatever the backlog, no more than so much is held."""
+    """However large the backlog, no more than this is held."""
     assert quick().interval(BATCH, CHECKPOINT_ROWS) == 1.0
     assert quick().interval(BATCH, CHECKPOINT_ROWS + 1) == 0.0
 

@@ -44,7 +44,7 @@ def test_it_is_what_the_compose_specification_says() -> None:
 
 
 def test_every_service_starts_after_what_it_needs_and_is_bounded(services: dict[str, Service]) -> None:
-    """What is waited for exists and can tell that it is healthy; each service has limits, and the servers a check."""
+    """Each dependency exists and has a health check; each service has limits, and the servers a check."""
     for name, service in services.items():
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
         runs_once = service["restart"] == "on-failure:3"
@@ -157,7 +157,7 @@ def test_kafka_is_one_version_everywhere(services: dict[str, Service]) -> None:
 
 
 def test_published_ports_are_the_stacks_and_stay_on_this_machine(services: dict[str, Service]) -> None:
-    """Whoever knows `make run` finds everything at the same address."""
+    """Everything has the same address as with `make run`."""
     stack, reader = StackSettings.model_fields, ReaderSettings.model_fields
     assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {
         "kafka": [f"127.0.0.1:{stack['stack_kafka_port'].default}:9092"],

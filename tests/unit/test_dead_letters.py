@@ -46,7 +46,7 @@ def test_of_two_letters_about_one_row_the_newer_is_written() -> None:
     assert ["superseded", "replay"] == fates(letter(5), letter(6))
 
 
-def test_a_newer_record_of_the_row_stands() -> None:
+def test_a_newer_record_of_the_row_is_kept() -> None:
     """Newer is what comes behind in the same partition, or later in another one."""
     decision = Decision(letter(5), "replay", "7", partition=2)
     assert check_superseded(decision, {"7": [NewestRecord(2, 6, 900)]}).fate == "superseded"
@@ -105,7 +105,7 @@ def test_what_a_topic_remembers_is_what_its_policy_says(
 
 
 def test_a_row_goes_where_its_other_records_are() -> None:
-    """A mended key may lead elsewhere than the broken one did."""
+    """A fixed key may belong to another partition than the broken one."""
     decision = Decision(letter(5), "replay", "7", partition=None)
     assert check_superseded(decision, {"7": [NewestRecord(0, 1, 900)]}).partition == 0
     assert check_superseded(decision, {}).partition is None

@@ -81,7 +81,7 @@ def test_links_lead_to_files_and_headings(document: Path) -> None:
 
 @documents
 def test_files_that_are_named_exist(document: Path) -> None:
-    """Whoever follows the name of a file finds it; what the programs write is not there yet."""
+    """A named file exists, except those that the programs write."""
     ours = {path.name for path in ROOT.iterdir()} - {".local"}
     for name in FILE.findall(code_of(document)):
         if name.split("/")[0] in ours:
@@ -118,7 +118,7 @@ def test_commands_that_are_named_exist(document: Path) -> None:
 
 
 def is_known(variable: str) -> bool:
-    """Tell whether anything in the project, or the Kafka client, knows a name."""
+    """Say whether anything in the project, or the Kafka client, knows a name."""
     if any(variable.lower() in settings.model_fields for settings in SETTINGS):
         return True
     if variable.startswith("KAFKA_"):
@@ -133,7 +133,7 @@ def is_known(variable: str) -> bool:
 
 @documents
 def test_variables_that_are_named_exist(document: Path) -> None:
-    """A name in capitals is a setting, a property of the Kafka client, or stands in the code."""
+    """A name in capitals is a setting, a property of the Kafka client, or in the code."""
     names = set(VARIABLE.findall(code_of(document)))
     assert [name for name in sorted(names) if not is_known(name)] == []
 
@@ -169,7 +169,7 @@ def test_the_columns_in_the_readme_are_those_that_are_read() -> None:
     ],
 )
 def test_numbers_in_the_design_are_those_of_the_code(file: str, constant: str, said: str) -> None:
-    """Whoever changes such a number in the code changes it in the document."""
+    """Such a number changes in the code and in the document together."""
     found = re.search(rf"^{constant} = ([\d_.]+)$", (ROOT / file).read_text(), re.MULTILINE)
     assert found is not None
     value = float(found[1]) if "." in found[1] else int(found[1])

@@ -272,7 +272,7 @@ def test_a_store_that_is_too_old_is_restored_from_the_beginning(tmp_path: Path) 
     manager.close()
 
 
-def test_a_changelog_is_restored_whatever_the_group_has_committed() -> None:
+def test_a_changelog_is_restored_regardless_of_committed_offsets() -> None:
     """Offsets that were lost with their group leave out nothing of the state."""
     seen: list[Any] = []
 
@@ -354,7 +354,7 @@ FINGERPRINTS: dict[Callable[..., object], str] = {
 
 
 def fingerprint(code: Callable[..., object]) -> str:
-    """Return a short hash that tells one version of a piece of code from another."""
+    """Return a short hash that differs between versions of a piece of code."""
     return hashlib.sha256(inspect.getsource(code).encode()).hexdigest()[:12]
 
 

@@ -102,7 +102,7 @@ def test_a_reconnecting_client_learns_of_a_deletion_that_it_missed() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30), st.integers(0, 40))
 def test_events_never_go_back_and_end_with_the_newest_version(steps: list[tuple[int, bool]], known_offset: int) -> None:
-    """Whatever moments a client sees, offsets ascend, and the last event is the current state."""
+    """At whichever moments a client reads, offsets ascend, and the last event is the current state."""
     known = parse_last_event_id(b"3:%d" % known_offset)
     position, record, sent = 0, None, list[Update]()
     for others, exists in [*steps, (50, True)]:

@@ -9,8 +9,8 @@ from joiner.health import Health
 @pytest.mark.parametrize(
     ("state", "alive"), [("starting", True), ("waiting", True), ("restoring", False), ("running", False)]
 )
-def test_a_loop_that_stands_still_is_not_alive(state: str, *, alive: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for Kafka has no loop to go round; who restores or runs has."""
+def test_a_loop_that_does_not_turn_is_not_alive(state: str, *, alive: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A joiner that waits for Kafka has no loop to turn; one that restores or runs has."""
     told = Health()
     told.enter(state)
     assert told.answer("/livez")[0] == 200

@@ -32,7 +32,7 @@ def test_other_records_are_no_heartbeats(key: bytes, value: bytes | None) -> Non
 
 @pytest.mark.parametrize(("partitions", "parts"), [(8, 8), (8, 12), (3, 4), (12, 4), (1, 5), (5, 1)])
 def test_every_user_is_in_a_part_that_feeds_its_partition(partitions: int, parts: int) -> None:
-    """Whatever the two topics' counts are: no pair is missing, none is there without users."""
+    """For any partition counts of the two topics: no pair is missing, none is there without users."""
     users = [str(user).encode() for user in range(2_000)]
     pairs = {(partition_of(user, partitions), partition_of(user, parts)) for user in users}
     assert pairs == {(p, part) for p in range(partitions) for part in parts_of(p, partitions, parts)}

@@ -25,7 +25,7 @@ def helped(*command: str) -> str:
 
 @pytest.mark.parametrize("program", SETTINGS)
 def test_help_names_every_setting_with_its_default(program: str) -> None:
-    """Nobody has to read the code to set something."""
+    """Operators need not read the code to set something."""
     said = helped(program)
     for name, field in SETTINGS[program].model_fields.items():
         if field.description:

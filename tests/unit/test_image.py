@@ -44,7 +44,7 @@ def steps_of(stage: str, instruction: str) -> list[str]:
 
 
 def carry_out(stage: str, folder: Path) -> Path:
-    """Do a stage's COPY and RUN steps in a folder that stands for the image; return the stage's working folder."""
+    """Do a stage's COPY and RUN steps in a folder instead of an image; return the stage's working folder."""
     work = folder / "build"
     work.mkdir(parents=True)
     for instruction, rest in stages()[stage]:
@@ -73,7 +73,7 @@ def _copy(source: Path, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder in which the stage `wheel` was carried out; other stages belong beside it."""
+    """Give the folder in which the stage `wheel` was carried out; other stages belong next to it."""
     folder = tmp_path_factory.mktemp("image") / "wheel"
     carry_out("wheel", folder)
     return folder
@@ -158,7 +158,7 @@ def answering() -> Iterator[Answering]:
 
 @pytest.mark.parametrize(("tier", "variable"), [("joiner", "JOINER_HTTP_PORT"), ("reader", "READER_PORT")])
 def test_the_health_check_tells_life_from_death(answering: Answering, tier: str, variable: str) -> None:
-    """The image's own check passes on 200 and fails on 503, at whatever port the tier is told to take."""
+    """The image's own check passes on 200 and fails on 503, at any port that the tier is given."""
     words: list[str] = json.loads(steps_of(tier, "HEALTHCHECK")[0].partition("CMD ")[2])
     assert words[0] == "python"
     environment = {variable: str(answering.server.server_port)}
@@ -174,7 +174,7 @@ def test_the_health_check_tells_life_from_death(answering: Answering, tier: str,
 
 
 def test_the_build_sees_only_what_it_copies() -> None:
-    """Whatever is copied from the project is let through by .dockerignore, and nothing else is."""
+    """What the image copies from the project passes .dockerignore, and nothing else does."""
     copied = {
         word.split("/")[0]
         for stage in stages()

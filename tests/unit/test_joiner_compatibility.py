@@ -1,4 +1,4 @@
-"""Whether state and topics belong together: each thing that does not fit is refused in words."""
+"""Whether state and topics belong together: each mismatch is refused with a message."""
 
 import pytest
 
@@ -54,8 +54,8 @@ def with_topic(name: str, identity: TopicIdentity) -> StateInputs:
     return StateInputs(TOPICS | {name: identity})
 
 
-def test_state_that_fits_goes_on() -> None:
-    """The same topics, a short absence, everything still there: nothing stands in the way."""
+def test_state_that_fits_is_accepted() -> None:
+    """The same topics, a short absence, everything still there: no mismatch."""
     assert [] == find_mismatches(noted(), found())
     assert [] == find_mismatches(noted(), found(source=Extent(0, 200, 100)))
 
@@ -89,7 +89,7 @@ def test_a_source_that_is_not_compacted_forgets_no_deletions() -> None:
     ],
 )
 def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, other: Extent, *, forgotten: bool) -> None:
-    """A partition whose first rows came while nobody joined is new, and nothing to warn of."""
+    """A partition whose first rows came while no joiner ran is new, and needs no warning."""
     start = ClusterFacts(StateInputs(TOPICS), {("likes", 0): one, ("likes", 1): other}, {}, {}, {}, NOW_MS)
     assert start.is_forgotten is forgotten
 

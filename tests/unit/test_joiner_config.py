@@ -16,7 +16,7 @@ from shared.topics import PARTITIONER
     [("session.timeout.ms", "45000"), ("fetch.wait.max.ms", "500"), ("message.max.bytes", "8000000")],
 )
 def test_what_the_environment_sets_for_the_consumer_holds(name: str, value: str) -> None:
-    """Nobody sets a property to see it silently replaced."""
+    """A property that is set is never silently replaced."""
     settings = read_settings(JoinerSettings)
     assert config.consumer_config(settings, {})[name] != value
     assert config.consumer_config(settings, {name: value})[name] == value
@@ -79,7 +79,7 @@ def test_values_that_do_not_go_together_are_refused_at_the_start(
     ],
 )
 def test_values_that_go_together_reach_the_clients(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the service prefers makes room for them."""
+    """They win over the service's own defaults."""
     monkeypatch.setenv(variable, value)
     assert [value] == [*config.load_properties(read_settings(JoinerSettings)).values()]
 

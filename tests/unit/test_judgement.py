@@ -40,7 +40,7 @@ def answer(
     ],
 )
 def test_what_the_topic_allows_is_right(answers: list[Given]) -> None:
-    """Each reader goes on by itself, and requests that overlap may be answered in any order."""
+    """Each reader advances by itself, and overlapping requests may be answered in any order."""
     assert wrong_answers(HISTORIES, answers) == []
 
 
@@ -59,7 +59,7 @@ def test_what_the_topic_allows_is_right(answers: list[Given]) -> None:
         ([answer(0, b"carol", None, asked={1: 4})], "404 though it held"),
     ],
 )
-def test_what_the_topic_does_not_allow_is_told(answers: list[Given], reason: str) -> None:
+def test_answers_that_the_topic_does_not_allow_are_named(answers: list[Given], reason: str) -> None:
     """Bytes of another record, a user who is there and is said not to be, and going back in time."""
     (said,) = wrong_answers(HISTORIES, answers)
     assert reason in said

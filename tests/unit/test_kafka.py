@@ -27,7 +27,7 @@ def taken(environment: dict[str, str]) -> dict[str, str]:
 
 
 def test_a_property_reaches_the_client_under_its_own_name() -> None:
-    """Underscores are dots; everything that does not begin with KAFKA_ is somebody else's."""
+    """Underscores are dots; all that does not begin with KAFKA_ belongs to other programs."""
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092",
         "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
@@ -106,7 +106,7 @@ def test_every_refused_name_is_one_that_the_client_knows(caplog: pytest.LogCaptu
     ],
 )
 def test_a_value_that_the_client_refuses_names_its_variable(variable: str, value: str, said: str) -> None:
-    """And no other one, whatever else is set."""
+    """And no other one, for any other settings."""
     with pytest.raises(SettingError) as refused:
         taken({variable: value, "KAFKA_CLIENT_ID": "me"})
     assert str(refused.value).startswith(f"{variable}: the Kafka client refuses it: ")
@@ -158,7 +158,7 @@ def test_every_client_lets_the_largest_record_pass() -> None:
 
 
 def test_a_kafka_that_asks_for_nothing_is_not_asked_who_may_come_in() -> None:
-    """Without TLS and passwords nothing can be refused, and the start waits for nobody."""
+    """Without TLS and passwords nothing can be refused, and the start does not wait."""
 
     def client(_: dict[str, object]) -> object:
         raise AssertionError

@@ -21,7 +21,7 @@ sys.stdin.read()
 
 
 def test_a_lock_is_held_until_it_is_closed(tmp_path: Path) -> None:
-    """The second one is told what is in use, and by whom; its folder is made where missing."""
+    """The second one learns what is in use, and by which process; its folder is made where missing."""
     path = tmp_path / "state" / "lock"
     first = lock.acquire(path, "READER_STATE_DIR=state")
     with pytest.raises(AlreadyRunning) as refused:

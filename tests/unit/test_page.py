@@ -79,7 +79,7 @@ def luminance(colour: str) -> float:
         ("bad", "bad-ground"),
     ],
 )
-def test_text_stands_out_from_its_ground(scheme: str, text: str, ground: str) -> None:
+def test_text_contrasts_with_its_background(scheme: str, text: str, ground: str) -> None:
     """In both schemes each pair of adjoining colours has enough contrast to be read."""
     light, dark = (PAGE / "page.css").read_text().split("@media (prefers-color-scheme: dark)")
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", light if scheme == "light" else dark))

@@ -48,7 +48,7 @@ def test_a_pause_is_known_at_once_and_the_rest_is_none() -> None:
 
 
 def test_what_broke_off_in_a_pause_ends_the_process() -> None:
-    """A zombie says why it ends; what Kafka broke off meanwhile is begun again by those who did not stand still."""
+    """A zombie says why it ends; joiners that were not paused begin again what Kafka interrupted meanwhile."""
     settings, broken = read_settings(JoinerSettings), Interrupted("Kafka broke off work in progress")
     pulse: Any = SimpleNamespace(longest_pause_seconds=5.9)
     _stop_if_paused(pulse, settings, broken)

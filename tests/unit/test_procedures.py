@@ -58,7 +58,7 @@ def test_commands_are_those_of_their_heading(tmp_path: Path) -> None:
     ],
 )
 def test_output_is_compared_but_for_what_differs(shown: str, printed: str, fits: bool) -> None:
-    """All of it has to be as shown, except where an ellipsis stands."""
+    """All of it has to be as shown, except for an ellipsis."""
     assert Step("command", shown).fits(printed) == fits
 
 

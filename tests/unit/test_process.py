@@ -1,4 +1,4 @@
-"""Servers as child processes: awaited, known by id and start time, stopped; and what a person is told otherwise."""
+"""Servers as child processes: awaited, known by id and start time, stopped; and the messages where one fails."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def command(folder: Path, program: str) -> Command:
 
 
 def says_ready(server: Command) -> Callable[[], bool]:
-    """Return what tells whether a server has said so in its log."""
+    """Return a check whether a server's log holds this text."""
     return lambda: "ready" in server.log.read_text()
 
 
@@ -47,7 +47,7 @@ def test_a_server_is_started_found_by_another_process_and_stopped(tmp_path: Path
 def test_a_server_that_does_not_listen_to_a_kind_word_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopping ends, whatever the server does."""
+    """Stopping ends even where the server ignores it."""
     monkeypatch.setattr("stack.servers.process.STOP_SECONDS", 0.5)
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SERVER
     server = command(tmp_path, deaf)
@@ -70,13 +70,13 @@ def test_a_process_id_that_the_system_uses_again_is_not_ours(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("left", ["", "{", '{"pid": 1}x'])
 def test_a_record_cut_short_is_no_process(tmp_path: Path, left: str) -> None:
-    """A power cut in the middle of writing it stops nobody from starting again."""
+    """A power cut in the middle of writing it does not prevent another start."""
     (tmp_path / "process.json").write_text(left)
     assert command(tmp_path, SERVER).process() is None
 
 
 def test_a_server_that_ends_at_its_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
-    """The reason stands there, and only the last lines of it."""
+    """The message holds the reason: the log's last lines only."""
     server = command(tmp_path, "for n in range(30): print('line', n)\nraise SystemExit(3)")
     with pytest.raises(StackError, match="Server ended at its start with status 3; its log, ") as failed:
         server.start(lambda: False)
@@ -131,7 +131,7 @@ def test_a_port_in_use_names_the_setting_that_chooses_another() -> None:
 
 
 def test_a_free_port_is_given_once_and_to_any_server() -> None:
-    """Nobody else's draw comes upon it, nobody answers there, and a server takes it as often as it is started."""
+    """No other draw returns it, no server answers there, and a server can listen on it at every start."""
     port = free_port()
     with socket.socket() as drawn, pytest.raises(OSError, match="in use"):
         drawn.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""What a reader's copy is good for: go on, rebuild beside it, or refuse and say why."""
+"""What becomes of a reader's copy: it is continued, rebuilt next to the old one, or refused with a reason."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ HOUR_MS = 3_600_000
 TOPIC = CopyIdentity(cluster="c1", topic="t1", partitions=3, format=1)
 
 
-def test_a_copy_of_the_same_topic_goes_on() -> None:
+def test_a_copy_of_the_same_topic_is_continued() -> None:
     """So does one that holds nothing yet, and one that was away for as long as the topic remembers deletions."""
     assert ("go on", None) == decide(TOPIC.to_note(), TOPIC, 0, HOUR_MS)
     assert ("go on", None) == decide(TOPIC.to_note(), TOPIC, HOUR_MS, HOUR_MS)
@@ -54,7 +54,9 @@ def test_partitions_added_in_place_are_refused(away_ms: int) -> None:
         (10, (0, 9), "partition 1 of the topic ends at 9, before 10"),
     ],
 )
-def test_a_log_must_hold_the_place_to_go_on_from(position: int, watermarks: tuple[int, int], said: str | None) -> None:
+def test_a_log_must_hold_the_position_to_continue_from(
+    position: int, watermarks: tuple[int, int], said: str | None
+) -> None:
     """Cut above it, records are missing in between; cut below it, what was read never was."""
     reason = find_gap({0: 5, 1: position}, {0: (0, 5), 1: watermarks, 2: (0, 0)})
     assert (said is None) == (reason is None)

@@ -43,7 +43,7 @@ def test_a_late_heartbeat_makes_nothing_older() -> None:
     assert freshness.oldest_ms == 2_000
 
 
-def test_parts_of_an_internal_topic_that_was_made_anew_replace_the_old_ones() -> None:
+def test_parts_of_a_recreated_internal_topic_replace_the_old_ones() -> None:
     """A part that is no more does not hold a partition back for ever."""
     freshness = Freshness(1)
     freshness.take(0, Heartbeat(0, 2, 1_000))
@@ -52,7 +52,7 @@ def test_parts_of_an_internal_topic_that_was_made_anew_replace_the_old_ones() ->
     assert freshness.oldest_ms == 3_000
 
 
-def test_a_copy_keeps_its_heartbeats_and_shows_them_to_nobody(tmp_path: Path) -> None:
+def test_a_copy_keeps_its_heartbeats_and_serves_none(tmp_path: Path) -> None:
     """They are taken in with the batch that they came in, survive a restart, and are no records."""
     store = Store(tmp_path)
     key = Heartbeat(0, 2, 0).key
@@ -95,7 +95,7 @@ def test_what_shows_no_change_made_just_now_is_counted_apart() -> None:
 
 
 def test_the_age_of_the_slowest_partition_is_a_number() -> None:
-    """It is there once every partition has a heartbeat; each partition's own stands beside it."""
+    """It is there once every partition has a heartbeat; each partition has its own as well."""
     now_ms = time.time_ns() // 1_000_000
     ready = Readiness("ready", serves=True, fresh_ms=now_ms - 2_000)
     found = samples(StatusReport(ready, fresh_ms={0: now_ms, 1: now_ms - 2_000}))
@@ -125,13 +125,13 @@ def test_heartbeats_survive_the_way_to_another_process() -> None:
     ],
 )
 def test_a_reader_that_is_too_stale_is_unready(limit: float | None, fresh_ms: int | None, ready: bool) -> None:
-    """Only where a limit is set; a reader that cannot tell how stale it is does not keep it."""
+    """Only where a limit is set; a reader that does not know how stale it is does not keep it."""
     progress = Readiness("stale", serves=True, fresh_ms=fresh_ms, max_staleness_seconds=limit)
     assert ready == (progress.why_too_stale(NOW_MS) is None)
 
 
 def test_a_reader_that_is_too_stale_says_so_and_answers_all_the_same() -> None:
-    """/readyz is 503 and names the setting, reader_ready is 0; whoever asks for a user is answered."""
+    """/readyz is 503 and names the setting, reader_ready is 0; users are still answered."""
     progress = Readiness("ready", serves=True, fresh_ms=0, max_staleness_seconds=5.0, complete_at=0.0)
     with LocalServer({b"alice": StoredRecord(0, 0, 0, b"{}")}, readiness=progress) as serving:
         head, _, body = exchange(serving.port, ASK).partition(b"\r\n\r\n")

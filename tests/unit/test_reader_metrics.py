@@ -90,7 +90,7 @@ class Sized:
 class Session:
     """A session of following a topic, a second behind in partition 0 and not yet through partition 1."""
 
-    positions = {0: 10, 1: 5, 2: 8}  # noqa: RUF012 - nobody changes it
+    positions = {0: 10, 1: 5, 2: 8}  # noqa: RUF012 - no test changes it
     ends = {0: 12, 1: 9, 2: 8}  # noqa: RUF012
 
     def held(self, now: float) -> list[float | None]:
@@ -98,7 +98,7 @@ class Session:
         return [now - 1.0, None, now]
 
 
-def test_lags_are_told_for_what_is_followed() -> None:
+def test_lags_are_those_of_the_followed_partitions() -> None:
     """Records are counted to the ends that are known, seconds from when an end was last held."""
     records, seconds = measure_lags(Session())
     assert {0: 2, 1: 4, 2: 0} == records

@@ -10,7 +10,7 @@ from reader.status.readiness import Readiness, State, estimate_seconds_left
     [("starting", False), ("replaying", False), ("ready", True), ("stale", True), ("failed", False)],
 )
 def test_traffic_may_come_when_ready_or_stale(state: State, ready: bool) -> None:
-    """A stale reader answers as it did; a failed one is to be looked at, though it goes on serving."""
+    """A stale reader answers as it did; a failed one needs an operator, though it keeps serving."""
     assert ready == Readiness(state=state).ready
 
 

@@ -27,7 +27,7 @@ NOTHING = [None] * 8
     ],
 )
 def test_a_key_is_read_as_text_as_a_json_string_or_out_of_an_object(key: bytes) -> None:
-    """Whatever a connector makes of a primary key, it names the same row."""
+    """In whichever form a connector writes a primary key, it names the same row."""
     assert LIKE == parse_row(LIKES, key, b'{"like_id": 700, "user_id": 1}')
     assert RowChange("700", None) == parse_row(LIKES, key, None)
 
@@ -46,7 +46,7 @@ def test_a_key_is_read_as_text_as_a_json_string_or_out_of_an_object(key: bytes) 
         ("zoë/🦉".encode(), "zoë/🦉"),
     ],
 )
-def test_any_other_key_is_its_text_as_it_stands(key: bytes, row_id: str) -> None:
+def test_any_other_key_is_its_own_text(key: bytes, row_id: str) -> None:
     """No guess is made at what a key may have meant."""
     assert RowChange(row_id, None) == parse_row(LIKES, key, None)
 
@@ -67,7 +67,7 @@ def test_any_other_key_is_its_text_as_it_stands(key: bytes, row_id: str) -> None
 def test_a_row_is_read_flat_or_out_of_an_envelope_wrapped_or_not(
     value: dict[str, object], source_ms: int | None, wrapped: bool
 ) -> None:
-    """The encodings are told apart by looking; only an envelope knows the source's time, and the rows of a snapshot."""
+    """Each encoding is recognized by its content; only an envelope has the source's time and marks snapshot rows."""
     document = {"schema": {"type": "struct"}, "payload": value} if wrapped else value
     expected = LIKE._replace(source_ms=source_ms, is_snapshot=value.get("op") == "r")
     assert expected == parse_row(LIKES, b"700", json.dumps(document).encode())
@@ -91,7 +91,7 @@ def test_a_deletion_is_a_null_value_or_an_envelope_that_says_so(value: bytes | N
 
 
 def test_owners_stand_in_the_tables_order_and_may_be_null() -> None:
-    """A follow has two owners, a tweet one; null is nobody."""
+    """A follow has two owners, a tweet one; null is no owner."""
     follow = b'{"followee_id": "b", "follow_id": 1, "follower_id": "a"}'
     assert ("a", "b") == parse_row(FOLLOWS, b"1", follow).values
     assert (None, "b") == parse_row(FOLLOWS, b"1", b'{"follow_id": 1, "follower_id": null, "followee_id": "b"}').values
@@ -134,7 +134,7 @@ def test_profile_fields_stand_in_the_records_order() -> None:
 )
 @pytest.mark.parametrize("beside", ["null", "0.5"])
 def test_a_number_or_a_boolean_in_a_profile_becomes_its_json_text(text: str, stored: str, beside: str) -> None:
-    """No digit is lost, and what stands beside a field does not change how it is read."""
+    """No digit is lost, and neighbouring fields do not change how a field is read."""
     row = f'{{"user_id": 1, "username": {text}, "name": {beside}}}'.encode()
     values = parse_row(USERS, b"1", row).values
     assert values is not None
@@ -142,7 +142,7 @@ def test_a_number_or_a_boolean_in_a_profile_becomes_its_json_text(text: str, sto
 
 
 def test_an_unavailable_value_is_passed_on_as_such() -> None:
-    """Whoever knows the last value puts it in its place; here none is known."""
+    """Stage 2 puts the last known value in its place; here none is known."""
     values = parse_row(USERS, b"1", json.dumps({"user_id": 1, "description": UNAVAILABLE}).encode()).values
     assert (None, None, UNAVAILABLE, *NOTHING[3:]) == values
 

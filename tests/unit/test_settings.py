@@ -132,7 +132,7 @@ def test_a_value_that_does_not_parse_names_its_variable(
 
 
 def test_every_wrong_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody has to start the program once for each mistake."""
+    """One start shows all mistakes."""
     monkeypatch.setenv("READER_PORT", "x")
     monkeypatch.setenv("LOG_LEVEL", "y")
     with pytest.raises(SettingError, match=r"LOG_LEVEL: .*; READER_PORT: "):
@@ -158,7 +158,7 @@ def test_two_topics_of_one_name_are_refused_by_name(first: str, second: str, mon
 
 
 def test_heartbeats_are_written_into_a_topic_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A joiner that is to write them says where it wants to be told to."""
+    """A joiner that is to write them needs a topic for them."""
     monkeypatch.setenv("JOINER_WRITES_HEARTBEATS", "true")
     with pytest.raises(SettingError, match="JOINER_WRITES_HEARTBEATS needs HEARTBEATS_TOPIC"):
         read_settings(JoinerSettings)

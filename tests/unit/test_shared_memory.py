@@ -31,7 +31,7 @@ def board(tmp_path: Path) -> Iterator[SharedMemory]:
 
 
 def test_what_is_written_is_read_by_all(board: SharedMemory) -> None:
-    """Each place holds what was last written there, seen by whoever has the same memory."""
+    """Each slot holds what was last written there, seen by every process that has the memory."""
     other = SharedMemory(board.file, 2)
     assert (None, 0) == (other.read(0), other.number(0))
     for number, text in enumerate((b"one", b"two", b"", b"x" * 100_000), start=1):
@@ -40,7 +40,7 @@ def test_what_is_written_is_read_by_all(board: SharedMemory) -> None:
     assert other.read(1) is None
 
 
-def test_a_writer_that_comes_back_goes_on(board: SharedMemory) -> None:
+def test_a_writer_that_comes_back_continues(board: SharedMemory) -> None:
     """A process that replaces another finds what that has written, and what it writes is newer."""
     board.write(1, b"of the first")
     second = SharedMemory(board.file, 2)
@@ -96,7 +96,9 @@ def tell(board: SharedMemory, copy: str) -> None:
     board.write(REPORT_SLOT, json.dumps(StatusReport(READY, held=LiveCopy(copy)).document()).encode())
 
 
-def test_a_worker_goes_over_to_another_copy_when_it_is_told(board: SharedMemory, settings: ReaderSettings) -> None:
+def test_a_worker_switches_to_another_copy_when_the_supervisor_says_so(
+    board: SharedMemory, settings: ReaderSettings
+) -> None:
     """From then on it answers out of that, though the old one is deleted; one that is not there yet changes nothing."""
     for name in ("copy-1", "copy-2"):
         store = Store(settings.reader_state_dir / name)

@@ -1,4 +1,4 @@
-"""The stack's Kafka, as far as it can be told without starting it."""
+"""The stack's Kafka, as far as it can be tested without starting it."""
 
 from pathlib import Path
 

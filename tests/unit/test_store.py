@@ -46,7 +46,7 @@ def test_the_map_grows_from_a_few_pages(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_cut_short_is_found_before_it_is_opened(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever is missing at its end, the copy is dropped with a word about it, and the reader begins anew."""
+    """However much is missing at its end, the copy is dropped with a warning, and the topic is replayed."""
     whole = data_of(folder).read_bytes()
     for kept in (1, 100, 4096, 4200, len(whole) // 2, len(whole) - 1):
         data_of(folder).write_bytes(whole[:kept])
@@ -101,7 +101,7 @@ def test_logs_and_what_a_file_system_leaves_make_no_folder_foreign(tmp_path: Pat
 
 
 def test_a_copy_that_was_open_when_the_machine_went_down_is_not_trusted(folder: Path) -> None:
-    """Its pages may be torn where nothing shows it: another boot begins anew."""
+    """Its pages may be torn where nothing shows it: after another boot the topic is replayed."""
     generations = Generations(folder)
     generations.live.close()
     (folder / "opened-in").write_text("another boot")

@@ -47,7 +47,7 @@ def apt_calls(folder: Path) -> list[str]:
 
 
 def test_programs_on_the_path_are_enough(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Whoever installed them, and under whichever of their names: nothing is said and nothing is done."""
+    """However they were installed, and under whichever of their names: nothing is printed and nothing is done."""
     put(path, {program.names[-1] for program in ALL})
     main()
     assert ("", "") == capfd.readouterr()
@@ -96,7 +96,7 @@ def test_other_users_get_the_line_to_type(path: Path, monkeypatch: pytest.Monkey
     assert not (path.parent / "apt").exists()
 
 
-def test_systems_without_apt_are_told_the_programs(path: Path) -> None:
+def test_systems_without_apt_are_shown_the_programs(path: Path) -> None:
     """Fedora and macOS name their packages otherwise; the programs have the same names."""
     put(path, EVERY - {"chromium", "promtool"})
     with pytest.raises(SystemExit, match=r"not installed: chromium, promtool\n  Try: .*package manager.* on PATH"):

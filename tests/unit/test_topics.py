@@ -38,6 +38,6 @@ def test_the_internal_topic_keeps_each_difference_until_it_is_consumed() -> None
 
 
 def test_dead_letters_are_kept_for_a_fortnight() -> None:
-    """Long enough for somebody to look."""
+    """Long enough for an operator to look at them."""
     config = topics.dead_letters_spec("letters").config
     assert ("delete", str(14 * 24 * 3600 * 1000)) == (config["cleanup.policy"], config["retention.ms"])

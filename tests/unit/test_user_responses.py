@@ -93,7 +93,7 @@ def test_a_client_that_has_the_record_gets_a_304(if_none_match: bytes, status: i
         assert (b"", False) == (response.body, b"content-length" in dict(response.headers()))
 
 
-def test_an_unknown_user_is_404_whatever_the_client_has() -> None:
+def test_an_unknown_user_is_404_for_any_conditions() -> None:
     """If-None-Match: * matches existing records only."""
     assert Turn().responses().get_user(b"bob", Conditions(if_none_match=b"*")).status == 404
 

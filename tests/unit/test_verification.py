@@ -1,4 +1,4 @@
-"""A copy beside its topic: what differs is named, and what compaction took away meanwhile is not blamed on the copy."""
+"""A copy compared with its topic: differences are named, and records compacted away meanwhile are none."""
 
 from reader.admin.verification import Comparison
 from reader.storage.store import Record

@@ -1,4 +1,4 @@
-"""A reader's worker, as far as it can be told without starting one."""
+"""A reader's worker, as far as it can be tested without starting one."""
 
 import sys
 from collections.abc import Callable

@@ -40,6 +40,11 @@ class Program:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
+    def under(self, module: str, *arguments: str) -> Self:
+        """Have another program run it, which is given these arguments and then the words of this program's command."""
+        self._command[2:2] = [module, *arguments]
+        return self
+
     def start(self) -> Self:
         """Start it, appending to its log; it ends with this process, should that be killed."""
         with self._log.open("ab") as log:

@@ -20,6 +20,7 @@ from reader.settings import ReaderSettings
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
 from stack.run import RunSettings
 from tests.support.programs import ROOT
+from tests.unit.test_imports import PROMISES
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SETTINGS: tuple[type[BaseSettings], ...] = (JoinerSettings, ReaderSettings, RunSettings)
@@ -155,6 +156,52 @@ def test_the_answer_in_the_readme_is_one() -> None:
 def test_the_columns_in_the_readme_are_those_that_are_read() -> None:
     """The table of source topics leaves out nothing that the joiner looks at in `users`."""
     assert f"`user_id, {', '.join(PROFILE_COLUMNS)}`" in (ROOT / "README.md").read_text()
+
+
+def test_figures_in_the_readme_are_measured_ones() -> None:
+    """What its first screen promises and claims stands in docs/performance.md, next to the command that measured it."""
+    readme, page = ((ROOT / name).read_text() for name in ("README.md", "docs/performance.md"))
+    claims = readme.partition("## What it promises")[2].partition("\nDo not use it")[0]
+    figure = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?")
+    said = set(figure.findall(claims))
+    assert said
+    assert set() == said - set(figure.findall(page))
+
+
+def cells_below(heading: str) -> list[list[str]]:
+    """Return the rows of the first table below a heading of the layout, without its head."""
+    text = (ROOT / "docs" / "layout.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert table is not None
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[0].splitlines()[2:]]
+
+
+def test_the_layout_shows_what_each_folder_promises() -> None:
+    """Its first table is the promises that tests/unit/test_imports.py checks."""
+    shown = {
+        folder.strip("`/"): tuple(
+            {name.strip("`/") for name in re.findall(r"`[^`]+`", cell)} for cell in (ours, others)
+        )
+        for folder, _, ours, others in cells_below("Folders")
+    }
+    promised = {
+        folder: (set(promise.knows.split()), set(promise.libraries.split())) for folder, promise in PROMISES.items()
+    }
+    assert promised == shown
+
+
+def test_objects_of_two_threads_exist() -> None:
+    """The table of what two threads share names classes where they are."""
+    for first, *_ in cells_below("What two threads share"):
+        found = re.fullmatch(r"`(\w+)` in `([\w/]+\.py)`", first)
+        assert found is not None, first
+        assert re.search(rf"^class {found[1]}\b", (ROOT / found[2]).read_text(), re.MULTILINE), first
+
+
+def test_the_glossary_is_short() -> None:
+    """A newcomer learns fifteen terms at most, each with one meaning."""
+    terms = [term for term, _ in cells_below("Glossary")]
+    assert len(set(terms)) == len(terms) <= 15
 
 
 @pytest.mark.parametrize(

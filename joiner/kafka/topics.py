@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from joiner.kafka.config import SHORT_REQUEST_SECONDS
 from joiner.settings import JoinerSettings
 from shared.errors import Interrupted, KafkaError, TopicError
+from shared.topic_rules import Role, Severity, check_policy
 from shared.topics import (
     TopicSpec,
     changelog_spec,
@@ -215,27 +216,15 @@ def _check_policies(
     configs: Mapping[str, Mapping[str, str]], settings: JoinerSettings, changelogs: Iterable[str]
 ) -> None:
     """Refuse topics that would lose data: records of users, or differences that must each be seen once."""
-    policy = configs[settings.user_info_topic]["cleanup.policy"]
-    if policy != "compact":
-        raise TopicError(
-            f"the topic {settings.user_info_topic} (USER_INFO_TOPIC) is not compacted: its cleanup.policy is {policy},"
-            " which forgets users in time; set it to compact, or name another topic"
-        )
-    changes = configs[settings.user_info_changes_topic]
-    if changes["cleanup.policy"] != "delete" or changes["retention.ms"] != "-1" or changes["retention.bytes"] != "-1":
-        raise TopicError(
-            f"the topic {settings.user_info_changes_topic} (USER_INFO_CHANGES_TOPIC) may lose changes before they are"
-            " read; set cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1, or name another topic"
-        )
-    for topic in changelogs:
-        policy = configs[topic]["cleanup.policy"]
-        if policy != "compact":
-            raise TopicError(
-                f"the changelog {topic} is not compacted: its cleanup.policy is {policy}, which forgets state in time;"
-                " set it to compact"
-            )
-    for topic in settings.sources:
-        if "compact" not in configs[topic]["cleanup.policy"]:
-            logger.warning(
-                "the source topic %s is not compacted: rows older than its retention are missing after a rebuild", topic
-            )
+    user_info, changes = settings.user_info_topic, settings.user_info_changes_topic
+    checked = (
+        (Role.USER_INFO, user_info, f"the topic {user_info} (USER_INFO_TOPIC)", ", or name another topic"),
+        (Role.CHANGES, changes, f"the topic {changes} (USER_INFO_CHANGES_TOPIC)", ", or name another topic"),
+        *((Role.CHANGELOG, topic, f"the changelog {topic}", "") for topic in changelogs),
+        *((Role.SOURCE, topic, f"the source topic {topic}", "") for topic in settings.sources),
+    )
+    for role, topic, label, alternative in checked:
+        for violation in check_policy(role, label, configs[topic]):
+            if violation.severity is Severity.LOSES_DATA:
+                raise TopicError(violation.what, f"{violation.hint}{alternative}")
+            logger.warning("%s; %s", violation.what, violation.hint)

@@ -224,7 +224,7 @@ def test_a_source_that_appears_while_it_is_awaited_is_taken(joiners: Joiners) ->
 @pytest.mark.parametrize(
     ("topic", "policy", "said"),
     [
-        ("user-info", "delete", "(USER_INFO_TOPIC) is not compacted: its cleanup.policy is delete"),
+        ("user-info", "delete", "(USER_INFO_TOPIC) has cleanup.policy=delete: users that nothing changes are lost"),
         ("user-info-changes", "compact", "(USER_INFO_CHANGES_TOPIC) may lose changes before they are read"),
     ],
 )

@@ -64,7 +64,8 @@ def test_a_changelog_that_may_forget_state_is_refused_by_name(joiners: Joiners) 
     created[changelog].result()
     joiner = joiners.add().start()
     assert joiner.wait(60) == 1
-    assert f"Error: the changelog {changelog} is not compacted: its cleanup.policy is delete" in joiner.log()
+    said = f"Error: the changelog {changelog} has cleanup.policy=delete: state that nothing changes is lost in time"
+    assert said in joiner.log()
 
 
 def test_a_recreated_source_is_refused_and_reset_joins_it_again(joiners: Joiners) -> None:

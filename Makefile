@@ -81,6 +81,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 
 lock: install ## resolve the lock files again from pyproject.toml
 	$(COMPILE) --all-extras --group dev -o requirements/dev.lock
+	$(COMPILE) --extra doctor -c requirements/dev.lock -o requirements/doctor.lock
 	$(COMPILE) --extra joiner -c requirements/dev.lock -o requirements/joiner.lock
 	$(COMPILE) --extra reader -c requirements/dev.lock -o requirements/reader.lock
 	echo uv | .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate \

@@ -1,6 +1,6 @@
-"""What is wrong with a deployment, and how to mend it, out of facts that others have gathered. Pure.
+"""Judges the facts about a deployment: what is wrong, and how to fix it. Pure.
 
-Knows what the service needs of its topics and parts, and nothing of how they are asked.
+Knows what the service needs of its topics and processes, and nothing of how the facts are gathered.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import Field
 
-from doctor.connect_status import failure, mending
+from doctor.connect_status import all_tasks_run, explain_restart, find_failure
 from shared.settings import KafkaSettings, TopicName
-from shared.topics import MAX_MESSAGE_BYTES
+from shared.topic_rules import Role, check_policy, check_size
 
 
 class Verdict(StrEnum):
-    """How something is."""
+    """How well something is."""
 
     WELL = "well"
     DOUBTFUL = "doubtful"
@@ -25,21 +25,21 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Args:
-        verdict: how it is.
+        verdict: how well it is.
         what: what was found.
-        mend: what to do about it; empty where all is well.
+        hint: what to do about it; empty where all is well.
     """
 
     verdict: Verdict
     what: str
-    mend: str = ""
+    hint: str = ""
 
 
 class DoctorSettings(KafkaSettings):
-    """Where Kafka is and how the topics are called: the same variables as the tiers'."""
+    """Where Kafka is and what the topics are called: the same variables as the tiers'."""
 
     users_topic: TopicName = Field("users", description="Changelog topic of the table users.")
     tweets_topic: TopicName = Field("tweets", description="Changelog topic of the table tweets.")
@@ -49,14 +49,23 @@ class DoctorSettings(KafkaSettings):
     dead_letters_topic: TopicName = Field("user-info-dead-letters", description="Where unreadable records go.")
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """The topics that a connector makes."""
-        return self.users_topic, self.tweets_topic, self.follows_topic, self.likes_topic
+    def roles(self) -> dict[str, Role]:
+        """Topic -> what it is for, in the order of the data's path."""
+        sources = (self.users_topic, self.tweets_topic, self.follows_topic, self.likes_topic)
+        return dict.fromkeys(sources, Role.SOURCE) | {
+            self.user_info_topic: Role.USER_INFO,
+            self.user_info_changes_topic: Role.CHANGES,
+            self.dead_letters_topic: Role.DEAD_LETTERS,
+        }
+
+
+RESTORED_BY = {Role.SOURCE: "a new snapshot", Role.USER_INFO: "a reset of the joiner"}
+"""Role of a compacted topic -> what writes all of it again."""
 
 
 @dataclass(frozen=True)
 class TopicFacts:
-    """What Kafka says of a topic.
+    """What Kafka says about a topic.
 
     Args:
         partitions: how many.
@@ -71,90 +80,77 @@ class TopicFacts:
     config: Mapping[str, str]
 
 
-def of_topics(settings: DoctorSettings, found: Mapping[str, TopicFacts]) -> Iterator[Finding]:
-    """Yield what is to be said of each topic.
+def check_topics(settings: DoctorSettings, found: Mapping[str, TopicFacts]) -> Iterator[Finding]:
+    """Yield the findings about each topic.
 
     Args:
         settings: the topics' names.
         found: the topics that exist.
     """
     variables = {topic: variable for variable, topic in settings.topic_names().items()}
-    own = settings.user_info_topic, settings.user_info_changes_topic, settings.dead_letters_topic
-    for name in (*settings.sources, *own):
+    for name, role in settings.roles.items():
         facts = found.get(name)
         if facts is None:
-            maker = "the connector makes it" if name in settings.sources else "the joiner makes it at its first start"
-            yield Finding(Verdict.WRONG, f"topic {name} does not exist", f"{maker}, or {variables[name]} is another")
+            maker = "the connector creates it" if role is Role.SOURCE else "the joiner creates it at its first start"
+            hint = f"{maker}; if it has another name, set {variables[name]}"
+            yield Finding(Verdict.WRONG, f"topic {name} does not exist", hint)
             continue
-        wrong = list(_of_topic(settings, name, facts))
         policy = facts.config.get("cleanup.policy", "?")
-        yield from wrong or [
-            Finding(Verdict.WELL, f"topic {name}: {facts.partitions} partitions, {facts.replicas} replicas, {policy}")
-        ]
+        well = f"topic {name}: {facts.partitions} partitions, {facts.replicas} replicas, {policy}"
+        yield from list(_check_topic(name, role, facts)) or [Finding(Verdict.WELL, well)]
 
 
-def _of_topic(settings: DoctorSettings, name: str, facts: TopicFacts) -> Iterator[Finding]:
+def _check_topic(name: str, role: Role, facts: TopicFacts) -> Iterator[Finding]:
     """Yield what is not well with one topic."""
-    policy = facts.config.get("cleanup.policy", "")
-    compacted = (*settings.sources, settings.user_info_topic)
-    if name in compacted and policy != "compact":
-        lost = "rows" if name in settings.sources else "users"
-        yield Finding(
-            Verdict.WRONG,
-            f"topic {name} has cleanup.policy={policy}: {lost} that nobody touches are lost in time",
-            "set cleanup.policy=compact, then have what was lost already written again by a new snapshot or a reset",
-        )
-    if name == settings.user_info_changes_topic and ("compact" in policy or facts.config.get("retention.ms") != "-1"):
-        yield Finding(
-            Verdict.WRONG,
-            f"topic {name} may lose changes before they are read",
-            "set cleanup.policy=delete, retention.ms=-1 and retention.bytes=-1",
-        )
-    if name not in settings.sources and int(facts.config.get("max.message.bytes", "0")) < MAX_MESSAGE_BYTES:
-        said = f"topic {name} refuses records over {facts.config.get('max.message.bytes')} bytes"
-        yield Finding(Verdict.WRONG, said, f"set max.message.bytes={MAX_MESSAGE_BYTES}")
+    label = f"topic {name}"
+    for violation in check_policy(role, label, facts.config):
+        hint = violation.hint
+        if role in RESTORED_BY:
+            hint += f", then restore what is lost already by {RESTORED_BY[role]}"
+        yield Finding(Verdict.WRONG, violation.what, hint)
+    for violation in check_size(role, label, facts.config):
+        yield Finding(Verdict.WRONG, violation.what, violation.hint)
     if facts.in_sync < facts.replicas:
-        said = f"topic {name}: a partition has {facts.in_sync} of {facts.replicas} replicas in sync"
-        yield Finding(Verdict.DOUBTFUL, said, "see which broker is down or slow")
+        what = f"{label}: a partition has {facts.in_sync} of {facts.replicas} replicas in sync"
+        yield Finding(Verdict.DOUBTFUL, what, "see which broker is down or slow")
     elif facts.replicas == 1:
-        said = f"topic {name} has one replica, lost with its broker"
-        yield Finding(Verdict.DOUBTFUL, said, "reassign its partitions to three brokers, unless this is for trying")
+        what = f"{label} has one replica, lost with its broker"
+        yield Finding(Verdict.DOUBTFUL, what, "reassign its partitions to three brokers, unless this is a trial")
 
 
-def of_connector(url: str, status: Mapping[str, Any] | None) -> Finding:
-    """Return what is to be said of a connector.
+def check_connector(url: str, status: Mapping[str, Any] | None) -> Finding:
+    """Return the finding about a connector.
 
     Args:
-        url: that was asked.
-        status: what Kafka Connect said; None where it did not answer, or knows no such connector.
+        url: of the connector.
+        status: what Kafka Connect says; None where it does not answer, or knows no such connector.
     """
     if status is None:
-        mend = "start Kafka Connect, or see /connectors for the connector's name"
-        return Finding(Verdict.WRONG, f"connector {url} gives no status", mend)
+        hint = "start Kafka Connect, or see /connectors for the connector's name"
+        return Finding(Verdict.WRONG, f"connector {url} gives no status", hint)
     tasks = status.get("tasks", [])
-    failed = [task for task in tasks if task["state"] != "RUNNING"]
-    if tasks and not failed:
+    if all_tasks_run(status):
         return Finding(Verdict.WELL, f"connector {url}: {len(tasks)} task runs")
-    states = ", ".join(task["state"] for task in failed) or "without a task"
-    why = failure(status)
-    said = f"connector {url} is {states}{f': {why}' if why else ''}"
-    return Finding(Verdict.WRONG, said, mending(url))
+    states = ", ".join(task["state"] for task in tasks if task["state"] != "RUNNING") or "without a task"
+    reason = find_failure(status)
+    what = f"connector {url} is {states}{f': {reason}' if reason else ''}"
+    return Finding(Verdict.WRONG, what, explain_restart(url))
 
 
-def of_tier(tier: str, url: str, status: int | None, report: Mapping[str, Any]) -> Finding:
-    """Return what is to be said of a joiner or a reader.
+def check_tier(tier: str, url: str, status: int | None, report: Mapping[str, Any]) -> Finding:
+    """Return the finding about a joiner or a reader.
 
     Args:
-        tier: which of them.
+        tier: `joiner` or `reader`.
         url: of its `/readyz`.
-        status: the answer's; None where there was none.
-        report: the answer's body.
+        status: of the response; None where there was none.
+        report: the response's body.
     """
     if status is None:
         return Finding(Verdict.WRONG, f"{tier} {url} does not answer", f"start it with python -m {tier}; see its log")
     reason = report.get("reason")
-    said = f"{tier} {url} is {report.get('state')}{f': {reason}' if reason else ''}"
+    what = f"{tier} {url} is {report.get('state')}{f': {reason}' if reason else ''}"
     if status == 200 and not reason:
-        return Finding(Verdict.WELL, said)
-    mend = "what the reason says" if reason else "wait, unless it has been so for long; then see its log"
-    return Finding(Verdict.DOUBTFUL if status == 200 else Verdict.WRONG, said, mend)
+        return Finding(Verdict.WELL, what)
+    hint = "do what the reason says" if reason else "wait; if it stays so for long, see its log"
+    return Finding(Verdict.DOUBTFUL if status == 200 else Verdict.WRONG, what, hint)

@@ -1,7 +1,7 @@
-"""A deployment asked from the outside: its topics by Kafka's admin interface, its processes over HTTP.
+"""Probes a deployment from the outside: its topics by Kafka's admin interface, its processes over HTTP.
 
-Guarantees that nothing is changed; whoever does not answer is a finding, not an error. What is found is judged in
-`doctor/checks.py`.
+Guarantees that nothing is changed, and that a server that does not answer is a finding, not an error. The facts are
+judged in `doctor/checks.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,41 +11,41 @@ import httpx
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from doctor.checks import DoctorSettings, Finding, TopicFacts, Verdict, of_connector, of_tier, of_topics
+from doctor.checks import DoctorSettings, Finding, TopicFacts, Verdict, check_connector, check_tier, check_topics
 from shared.errors import KafkaError
 from shared.kafka import check_credentials, filter_known_properties
 
 SECONDS = 10.0
 
 
-def examine(
+def probe(
     settings: DoctorSettings, connectors: Sequence[str], joiners: Sequence[str], readers: Sequence[str]
 ) -> Iterator[Finding]:
-    """Yield everything that was looked at, in the order that data goes.
+    """Yield the findings about every part, in the order of the data's path.
 
     Args:
-        settings: where Kafka is and how its topics are called.
+        settings: where Kafka is and what its topics are called.
         connectors: URLs such as ``http://connect:8083/connectors/user-info``.
         joiners: URLs such as ``http://joiner-1:8001``.
         readers: URLs such as ``http://reader-1:8000``.
     """
     for url in connectors:
-        status, document = _asked(f"{url}/status")
-        yield of_connector(url, document if status == 200 else None)
+        status, document = _get(f"{url}/status")
+        yield check_connector(url, document if status == 200 else None)
     try:
-        yield from of_topics(settings, topics(settings))
+        yield from check_topics(settings, read_topics(settings))
     except KafkaError as error:
-        yield Finding(Verdict.WRONG, str(error), "nothing works without it: see to Kafka, or KAFKA_BOOTSTRAP_SERVERS")
+        yield Finding(Verdict.WRONG, error.what, error.hint or "fix this first: nothing works without Kafka")
     for tier, urls in (("joiner", joiners), ("reader", readers)):
         for url in urls:
-            yield of_tier(tier, f"{url}/readyz", *_asked(f"{url}/readyz"))
+            yield check_tier(tier, f"{url}/readyz", *_get(f"{url}/readyz"))
 
 
-def topics(settings: DoctorSettings) -> dict[str, TopicFacts]:
-    """Return what Kafka says of those of the topics that exist.
+def read_topics(settings: DoctorSettings) -> dict[str, TopicFacts]:
+    """Return what Kafka says about the topics that exist.
 
     Raises:
-        KafkaError: it does not answer, or refuses us.
+        KafkaError: it does not answer, or refuses the credentials.
     """
     servers = settings.kafka_bootstrap_servers
     properties = check_credentials(
@@ -59,13 +59,16 @@ def topics(settings: DoctorSettings) -> dict[str, TopicFacts]:
             return {}
         described = admin.describe_topics(TopicCollection(names), request_timeout=SECONDS)
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-        configs = {asked.name: told for asked, told in admin.describe_configs(resources).items()}
-        return {name: _facts(described[name].result(), configs[name].result()) for name in names}
+        configs = {resource.name: config for resource, config in admin.describe_configs(resources).items()}
+        return {name: _to_facts(described[name].result(), configs[name].result()) for name in names}
     except KafkaException as error:
-        raise KafkaError(f"Kafka at {servers} does not answer: {error.args[0].str()}") from error
+        raise KafkaError(
+            f"Kafka at {servers} does not answer: {error.args[0].str()}",
+            "check Kafka, or KAFKA_BOOTSTRAP_SERVERS; nothing works without it",
+        ) from error
 
 
-def _facts(topic: Any, config: Any) -> TopicFacts:  # noqa: ANN401 - the client library has no types
+def _to_facts(topic: Any, config: Any) -> TopicFacts:  # noqa: ANN401 - the client library has no types
     return TopicFacts(
         partitions=len(topic.partitions),
         replicas=min(len(partition.replicas) for partition in topic.partitions),
@@ -74,11 +77,11 @@ def _facts(topic: Any, config: Any) -> TopicFacts:  # noqa: ANN401 - the client 
     )
 
 
-def _asked(url: str) -> tuple[int | None, dict[str, Any]]:
-    """Return status and JSON body of an answer; no status where there is none."""
+def _get(url: str) -> tuple[int | None, dict[str, Any]]:
+    """Return the status and the JSON body of a response; no status where there is none."""
     try:
-        answer = httpx.get(url, timeout=SECONDS)
-        document = answer.json()
+        response = httpx.get(url, timeout=SECONDS)
+        document = response.json()
     except (httpx.HTTPError, ValueError):
         return None, {}
-    return answer.status_code, document if isinstance(document, dict) else {}
+    return response.status_code, document if isinstance(document, dict) else {}

@@ -8,8 +8,7 @@ import click
 import psycopg
 from confluent_kafka import KafkaException
 
-from doctor.checks import DoctorSettings, Verdict
-from doctor.probes import examine
+from doctor.cli import main as doctor
 from shared.cli import Program
 from shared.kafka import to_kafka_error
 from shared.settings import describe_settings, read_settings
@@ -18,11 +17,8 @@ from stack.local import Servers
 from stack.run import RunSettings
 from stack.run import run as run_everything
 from stack.seed import load_files, populate
-from stack.servers.connect import CONNECTOR
 from stack.settings import StackSettings
 from stack.traffic import keep_changing
-
-CONNECTOR_URL = f"http://127.0.0.1:8083/connectors/{CONNECTOR}"
 
 
 def _say(line: str) -> None:
@@ -33,6 +29,10 @@ def _say(line: str) -> None:
 def main() -> None:
     """Real Kafka, PostgreSQL and Kafka Connect with Debezium on this machine, for trying and testing the service."""
     signal.signal(signal.SIGINT, _interrupt)
+
+
+# Another name for `python -m doctor`, so that the stack has all its commands in one place.
+main.add_command(doctor, "doctor")
 
 
 @main.command()
@@ -92,26 +92,6 @@ def load_command(rate: float, seconds: float | None) -> None:
     """Keep changing rows: insert, edit, unfollow, delete."""
     done = keep_changing(Servers(read_settings(StackSettings)).postgres.dsn, rate, seconds, _say)
     _say(f"{done} changes made")
-
-
-@main.command()
-@click.option("--connector", multiple=True, default=[CONNECTOR_URL], show_default=True)
-@click.option("--joiner", multiple=True, default=["http://127.0.0.1:8001"], show_default=True)
-@click.option("--reader", multiple=True, default=["http://127.0.0.1:8000"], show_default=True)
-def doctor(connector: tuple[str, ...], joiner: tuple[str, ...], reader: tuple[str, ...]) -> None:
-    """Look at a deployment from the outside, say what is wrong and how to mend it; changes nothing.
-
-    Topics come from the tiers' own variables: KAFKA_BOOTSTRAP_SERVERS and other KAFKA_…, USERS_TOPIC and so on. The
-    options take the addresses of any connector, joiners and readers, each several times. Exit status 1 where something
-    is wrong.
-    """
-    verdicts = set()
-    for finding in examine(read_settings(DoctorSettings), connector, joiner, reader):
-        _say(f"{finding.verdict:9} {finding.what}")
-        if finding.mend:
-            _say(f"{'':9} mend: {finding.mend}")
-        verdicts.add(finding.verdict)
-    sys.exit(1 if Verdict.WRONG in verdicts else 0)
 
 
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

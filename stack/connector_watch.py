@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from doctor.connect_status import failure, mending, run
+from doctor.connect_status import all_tasks_run, explain_restart, find_failure
 from stack.servers.connect import Connect
 
 EVERY_SECONDS = 2.0
@@ -29,11 +29,11 @@ class ConnectorWatch:
             return
         status = self._connect.status()
         self._next = time.monotonic() + EVERY_SECONDS
-        why = failure(status)
+        why = find_failure(status)
         if why is not None and not self._failed:
             self._failed = True
             self._say(f"connect | the connector's task has failed, so changes come no more: {why}")
-            self._say(f"connect | {mending(self._connect.url)}")
-        elif why is None and self._failed and run(status):
+            self._say(f"connect | {explain_restart(self._connect.url)}")
+        elif why is None and self._failed and all_tasks_run(status):
             self._failed = False
             self._say("connect | the connector's task runs again")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from doctor.connect_status import mending
+from doctor.connect_status import explain_restart
 from stack.errors import StackError
 from stack.servers import connect, java, kafka
 from stack.servers.connect import Connect
@@ -86,7 +86,7 @@ class Servers:
             answers = process is not None and server.answers()
             problem = server.problem() if isinstance(server, Connect) and process is not None else None
             if isinstance(server, Connect) and problem is not None:
-                problem = f"{problem}\n  {mending(server.url)}"
+                problem = f"{problem}\n  {explain_restart(server.url)}"
             pid = process.pid if process else None
             found.append(Condition(server.command.name, pid, server.port, answers, problem))
         return found

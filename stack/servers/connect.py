@@ -154,7 +154,7 @@ class Connect:
 
     def answers(self) -> bool:
         """Tell whether the connector's task runs."""
-        return connect_status.run(self.status())
+        return connect_status.all_tasks_run(self.status())
 
     def problem(self) -> str | None:
         """Return why the connector's task has failed, in Debezium's words; None where it has not."""

@@ -1,4 +1,4 @@
-"""`python -m stack doctor` on a real Kafka: sees what is there, says what is wrong, ends with a status that says so."""
+"""`python -m doctor` on a real Kafka: finds what is there, says what is wrong, and ends with a status that says so."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.broker
 
 def doctor(settings: dict[str, str], *options: str) -> tuple[int, str]:
     """Run the doctor; return its exit status and what it says."""
-    command = [sys.executable, "-m", "stack", "doctor", *options]
+    command = [sys.executable, "-m", "doctor", *options]
     done = subprocess.run(
         command, env={**os.environ, **settings}, cwd=ROOT, capture_output=True, text=True, check=False
     )

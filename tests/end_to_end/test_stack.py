@@ -223,12 +223,12 @@ def test_run_tells_of_what_fails_and_ends_with_what_ends(stack: Stack) -> None:
     servers = f"127.0.0.1:{stack.ports['STACK_KAFKA_PORT']}"
     set_largest_record(servers, "users", 2_000)
     assert stack.call("psql", "-c", LARGE_ROW)[0] == 0
-    run.wait_until_said("connect | mend what it names, then: curl", 60)
+    run.wait_until_said("connect | fix what it names, then: curl", 60)
     assert "RecordTooLargeException" in run.log()
 
     # 2. Fixed as it says, the row is answered, and that is reported too.
     set_largest_record(servers, "users", SOURCE_RECORD_BYTES)
-    shell(re.findall("connect \\| mend what it names, then: (.*)", run.log())[0])
+    shell(re.findall("connect \\| fix what it names, then: (.*)", run.log())[0])
     run.wait_until_said("connect | the connector's task runs again", 60)
     assert run.log().count("the connector's task has failed") == 1
     answer = f"http://127.0.0.1:{stack.ports['READER_PORT']}/users/{LARGE_USER}"

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings
 
 from bench.cli import commands as bench
 from doctor.checks import DoctorSettings
+from doctor.cli import main as doctor
 from joiner.cli import main as joiner
 from joiner.core import compatibility
 from joiner.core.checkpoint import APPLIED_OFFSET_KEY
@@ -58,7 +59,7 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "stack run": RunSettings,
     "doctor": DoctorSettings,
 }
-PROGRAMS = {"joiner": joiner, "reader": reader, "stack": stack, "bench": bench}
+PROGRAMS = {"doctor": doctor, "joiner": joiner, "reader": reader, "stack": stack, "bench": bench}
 READY = Readiness("ready", serves=True, complete_at=0.0, fresh_ms=1)
 ALICE = StoredRecord(3, 1042, 0, b'{"userId":"alice"}')
 

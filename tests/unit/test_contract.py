@@ -17,6 +17,10 @@ ADDITIONS: dict[str, list[str]] = {
         "python -m bench charts",
         "python -m bench charts --output <directory> = docs/charts",
         "python -m bench charts --results <directory> = docs/results",
+        "python -m doctor",
+        "python -m doctor --connector <text> multiple = ['http://127.0.0.1:8083/connectors/user-info']",
+        "python -m doctor --joiner <text> multiple = ['http://127.0.0.1:8001']",
+        "python -m doctor --reader <text> multiple = ['http://127.0.0.1:8000']",
     ],
 }
 """What was added since, by kind."""

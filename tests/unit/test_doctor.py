@@ -1,13 +1,20 @@
-"""What the doctor makes of facts: nothing of a healthy deployment, and of each fault what to do."""
+"""How the doctor judges facts: a healthy deployment gets no advice, and each fault comes with what to do."""
 
 import pytest
 
-from doctor.checks import DoctorSettings, TopicFacts, Verdict, of_connector, of_tier, of_topics
+from doctor.checks import DoctorSettings, TopicFacts, Verdict, check_connector, check_tier, check_topics
 from shared.settings import read_settings
 
 SETTINGS = read_settings(DoctorSettings)
 COMPACTED = {"cleanup.policy": "compact", "max.message.bytes": "5242880", "retention.ms": "604800000"}
-KEPT = {"cleanup.policy": "delete", "max.message.bytes": "5242880", "retention.ms": "-1"}
+BOTH = {**COMPACTED, "cleanup.policy": "compact,delete"}
+KEPT = {
+    "cleanup.policy": "delete",
+    "max.message.bytes": "5242880",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+}
+LIMITED = {**KEPT, "retention.bytes": "1073741824"}
 HEALTHY = {
     **{name: TopicFacts(4, 3, 3, COMPACTED) for name in ("users", "tweets", "follows", "likes", "user-info")},
     **{name: TopicFacts(8, 3, 3, KEPT) for name in ("user-info-changes", "user-info-dead-letters")},
@@ -16,18 +23,21 @@ HEALTHY = {
 
 def test_a_healthy_deployment_gets_no_advice() -> None:
     """One line for each topic, all well."""
-    findings = list(of_topics(SETTINGS, HEALTHY))
-    assert [(Verdict.WELL, "")] * 7 == [(finding.verdict, finding.mend) for finding in findings]
+    findings = list(check_topics(SETTINGS, HEALTHY))
+    assert [(Verdict.WELL, "")] * 7 == [(finding.verdict, finding.hint) for finding in findings]
 
 
 @pytest.mark.parametrize(
-    ("topic", "facts", "verdict", "what", "mend"),
+    ("topic", "facts", "verdict", "what", "hint"),
     [
         ("likes", None, Verdict.WRONG, "does not exist", "LIKES_TOPIC"),
-        ("user-info", None, Verdict.WRONG, "does not exist", "the joiner makes it"),
-        ("likes", TopicFacts(4, 3, 3, KEPT), Verdict.WRONG, "rows that nobody touches", "cleanup.policy=compact"),
-        ("user-info", TopicFacts(4, 3, 3, KEPT), Verdict.WRONG, "users that nobody touches", "cleanup.policy=compact"),
+        ("user-info", None, Verdict.WRONG, "does not exist", "the joiner creates it"),
+        ("likes", TopicFacts(4, 3, 3, KEPT), Verdict.WRONG, "rows that nothing changes", "cleanup.policy=compact"),
+        ("user-info", TopicFacts(4, 3, 3, KEPT), Verdict.WRONG, "users that nothing changes", "cleanup.policy=compact"),
+        ("likes", TopicFacts(4, 3, 3, BOTH), Verdict.WRONG, "rows that nothing changes", "a new snapshot"),
+        ("user-info", TopicFacts(4, 3, 3, BOTH), Verdict.WRONG, "users that nothing changes", "a reset"),
         ("user-info-changes", TopicFacts(8, 3, 3, COMPACTED), Verdict.WRONG, "lose changes", "retention.ms=-1"),
+        ("user-info-changes", TopicFacts(8, 3, 3, LIMITED), Verdict.WRONG, "lose changes", "retention.bytes=-1"),
         (
             "user-info",
             TopicFacts(4, 3, 3, {**COMPACTED, "max.message.bytes": "1048588"}),
@@ -40,15 +50,15 @@ def test_a_healthy_deployment_gets_no_advice() -> None:
     ],
 )
 def test_what_is_not_well_with_a_topic_comes_with_a_remedy(
-    topic: str, facts: TopicFacts | None, verdict: Verdict, what: str, mend: str
+    topic: str, facts: TopicFacts | None, verdict: Verdict, what: str, hint: str
 ) -> None:
     """Each fault is named with its topic, and what to do about it; the other topics stay well."""
     found = {name: known for name, known in HEALTHY.items() if name != topic} | ({topic: facts} if facts else {})
-    (finding,) = (finding for finding in of_topics(SETTINGS, found) if finding.verdict != Verdict.WELL)
+    (finding,) = (finding for finding in check_topics(SETTINGS, found) if finding.verdict != Verdict.WELL)
     assert verdict == finding.verdict
     assert f"topic {topic}" in finding.what
     assert what in finding.what
-    assert mend in finding.mend
+    assert hint in finding.hint
 
 
 @pytest.mark.parametrize(
@@ -71,10 +81,10 @@ def test_a_connector_is_well_only_with_a_task_that_runs(
     status: dict[str, object] | None, verdict: Verdict, what: str
 ) -> None:
     """Anything else comes with its reason and a way to restart it."""
-    finding = of_connector("http://connect/connectors/user-info", status)
+    finding = check_connector("http://connect/connectors/user-info", status)
     assert verdict == finding.verdict
     assert what in finding.what
-    assert (finding.verdict == Verdict.WELL) == (not finding.mend)
+    assert (finding.verdict == Verdict.WELL) == (not finding.hint)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +100,6 @@ def test_a_tier_is_well_only_where_it_is_ready_without_a_reason(
     status: int | None, report: dict[str, object], verdict: Verdict
 ) -> None:
     """One that serves with a reason, such as old data, is doubtful; one that does not answer is wrong."""
-    finding = of_tier("reader", "http://reader/readyz", status, report)
+    finding = check_tier("reader", "http://reader/readyz", status, report)
     assert verdict == finding.verdict
-    assert (finding.verdict == Verdict.WELL) == (not finding.mend)
+    assert (finding.verdict == Verdict.WELL) == (not finding.hint)

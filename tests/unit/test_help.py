@@ -6,12 +6,18 @@ import sys
 import pytest
 from pydantic_settings import BaseSettings
 
+from doctor.checks import DoctorSettings
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from stack.settings import StackSettings
 from tests.support.programs import ROOT
 
-SETTINGS: dict[str, type[BaseSettings]] = {"joiner": JoinerSettings, "reader": ReaderSettings, "stack": StackSettings}
+SETTINGS: dict[str, type[BaseSettings]] = {
+    "doctor": DoctorSettings,
+    "joiner": JoinerSettings,
+    "reader": ReaderSettings,
+    "stack": StackSettings,
+}
 
 
 def helped(*command: str) -> str:
@@ -33,13 +39,13 @@ def test_help_names_every_setting_with_its_default(program: str) -> None:
             assert field.default is None or f"[default: {field.default}]" in said
 
 
-@pytest.mark.parametrize("program", ["joiner", "reader"])
+@pytest.mark.parametrize("program", ["doctor", "joiner", "reader"])
 def test_help_names_the_properties_of_the_kafka_client(program: str) -> None:
     """There is no list of them in the code, hence none in the settings."""
     assert "KAFKA_<PROPERTY>" in helped(program)
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status", "seed", "load", "run"])
+@pytest.mark.parametrize("command", ["up", "down", "status", "seed", "load", "doctor", "run"])
 def test_every_command_of_the_stack_says_what_it_does(command: str) -> None:
     """One sentence at least, and the meaning of each option."""
     said = helped("stack", command)

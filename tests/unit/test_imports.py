@@ -63,7 +63,7 @@ PROMISES = {
     "reader/status": Promise("prometheus_client"),
     "reader/storage": Promise("lmdb"),
     "reader/workers": Promise("", "reader reader/http reader/status reader/storage shared"),
-    "doctor": Promise("confluent_kafka httpx pydantic"),
+    "doctor": Promise("click confluent_kafka httpx pydantic"),
 }
 """Folder -> what it may import; every folder that ships is here."""
 
@@ -72,12 +72,15 @@ ONLY_IMPORTER = {
     "rocksdict": "joiner/engine",
     "lmdb": "reader/storage",
     "httptools": "reader/http",
+    "httpx": "doctor",
     "starlette": "reader/http",
     "uvicorn": "reader/http",
 }
 """Library -> the one folder that knows it, so that replacing it changes nothing elsewhere."""
 
 PURE = {
+    "doctor/checks.py": "pydantic",
+    "doctor/connect_status.py": "",
     "joiner/dead_letters/letter.py": "orjson",
     "joiner/dead_letters/replay_policy.py": "orjson",
     "reader/http/problems.py": "",
@@ -86,6 +89,7 @@ PURE = {
     "reader/status/readiness.py": "",
     "shared/heartbeats.py": "",
     "shared/records.py": "",
+    "shared/topic_rules.py": "",
     "shared/topics.py": "",
 }
 """Modules that decide in folders that also act -> the libraries that only turn bytes into values."""
@@ -198,17 +202,17 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert set(graph) == set(order)
 
 
-@pytest.mark.parametrize("tier", ["joiner", "reader"])
-def test_a_tier_imports_no_library_that_its_extra_does_not_bring(tier: str) -> None:
+@pytest.mark.parametrize("package", ["joiner", "reader", "doctor"])
+def test_a_package_imports_no_library_that_its_extra_does_not_bring(package: str) -> None:
     """An image is made from the extra alone; pydantic comes with its settings library."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"][tier], "pydantic"]
+    lines = [*project["dependencies"], *project["optional-dependencies"][package], "pydantic"]
     brought = {re.split(r"[;>=<\[ ]", line.strip())[0] for line in lines}
     origins = packages_distributions()
-    for module in modules(tier):
+    for module in modules(package):
         for name in libraries(module):
             assert brought & {origin.replace("_", "-") for origin in origins[name]}, (
-                f"{module} imports {name}, which the extra {tier} does not bring"
+                f"{module} imports {name}, which the extra {package} does not bring"
             )
 
 

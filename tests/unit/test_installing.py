@@ -1,4 +1,4 @@
-"""The wheel without any extra, in an environment of its own: each tier says which extra it needs."""
+"""The wheel without any extra, in an environment of its own: each program says which extra it needs."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.programs import ROOT
 
-TIERS = ("joiner", "reader")
+PROGRAMS = ("joiner", "reader", "doctor")
 
 
 def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -33,15 +33,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("arguments", [(), ("--help",)], ids=["run", "help"])
-def test_a_tier_without_its_extra_says_which_one_to_install(
-    folder: Path, tier: str, arguments: tuple[str, ...]
+def test_a_program_without_its_extra_says_which_one_to_install(
+    folder: Path, program: str, arguments: tuple[str, ...]
 ) -> None:
     """Two lines and status 1, where a traceback would name a library that no one has asked for."""
-    ended = run(str(folder / "venv/bin/python"), "-m", tier, *arguments, folder=folder)
-    library, command = "confluent_kafka", f"pip install 'user-information-service[{tier}]'"
-    said = f"Error: python -m {tier} needs the library {library}, which is not installed\n  Try: {command}\n"
+    ended = run(str(folder / "venv/bin/python"), "-m", program, *arguments, folder=folder)
+    library, command = "confluent_kafka", f"pip install 'user-information-service[{program}]'"
+    said = f"Error: python -m {program} needs the library {library}, which is not installed\n  Try: {command}\n"
     assert (1, "", said) == (ended.returncode, ended.stdout, ended.stderr)
 
 
@@ -52,4 +52,4 @@ def test_the_wheel_has_the_extras_that_are_named(folder: Path) -> None:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         metadata = message_from_string(archive.read(name).decode())
     assert "user-information-service" == metadata["Name"]
-    assert set(TIERS) <= set(metadata.get_all("Provides-Extra", []))
+    assert set(PROGRAMS) <= set(metadata.get_all("Provides-Extra", []))

@@ -6,7 +6,7 @@ names how much of the topic it has already seen, or how old the data may be, and
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from reader.http import problems
 from reader.http.response import Response
@@ -31,6 +31,13 @@ class Conditions(NamedTuple):
 NO_CONDITIONS = Conditions()
 
 
+class Served(Protocol):
+    """The data that conditions are checked against."""
+
+    view: ReadView
+    readiness: Readiness
+
+
 def parse_conditions(headers: Iterable[tuple[bytes, bytes]]) -> Conditions:
     """Return the conditions among header fields; a repeated field is joined into one list.
 
@@ -46,17 +53,17 @@ def parse_conditions(headers: Iterable[tuple[bytes, bytes]]) -> Conditions:
     return Conditions(*values)
 
 
-def check_conditions(conditions: Conditions, view: ReadView, progress: Readiness) -> Response | None:
+def check_conditions(conditions: Conditions, served: Served) -> Response | None:
     """Return a 503 if the data is older than the request allows, a 400 if that cannot be understood, else None.
 
     If-None-Match is not checked here: it depends on the record.
     """
     if conditions.if_min_offset is not None:
-        refusal = _check_min_offset(conditions.if_min_offset, view)
+        refusal = _check_min_offset(conditions.if_min_offset, served.view)
         if refusal is not None:
             return refusal
     if conditions.max_staleness is not None:
-        return _check_staleness(conditions.max_staleness, progress)
+        return _check_staleness(conditions.max_staleness, served.readiness)
     return None
 
 
@@ -89,11 +96,11 @@ def _check_min_offset(if_min_offset: bytes, view: ReadView) -> Response | None:
     return None
 
 
-def _check_staleness(limit: bytes, progress: Readiness) -> Response | None:
+def _check_staleness(limit: bytes, readiness: Readiness) -> Response | None:
     """Return a 503 if the data is staler than the client allows, else None."""
     if SECONDS.fullmatch(limit) is None:
         return problems.bad_request("Max-Staleness-Seconds must be a number of seconds, such as 5 or 0.5")
-    staleness = progress.staleness_seconds(now_ms())
+    staleness = readiness.staleness_seconds(now_ms())
     if staleness is not None and staleness <= float(limit):
         return None
     age = (

@@ -61,15 +61,15 @@ def bad_request(detail: str) -> Response:
     return problem(400, "bad-request", "bad request", detail)
 
 
-def not_ready(progress: Readiness) -> Response:
+def not_ready(readiness: Readiness) -> Response:
     """Return the 503 that clients get before the reader is ready, with how far it is."""
     return problem(
         503,
         "not-ready",
         "not ready",
-        progress.reason or "the reader is not ready yet",
+        readiness.reason or "the reader is not ready yet",
         RETRY_AFTER,
-        state=progress.state,
-        percent=progress.percent,
-        secondsLeft=progress.seconds_left,
+        state=readiness.state,
+        percent=readiness.percent,
+        secondsLeft=readiness.seconds_left,
     )

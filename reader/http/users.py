@@ -33,15 +33,15 @@ USERS_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nuser-info
 class _TurnContext:
     """One read view of the store, and what all responses made from it have in common."""
 
-    def __init__(self, view: ReadView, progress: Readiness) -> None:
+    def __init__(self, view: ReadView, readiness: Readiness) -> None:
         self.view = view
-        self.progress = progress
+        self.readiness = readiness
         self.tag = view.tag
-        complete_at = progress.complete_at
+        complete_at = readiness.complete_at
         behind = None if complete_at is None else max(0.0, time.monotonic() - complete_at)
         self.common = REVALIDATE if behind is None else REVALIDATE + b"user-info-behind-seconds: %.3f\r\n" % behind
         self.unknown = Response(404, problems.UNKNOWN_USER.head + self.common, problems.UNKNOWN_USER.body)
-        self.refusal = None if progress.serves else problems.not_ready(progress)
+        self.refusal = None if readiness.serves else problems.not_ready(readiness)
 
 
 class UserResponses:
@@ -80,7 +80,7 @@ class UserResponses:
         context = self._context or self._open_context()
         if context.refusal is not None:
             return context.refusal
-        refusal = None if conditions is NO_CONDITIONS else check_conditions(conditions, context.view, context.progress)
+        refusal = None if conditions is NO_CONDITIONS else check_conditions(conditions, context)
         if refusal is not None:
             return refusal
         user_id = decode_user_id(encoded)
@@ -106,7 +106,7 @@ class UserResponses:
         context = self._context or self._open_context()
         if context.refusal is not None:
             return context.refusal
-        refusal = None if conditions is NO_CONDITIONS else check_conditions(conditions, context.view, context.progress)
+        refusal = None if conditions is NO_CONDITIONS else check_conditions(conditions, context)
         if refusal is not None:
             return refusal
         user_ids = _parse_ids(query)

@@ -1,13 +1,12 @@
 """`python -m reader` and its commands: `snapshot`, `inspect`, `verify`."""
 
 import click
-from confluent_kafka import KafkaException
 
 from reader import service
 from reader.admin import cli
+from reader.replication.errors import TRANSLATIONS
 from reader.settings import ReaderSettings
 from shared.cli import Program
-from shared.kafka import to_kafka_error
 from shared.settings import describe_settings, read_settings
 
 
@@ -33,4 +32,4 @@ main.add_command(cli.snapshot)
 main.add_command(cli.inspect)
 main.add_command(cli.verify)
 
-PROGRAM = Program(main, {KafkaException: to_kafka_error})
+PROGRAM = Program(main, TRANSLATIONS)

@@ -5,8 +5,6 @@ import logging
 import socket
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient
-
 from reader.app import build_application
 from reader.http.server import (
     StopSignal,
@@ -17,8 +15,8 @@ from reader.http.server import (
     prepare_limits,
     serve,
 )
+from reader.replication.kafka_config import check_credentials, validate_properties
 from reader.replication.replicator import Replicator
-from reader.replication.topic import validate_properties
 from reader.settings import ReaderSettings
 from reader.status.counters import ResponseCounters
 from reader.status.prometheus import render_metrics
@@ -27,7 +25,6 @@ from reader.storage.snapshot import SnapshotRefused, install
 from reader.workers.shared_memory import SharedMemory
 from reader.workers.supervisor import Supervisor
 from shared import lock, logs
-from shared.kafka import check_credentials
 
 logger = logging.getLogger("reader")
 
@@ -49,7 +46,7 @@ def run(settings: ReaderSettings) -> None:
     try:
         # A complete copy is served even if Kafka refuses the credentials or cannot be reached.
         if not generations.live.complete:
-            check_credentials(settings.kafka_bootstrap_servers, properties, AdminClient)
+            check_credentials(settings.kafka_bootstrap_servers, properties)
         with asyncio.Runner(loop_factory=choose_loop_factory()) as loop:
             serving = _serve_here if len(listeners) == 1 else _serve_in_workers
             loop.run(serving(settings, properties, generations, listeners))
@@ -78,13 +75,14 @@ async def _serve_here(
     replicator = Replicator(
         settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), release)
     )
+    status = replicator.status
     stop_signal = StopSignal(replicator.stopping.set)
     counters = ResponseCounters()
     application = build_application(
         settings,
         stop_signal,
         open_view=generations.view,
-        readiness=lambda: replicator.progress,
+        readiness=lambda: status.readiness,
         is_alive=lambda: replicator.alive,
         render_metrics=lambda: render_metrics([counters], replicator.report_status()),
         counters=counters,
@@ -102,10 +100,10 @@ async def _serve_in_workers(
         settings, properties, generations, make_run_between_reads(asyncio.get_running_loop(), lambda: None)
     )
     replicator.start()
-    board = SharedMemory.create(settings.reader_state_dir, len(listeners) + 1)
+    memory = SharedMemory.create(settings.reader_state_dir, len(listeners) + 1)
     try:
-        supervisor = Supervisor(listeners, board, replicator.report_status, generations.forget_dead_readers)
+        supervisor = Supervisor(listeners, memory, replicator.report_status, generations.release_dead_readers)
         await supervisor.run(replicator.stopping.set)
     finally:
-        board.close()
+        memory.close()
     await asyncio.to_thread(replicator.stop)

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import click
 
 from reader.http.server import choose_loop_factory
-from reader.storage.store import Record, Store
+from reader.storage.records import Record
+from reader.storage.store import Store
 
 TICK_SECONDS = 0.001
 BODY = b"x" * 380

@@ -5,13 +5,12 @@ import sys
 from pathlib import Path
 
 import click
-from confluent_kafka.admin import AdminClient
 
 from reader.admin import inspection
-from reader.replication.topic import TopicClient, validate_properties
+from reader.replication.kafka_config import check_credentials, validate_properties
+from reader.replication.topic import TopicClient
 from reader.settings import ReaderSettings
 from reader.storage.snapshot import take
-from shared.kafka import check_credentials
 from shared.settings import read_settings
 
 SHOWN = 20
@@ -50,7 +49,7 @@ def verify() -> None:
     """Compare READER_STATE_DIR with the topic, record by record, up to its offsets; exit status 1 if they differ."""
     settings = read_settings(ReaderSettings)
     properties = validate_properties(settings.kafka_properties)
-    check_credentials(settings.kafka_bootstrap_servers, properties, AdminClient)
+    check_credentials(settings.kafka_bootstrap_servers, properties)
     topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
     records, differences = inspection.verify(settings.reader_state_dir, topic, lambda line: click.echo(line, err=True))
     for key, difference in sorted(differences.items())[:SHOWN]:

@@ -1,31 +1,33 @@
-"""What a reader's folder holds, looked at from outside while the reader runs or not; and whether the topic agrees."""
+"""What a reader's folder holds, read from outside while the reader runs or not; and whether the topic agrees."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from reader.admin.verification import Comparison
 from reader.replication.topic import TopicClient
+from reader.storage.records import Record
 from reader.storage.snapshot import open_live
-from reader.storage.store import Record, Store
+from reader.storage.store import Store
 from shared.errors import KafkaError, StateError
 
 BATCH = 5_000
 SILENT_SECONDS = 30.0
+REPORT_SECONDS = 2.0
 
 
 def summarize(state: Path) -> dict[str, Any]:
-    """Return what there is: which copy, of what, how much, how far.
+    """Return which copy there is, of which topic, how much it holds, and how far it has read.
 
     Args:
         state: the reader's READER_STATE_DIR.
 
     Raises:
-        StateError: there is nothing.
+        StateError: there is no copy.
     """
-    store = open_live(state)
-    try:
+    with _open(state) as store:
         complete = store.note("complete")
         return {
             "copy": str(store.folder),
@@ -37,21 +39,16 @@ def summarize(state: Path) -> dict[str, Any]:
             "bytesInUse": store.bytes_in_use(),
             "offsets": {str(partition): offset for partition, offset in sorted(store.offsets().items())},
         }
-    finally:
-        store.close()
 
 
 def find_stored(state: Path, user: bytes) -> Record | None:
-    """Return what is stored of one user, and its place in the topic; None where there is nothing.
+    """Return what is stored of one user, with its position in the topic; None where there is nothing.
 
     Raises:
         StateError: there is no copy.
     """
-    store = open_live(state)
-    try:
+    with _open(state) as store:
         return store.record(user)
-    finally:
-        store.close()
 
 
 def verify(state: Path, topic: TopicClient, say: Callable[[str], object]) -> tuple[int, dict[bytes, str]]:
@@ -69,13 +66,22 @@ def verify(state: Path, topic: TopicClient, say: Callable[[str], object]) -> tup
         StateError: there is no copy, or it is one of another topic.
         KafkaError: Kafka does not answer.
     """
+    with _open(state) as store:
+        identity = topic.read_identity()
+        if identity is None or store.note("identity") != identity.to_note():
+            raise StateError(
+                f"READER_STATE_DIR={state} is a copy of another topic than {topic.name}",
+                "set USER_INFO_TOPIC and READER_STATE_DIR as the reader has them",
+            )
+        with store.freeze():
+            return _compare(store, topic, identity.partitions, say)
+
+
+@contextmanager
+def _open(state: Path) -> Iterator[Store]:
     store = open_live(state)
     try:
-        identity = topic.identity()
-        if identity is None or store.note("identity") != identity.to_note():
-            raise StateError(f"READER_STATE_DIR={state} is a copy of another topic than {topic.name} (USER_INFO_TOPIC)")
-        with store.still():
-            return _compare(store, topic, identity.partitions, say)
+        yield store
     finally:
         store.close()
 
@@ -85,39 +91,40 @@ def _compare(
 ) -> tuple[int, dict[bytes, str]]:
     offsets = store.offsets()
     comparison = Comparison(store.record, offsets)
-    positions = dict(topic.bounds(partitions).firsts)
-    found: dict[bytes, str] = {}
-    # A second pass, to the end as it is by then, tells what compaction took away meanwhile from what is wrong.
+    positions = dict(topic.read_bounds(partitions).firsts)
+    differences: dict[bytes, str] = {}
+    # A second pass, to the end as it is by then, tells what compaction removed meanwhile from what is wrong.
     for _ in range(2):
-        ends = topic.bounds(partitions).ends
-        _read_on(topic, positions, {p: max(end, offsets.get(p, 0)) for p, end in ends.items()}, comparison, say)
-        found = comparison.differences(store.records())
-        if not found:
+        ends = topic.read_bounds(partitions).ends
+        _read_to(topic, positions, {p: max(end, offsets.get(p, 0)) for p, end in ends.items()}, comparison, say)
+        differences = comparison.find_differences(store.records())
+        if not differences:
             break
-    return store.count(), found
+    return store.count(), differences
 
 
-def _read_on(
+def _read_to(
     topic: TopicClient,
     positions: dict[int, int],
     ends: Mapping[int, int],
     comparison: Comparison,
     say: Callable[[str], object],
 ) -> None:
+    """Read the topic from the positions to the ends, moving the positions on."""
     heard = said = time.monotonic()
-    with topic.read(positions) as reading:
+    with topic.open_reader(positions) as reader:
         while any(positions[partition] < end for partition, end in ends.items()):
-            batch = reading.next(BATCH, 0.2)
+            batch = reader.read_batch(BATCH, 0.2)
             if batch.broken is not None:
-                raise KafkaError(f"reading {batch.broken}")
+                raise KafkaError(f"reading {batch.broken}", "try again")
             for record in batch.records:
-                comparison.see(record)
+                comparison.note(record)
             now = time.monotonic()
             if batch.offsets:
                 heard = now
                 positions.update(batch.offsets)
             elif now - heard > SILENT_SECONDS:
-                raise KafkaError(f"nothing came from Kafka at {topic.servers} for {SILENT_SECONDS:g} s; try again")
-            if now - said > 2:
+                raise KafkaError(f"nothing came from Kafka at {topic.servers} for {SILENT_SECONDS:g} s", "try again")
+            if now - said > REPORT_SECONDS:
                 said = now
                 say(f"read {sum(positions.values()):,} of {sum(ends.values()):,} offsets")

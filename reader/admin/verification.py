@@ -1,16 +1,16 @@
-"""Whether a copy is what the topic says, record by record. Pure, but for the reading of what it compares.
+"""Whether a copy is what the topic says, record by record. Pure, except for reading what it compares.
 
-The topic up to the copy's offsets is the truth. Compaction may take a record out of that prefix while it is compared,
-because a newer one lies beyond the offsets; such a user cannot be compared, and is counted apart.
+The topic up to the copy's offsets is the truth. Compaction may remove a record from that prefix while it is compared,
+because a newer one follows beyond the offsets; such a user cannot be compared, and is not reported.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 
-from reader.storage.store import Record
+from reader.storage.records import Record
 
 
 class Comparison:
-    """One copy beside one topic.
+    """One copy compared with one topic.
 
     Args:
         find: returns what the copy holds for a key.
@@ -24,8 +24,8 @@ class Comparison:
         self._wrong_bytes: set[bytes] = set()
         self._newer: set[bytes] = set()
 
-    def see(self, record: Record) -> None:
-        """Take in the topic's next record of its partition."""
+    def note(self, record: Record) -> None:
+        """Note the topic's next record of its partition."""
         key = record.key
         if record.offset >= self._offsets.get(record.partition, 0):
             self._newer.add(key)
@@ -39,27 +39,27 @@ class Comparison:
         if held is not None and (held.partition, held.offset) == (record.partition, record.offset) and held != record:
             self._wrong_bytes.add(key)
 
-    def differences(self, held: Iterable[Record]) -> dict[bytes, str]:
-        """Return user -> what differs, for people.
+    def find_differences(self, held: Iterable[Record]) -> dict[bytes, str]:
+        """Return user -> what differs, as a message.
 
         Args:
             held: everything that the copy holds.
         """
         missing = dict(self._latest)
-        found: dict[bytes, str] = {}
+        differences: dict[bytes, str] = {}
         for record in held:
-            place, topic_place = (record.partition, record.offset), missing.pop(record.key, None)
-            if topic_place == place:
+            position, in_topic = (record.partition, record.offset), missing.pop(record.key, None)
+            if in_topic == position:
                 if record.key in self._wrong_bytes:
-                    found[record.key] = f"the bytes of {_named(place)} differ"
-            elif topic_place is not None:
-                found[record.key] = f"the store holds {_named(place)}, the topic {_named(topic_place)}"
+                    differences[record.key] = f"the bytes of {_show(position)} differ"
+            elif in_topic is not None:
+                differences[record.key] = f"the store holds {_show(position)}, the topic {_show(in_topic)}"
             elif record.key not in self._newer:
-                found[record.key] = f"the store holds {_named(place)}, the topic nothing"
-        for key, place in missing.items():
-            found[key] = f"the store holds nothing, the topic {_named(place)}"
-        return found
+                differences[record.key] = f"the store holds {_show(position)}, the topic nothing"
+        for key, position in missing.items():
+            differences[key] = f"the store holds nothing, the topic {_show(position)}"
+        return differences
 
 
-def _named(place: tuple[int, int]) -> str:
-    return f"{place[0]}:{place[1]}"
+def _show(position: tuple[int, int]) -> str:
+    return f"{position[0]}:{position[1]}"

@@ -127,7 +127,7 @@ def _health_routes(readiness: Callable[[], Readiness], is_alive: Callable[[], bo
         now = readiness()
         too_stale = now.why_too_stale(now_ms())
         ready = now.ready and too_stale is None
-        report = now.report() if too_stale is None else {**now.report(), "reason": too_stale}
+        report = now.to_document() if too_stale is None else {**now.to_document(), "reason": too_stale}
         return responses.JSONResponse(report, 200 if ready else 503, {} if ready else {"retry-after": "1"})
 
     async def livez(_: Request) -> responses.Response:

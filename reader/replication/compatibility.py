@@ -11,7 +11,7 @@ class CopyIdentity:
 
     Args:
         cluster: Kafka's cluster id.
-        topic: the topic's id, which a topic of the same name that was made anew does not share.
+        topic: the topic's id; a topic that is created again under the same name has another one.
         partitions: how many the topic has.
         format: version of what the reader writes.
     """
@@ -22,14 +22,14 @@ class CopyIdentity:
     format: int
 
     def to_note(self) -> dict[str, Any]:
-        """Return the identity as it is noted beside the data."""
+        """Return the identity as it is noted next to the data."""
         return asdict(self)
 
 
 class Verdict(NamedTuple):
-    """What to do: go on, rebuild beside the old data, or refuse; and why, for people."""
+    """What to do: continue with the copy, rebuild next to it, or refuse; and why, as a message."""
 
-    action: Literal["go on", "rebuild", "refuse"]
+    action: Literal["continue", "rebuild", "refuse"]
     reason: str | None = None
 
 
@@ -37,16 +37,16 @@ def decide(known: Mapping[str, Any] | None, seen: CopyIdentity, away_ms: int, re
     """Decide what a copy is good for.
 
     Args:
-        known: the identity noted beside the data; None where there is no data yet.
-        seen: that of the topic as it is now.
+        known: the identity noted next to the data; None where there is no data yet.
+        seen: the topic's identity now.
         away_ms: how long ago the copy was last known to be complete.
-        retention_ms: how long the topic remembers deletions, its `delete.retention.ms`.
+        retention_ms: how long the topic keeps tombstones, its `delete.retention.ms`.
     """
     if known is None:
-        return Verdict("go on")
+        return Verdict("continue")
     for fact, reason in (
         ("cluster", "the topic is in another Kafka cluster than the data came from"),
-        ("topic", "the topic was deleted and made anew"),
+        ("topic", "the topic was deleted and created again"),
         ("format", "the data is of a format that this version does not write"),
     ):
         if known.get(fact) != getattr(seen, fact):
@@ -55,26 +55,26 @@ def decide(known: Mapping[str, Any] | None, seen: CopyIdentity, away_ms: int, re
         return Verdict(
             "refuse",
             f"the topic had {known['partitions']} partitions and has {seen.partitions}: the same user's records may now"
-            " lie in two of them; build a new topic with the new count and point USER_INFO_TOPIC to it",
+            " be in two of them; build a new topic with the new count and point USER_INFO_TOPIC to it",
         )
     if away_ms > retention_ms:
         return Verdict(
             "rebuild",
-            f"the data was last complete {away_ms // 1000} s ago, and the topic remembers deletions for"
+            f"the data was last complete {away_ms // 1000} s ago, and the topic keeps tombstones for"
             f" {retention_ms // 1000} s",
         )
-    return Verdict("go on")
+    return Verdict("continue")
 
 
-def find_gap(positions: Mapping[int, int], watermarks: Mapping[int, tuple[int, int]]) -> str | None:
-    """Tell whether the topic's log was cut above or below where a copy goes on; return why, for people.
+def find_gap(positions: Mapping[int, int], logs: Mapping[int, tuple[int, int]]) -> str | None:
+    """Return why a copy cannot continue, as a message, where the log was cut above or below its positions; else None.
 
     Args:
-        positions: partition -> the offset to go on from.
-        watermarks: partition -> the log's first offset and its end.
+        positions: partition -> the next offset to read.
+        logs: partition -> its log's first offset and its end.
     """
     for partition, position in sorted(positions.items()):
-        first, end = watermarks[partition]
+        first, end = logs[partition]
         if position < first:
             what = f"begins at {first}, after {position}, where this reader's data ends: records in between are gone"
         elif position > end:
@@ -82,7 +82,7 @@ def find_gap(positions: Mapping[int, int], watermarks: Mapping[int, tuple[int, i
         else:
             continue
         return (
-            f"partition {partition} of the topic {what}; rebuild the topic with the joiner, or, if it is complete all"
-            " the same, stop the reader, delete its READER_STATE_DIR and start it"
+            f"partition {partition} of the topic {what}; rebuild the topic with the joiner, or, if it is complete"
+            " nevertheless, stop the reader, delete its READER_STATE_DIR and start it"
         )
     return None

@@ -4,7 +4,7 @@ from shared.heartbeats import Heartbeat, parts_of
 
 
 class Freshness:
-    """The heartbeats that a copy has taken in.
+    """The heartbeats that a copy holds. Only the replicator thread uses it.
 
     Args:
         partitions: how many the topic has.
@@ -15,15 +15,15 @@ class Freshness:
         self._times: list[dict[int, int]] = [{} for _ in range(partitions)]
         self._parts: list[int] = [0] * partitions
 
-    def take(self, partition: int, heartbeat: Heartbeat) -> None:
-        """Note a heartbeat that the copy has taken in, with all that came before it in its partition.
+    def note(self, partition: int, heartbeat: Heartbeat) -> None:
+        """Note a heartbeat that was applied, together with all that came before it in its partition.
 
         Args:
             partition: that it was in.
             heartbeat: what it says.
         """
         if heartbeat.parts != self._parts[partition]:
-            # The internal topic was made anew with another number of partitions: the old parts are no more.
+            # The internal topic was created again with another number of partitions: the old parts are gone.
             if heartbeat.time_ms <= (self.time_ms(partition) or -1):
                 return
             self._parts[partition], self._times[partition] = heartbeat.parts, {}
@@ -45,6 +45,6 @@ class Freshness:
 
     @property
     def oldest_ms(self) -> int | None:
-        """The source time up to which every partition is complete; None where that is not known of one."""
-        times = [self.time_ms(partition) for partition in range(self._partitions)]
-        return None if not times or None in times else min(time for time in times if time is not None)
+        """The source time up to which every partition is complete; None where that is not known of all of them."""
+        times = self.by_partition()
+        return min(times.values()) if times and len(times) == self._partitions else None

@@ -1,1 +1,1 @@
-"""What the reader reports about itself: readiness, counters, metrics. Imports no server, no client and no store."""
+"""What the reader says about itself: readiness, counters, metrics. Imports no server, no Kafka client and no store."""

@@ -1,16 +1,16 @@
-"""What one process has counted of its answers, and what it has counted of the batches that it took in. Pure.
+"""What one process has counted of its responses, and what the reader has counted of the batches that it applied. Pure.
 
-Plain numbers without locks, since the hot path pays for each of them: each object has one thread that adds to it, and
-others may read numbers that are a moment old.
+Plain numbers without locks, since the hot path pays for each of them. The event loop thread of a process alone writes
+its `ResponseCounters`, and reads them. The replicator thread alone writes `ApplyCounters`, and publishes copies.
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 RESPONSE_EDGES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-"""Upper edges of the histograms of answers, in seconds; the promise on reads is about 0.005 and 0.010."""
+"""Upper edges of the histograms of responses, in seconds; the promise on reads is about 0.005 and 0.010."""
 
 AGE_EDGES = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper edges of the histogram of updates' ages, in seconds; the promise on freshness is about 5 and 10."""
@@ -20,7 +20,7 @@ BATCH_EDGES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0
 
 @dataclass
 class Histogram:
-    """How many values lay up to each of some edges.
+    """How many values were up to each of some edges.
 
     Args:
         edges: ascending; a value that equals an edge belongs to it.
@@ -33,29 +33,32 @@ class Histogram:
     total: float = 0.0
 
     def __post_init__(self) -> None:
-        """Begin with nothing counted."""
         self.counts = self.counts or [0] * (len(self.edges) + 1)
 
-    def add(self, value: float, times: int = 1) -> None:
-        """Count a value, several times where several share it."""
-        self.counts[bisect_left(self.edges, value)] += times
-        self.total += value * times
+    def count(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.edges, value)] += 1
+        self.total += value
 
-    def add_all(self, other: "Histogram") -> None:
-        """Count what another histogram of the same edges has counted."""
+    def add(self, other: "Histogram") -> None:
+        """Add what another histogram of the same edges has counted."""
         self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
         self.total += other.total
+
+    def copy(self) -> "Histogram":
+        """Return a histogram that counts on independently."""
+        return Histogram(self.edges, self.counts.copy(), self.total)
 
 
 @dataclass
 class ResponseCounters:
-    """The answers of one process, or of several.
+    """The responses of one process, or of several.
 
     Args:
         answers: status -> how many.
-        seconds: from the moment at which a request could have been taken to its answer's being handed to the system:
-            what the event loop was late by when it was last looked at, and the time that the loop's turn took.
-        delays: how late the event loop was, looked at at fixed intervals.
+        seconds: from the moment at which a request could have been taken to its response's being handed to the system:
+            what the event loop was late by when that was last measured, and the time that the loop's turn took.
+        delays: how late the event loop was, measured at fixed intervals.
         connections: open now.
     """
 
@@ -66,35 +69,35 @@ class ResponseCounters:
     late: float = 0.0
 
     def count_response(self, status: int, seconds: float) -> None:
-        """Count one answer, and how long it took here."""
+        """Count one response, and how long it took here."""
         self.answers[status] = self.answers.get(status, 0) + 1
-        self.seconds.add(self.late + seconds)
+        self.seconds.count(self.late + seconds)
 
     def note_delay(self, seconds: float) -> None:
         """Note how late the event loop was just now."""
         self.late = max(0.0, seconds)
-        self.delays.add(self.late)
+        self.delays.count(self.late)
 
-    def add_all(self, other: "ResponseCounters") -> None:
-        """Count what another process has counted."""
+    def add(self, other: "ResponseCounters") -> None:
+        """Add what another process has counted."""
         for status, number in other.answers.items():
             self.answers[status] = self.answers.get(status, 0) + number
-        self.seconds.add_all(other.seconds)
-        self.delays.add_all(other.delays)
+        self.seconds.add(other.seconds)
+        self.delays.add(other.delays)
         self.connections += other.connections
 
-    def document(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+    def to_document(self) -> dict[str, Any]:
+        """Return all of it in types that JSON can hold."""
         return {
-            "answers": {str(status): number for status, number in list(self.answers.items())},
+            "answers": {str(status): number for status, number in self.answers.items()},
             "seconds": [self.seconds.counts, self.seconds.total],
             "delays": [self.delays.counts, self.delays.total],
             "connections": self.connections,
         }
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> "ResponseCounters":
-        """Return what `document` returned."""
+    def from_document(cls, document: Mapping[str, Any]) -> "ResponseCounters":
+        """Return the counters that `to_document` was called on."""
         return cls(
             {int(status): number for status, number in document["answers"].items()},
             Histogram(RESPONSE_EDGES, *document["seconds"]),
@@ -115,15 +118,15 @@ class Sized(Protocol):
 
 @dataclass
 class ApplyCounters:
-    """The batches that were taken in since the process began.
+    """The batches that were applied since the process began.
 
     Args:
-        records: how many, deletions included.
+        records: how many, tombstones included.
         size_bytes: of their keys and values.
-        batches: seconds that each took to be taken in.
-        skipped: records whose keys are no ids, and which were not taken in.
-        ages: seconds from the oldest change that a record shows for the first time to its being taken in.
-        replayed: records without an age, since they were taken in before the copy was served.
+        batches: seconds that it took to apply each.
+        skipped: records whose keys are not ids, and which were not applied.
+        ages: seconds from the oldest change that a record shows for the first time to its being applied.
+        replayed: records without an age, since they were applied before the copy was served.
         untimed: records without an age, since they show no change that was made just now, as rows of a snapshot do.
     """
 
@@ -144,17 +147,21 @@ class ApplyCounters:
         """
         self.records += len(records)
         self.size_bytes += sum(len(record.key) + len(record.value or b"") for record in records)
-        self.batches.add(seconds)
+        self.batches.count(seconds)
 
     def count_ages(self, oldest_ms: Sequence[int | None], now_ms: int) -> None:
-        """Count the ages of records that were taken in while the copy was served.
+        """Count the ages of records that were applied while the copy was served.
 
         Args:
             oldest_ms: of each, the source time of the oldest change that it shows for the first time.
-            now_ms: when they were taken in, epoch ms.
+            now_ms: when they were applied, epoch ms.
         """
         for time_ms in oldest_ms:
             if time_ms is None:
                 self.untimed += 1
             else:
-                self.ages.add(max(0, now_ms - time_ms) / 1000)
+                self.ages.count(max(0, now_ms - time_ms) / 1000)
+
+    def copy(self) -> "ApplyCounters":
+        """Return the numbers as they are now, which nothing changes any more."""
+        return replace(self, batches=self.batches.copy(), ages=self.ages.copy())

@@ -1,4 +1,4 @@
-"""How far the reader is: the states of `/readyz`, and the estimate of what is left. Pure; the clock is handed in."""
+"""How far the reader is: the states of `/readyz`, and the estimate of what is left. Pure: no clock is read."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ State = Literal["starting", "replaying", "ready", "stale", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What the reader says of itself.
+    """How far the reader is. Never changed, so that any thread may read it.
 
     Args:
         state: starting: nothing to serve yet, and nothing to read; replaying: reading towards the ends that it saw at
-            start; ready: it has reached them; stale: it serves what it has, for a reason; failed: it will not go on
+            start; ready: it has reached them; stale: it serves what it has, for a reason; failed: it cannot continue
             by itself, for a reason.
-        serves: whether user reads are answered; a failed reader goes on with what it had.
-        applied: records, by offset, that the store has taken in of the topic.
-        target: records, by offset, that the topic had when this was last looked at.
-        seconds_left: until the replay ends, where there is a pace to judge by.
-        reason: for people.
+        serves: whether user reads are served; a failed reader continues to serve what it had.
+        applied: records of the topic, by offset, that the store has applied.
+        target: records, by offset, that the topic had when that was last read.
+        seconds_left: until the replay ends, where there is a rate to estimate by.
+        reason: as a message for the operator.
         complete_at: when the store last held all that the topic had, on this machine's monotonic clock.
-        fresh_ms: source time, epoch ms, up to which all changes are in the store, by the heartbeats in it; None where
-            it has none of some partition.
-        max_staleness_seconds: how old that may be before traffic should go elsewhere; None: as old as it will.
+        fresh_ms: the watermark: source time, epoch ms, up to which all changes are in the store, by the heartbeats in
+            it; None where some partition has no heartbeat.
+        max_staleness_seconds: how old that may be before traffic should go elsewhere; None: there is no limit.
     """
 
     state: State = "starting"
@@ -42,7 +42,7 @@ class Readiness:
         return self.state in {"ready", "stale"}
 
     def staleness_seconds(self, now_ms: int) -> float | None:
-        """Return how old what is served may be by the source's clock; None where no heartbeats tell.
+        """Return how old the served data may be by the source's clock; None without heartbeats.
 
         Args:
             now_ms: the wall clock, epoch ms.
@@ -50,13 +50,11 @@ class Readiness:
         return None if self.fresh_ms is None else max(0.0, (now_ms - self.fresh_ms) / 1000)
 
     def why_too_stale(self, now_ms: int) -> str | None:
-        """Return why traffic should go elsewhere though the reader is ready, for people; None where it need not."""
+        """Return why traffic should go elsewhere though the reader is ready, as a message; None where it need not."""
         if self.max_staleness_seconds is None or not self.ready:
             return None
-        staleness, limit = (
-            self.staleness_seconds(now_ms),
-            f"READER_MAX_STALENESS_SECONDS={self.max_staleness_seconds:g}",
-        )
+        staleness = self.staleness_seconds(now_ms)
+        limit = f"READER_MAX_STALENESS_SECONDS={self.max_staleness_seconds:g}"
         if staleness is None:
             return f"{limit}, but no heartbeat says how stale this is; does the joiner have HEARTBEATS_TOPIC?"
         if staleness > self.max_staleness_seconds:
@@ -70,7 +68,7 @@ class Readiness:
             return None
         return 100.0 if self.applied >= self.target else round(100 * self.applied / self.target, 1)
 
-    def report(self) -> dict[str, object]:
+    def to_document(self) -> dict[str, object]:
         """Return the body of `/readyz`."""
         return {
             "state": self.state,
@@ -83,13 +81,13 @@ class Readiness:
 
 
 def estimate_seconds_left(first: int, applied: int, target: int, seconds: float) -> float | None:
-    """Estimate how long a replay still takes, at the pace that it has had.
+    """Estimate how many seconds a replay still takes, at its rate so far; None where there is none yet.
 
     Args:
         first: where this replay began.
         applied: where it is.
         target: where it ends.
-        seconds: how long it has been going on.
+        seconds: how long it has taken so far.
     """
     if applied >= target:
         return 0.0
@@ -98,17 +96,17 @@ def estimate_seconds_left(first: int, applied: int, target: int, seconds: float)
     return round((target - applied) * seconds / (applied - first), 1)
 
 
-def find_complete_at(held: Iterable[float | None], contact: float, now: float, patience: float) -> float | None:
-    """Tell when the store last held all that the topic had; None where it never did.
+def find_complete_at(held_at: Iterable[float | None], contact: float, now: float, patience: float) -> float | None:
+    """Return when the store last held all that the topic had; None where it never did.
 
     Args:
-        held: for each partition, when its end was last in the store; None where it never was.
-        contact: when Kafka last answered; what was not heard of since may have changed.
+        held_at: for each partition, when its end was last in the store; None where it never was.
+        contact: when Kafka last answered; the topic may have changed since.
         now: the clock.
-        patience: how long Kafka need not be heard of, being asked at intervals.
+        patience: how long Kafka may be silent, since it is asked at intervals.
     """
     moments = [contact] if now - contact > patience else []
-    for moment in held:
+    for moment in held_at:
         if moment is None:
             return None
         moments.append(moment)

@@ -1,9 +1,8 @@
-"""How a reader stands: what it follows, how far it is, what it holds; numbers that processes can hand to each other."""
+"""The status of a reader as numbers that its threads and processes can hand to each other."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from reader.status.counters import AGE_EDGES, BATCH_EDGES, ApplyCounters, Histogram
 from reader.status.readiness import Readiness
@@ -14,97 +13,99 @@ class LiveCopy:
     """What the live copy holds.
 
     Args:
-        copy: its folder's name.
+        name: its folder's.
         records: how many.
         size_bytes: that it takes up on disk.
         free_bytes: that the disk has left for it.
     """
 
-    copy: str = ""
+    name: str = ""
     records: int = 0
     size_bytes: int = 0
     free_bytes: int = 0
 
 
 @dataclass(frozen=True)
-class StatusReport:
-    """All that a reader says of itself, but its answers.
+class Lags:
+    """How far a copy was behind each partition's end; never changed, so that any thread may read it.
 
     Args:
-        progress: how far it is.
-        alive: whether it still follows the topic.
-        held: what is served.
+        records: partition -> records, by offset, that the topic has and the copy has not.
+        held_at: partition -> when the copy last held all of it, on the monotonic clock; missing where it never did.
+        at_end: the partitions of which Kafka has said nothing since the copy held all of them.
+    """
+
+    records: Mapping[int, int] = field(default_factory=dict)
+    held_at: Mapping[int, float] = field(default_factory=dict)
+    at_end: frozenset[int] = frozenset()
+
+    def seconds(self, now: float) -> dict[int, float]:
+        """Return partition -> how long ago the copy last held all of it; missing where it never did.
+
+        Args:
+            now: the monotonic clock.
+        """
+        held_at = {partition: now - moment for partition, moment in self.held_at.items()}
+        return held_at | dict.fromkeys(self.at_end, 0.0)
+
+
+NO_LAGS = Lags()
+"""While no session is under way: nothing is known then."""
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """All that a reader says about itself, except what it has counted of its responses.
+
+    Args:
+        readiness: how far it is.
+        alive: whether its replicator runs.
+        live_copy: what is served.
         lag_records: partition -> records, by offset, that the topic has and the copy has not.
         lag_seconds: partition -> how long ago the copy last held all of it; missing where it never did.
-        intake: what was taken in.
+        applied: what was applied.
         fresh_ms: partition -> the source time, epoch ms, up to which it is complete; missing where that is not known.
         at: when this was so, on the machine's monotonic clock.
     """
 
-    progress: Readiness
+    readiness: Readiness
     alive: bool = True
-    held: LiveCopy = LiveCopy()
+    live_copy: LiveCopy = LiveCopy()
     lag_records: Mapping[int, int] = field(default_factory=dict)
     lag_seconds: Mapping[int, float] = field(default_factory=dict)
-    intake: ApplyCounters = field(default_factory=ApplyCounters)
+    applied: ApplyCounters = field(default_factory=ApplyCounters)
     fresh_ms: Mapping[int, int] = field(default_factory=dict)
     at: float = 0.0
 
-    def document(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
-        intake = self.intake
+    def to_document(self) -> dict[str, Any]:
+        """Return all of it in types that JSON can hold."""
+        applied = self.applied
+        batches, ages = applied.batches, applied.ages
         return {
-            "progress": asdict(self.progress),
+            "readiness": asdict(self.readiness),
             "alive": self.alive,
-            "held": asdict(self.held),
+            "live_copy": asdict(self.live_copy),
             "lag_records": {str(partition): lag for partition, lag in self.lag_records.items()},
             "lag_seconds": {str(partition): lag for partition, lag in self.lag_seconds.items()},
             "at": self.at,
-            "intake": [intake.records, intake.size_bytes, intake.batches.counts, intake.batches.total, intake.skipped],
-            "ages": [intake.ages.counts, intake.ages.total, intake.replayed, intake.untimed],
+            "applied": [applied.records, applied.size_bytes, batches.counts, batches.total, applied.skipped],
+            "ages": [ages.counts, ages.total, applied.replayed, applied.untimed],
             "fresh_ms": {str(partition): time_ms for partition, time_ms in self.fresh_ms.items()},
         }
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> "StatusReport":
-        """Return what `document` returned."""
-        records, size_bytes, counts, total, skipped = document["intake"]
+    def from_document(cls, document: Mapping[str, Any]) -> "StatusReport":
+        """Return the report that `to_document` was called on."""
+        records, size_bytes, counts, total, skipped = document["applied"]
         age_counts, age_total, replayed, untimed = document["ages"]
         ages = Histogram(AGE_EDGES, age_counts, age_total)
         return cls(
-            Readiness(**document["progress"]),
+            Readiness(**document["readiness"]),
             document["alive"],
-            LiveCopy(**document["held"]),
+            LiveCopy(**document["live_copy"]),
             {int(partition): lag for partition, lag in document["lag_records"].items()},
             {int(partition): lag for partition, lag in document["lag_seconds"].items()},
             ApplyCounters(records, size_bytes, Histogram(BATCH_EDGES, counts, total), skipped, ages, replayed, untimed),
             {int(partition): time_ms for partition, time_ms in document["fresh_ms"].items()},
             document["at"],
         )
-
-
-class Followed(Protocol):
-    """A session of following the topic, as far as it is looked at here."""
-
-    positions: dict[int, int]
-    ends: dict[int, int]
-
-    def held(self, now: float) -> list[float | None]:
-        """Return for each partition when its end was last in the copy."""
-
-
-def measure_lags(followed: Followed | None) -> tuple[dict[int, int], dict[int, float]]:
-    """Return for each partition how many records, and how many seconds, a copy lags.
-
-    Args:
-        followed: None where no topic is followed at the moment: nothing is known then.
-    """
-    if followed is None:
-        return {}, {}
-    now = time.monotonic()
-    records = {
-        partition: max(0, followed.ends.get(partition, 0) - position)
-        for partition, position in followed.positions.items()
-    }
-    moments = zip(followed.positions, followed.held(now), strict=True)
-    return records, {partition: now - moment for partition, moment in moments if moment is not None}

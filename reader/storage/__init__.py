@@ -1,1 +1,1 @@
-"""The local copy of the topic on disk; the only folder that imports LMDB. Knows neither Kafka nor HTTP."""
+"""The local copy of the topic on disk: the reader's only folder that imports LMDB. Knows neither Kafka nor HTTP."""

@@ -1,7 +1,7 @@
-"""Which copy is live, and which is being built beside it: folders, and a file that names one of them.
+"""Which copy is live, and which is being built next to it: folders, and a file that names one of them.
 
-A swap is one rename, so that at any moment exactly one copy is live. A copy that was open when the machine went down is
-not trusted (see reader.storage.store). Knows nothing of what the copies hold.
+A swap is one rename, so at any moment exactly one copy is live. A copy that was open when the machine went down is not
+trusted (see reader.storage.store). Knows nothing of what the copies hold.
 """
 
 import logging
@@ -11,54 +11,67 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from reader.storage.errors import DamagedError, StoreFullError
 from reader.storage.read_view import ReadView
-from reader.storage.store import FIRST_MAP_BYTES, DamagedError, Store, StoreFullError
+from reader.storage.store import FIRST_MAP_BYTES, Store
 from shared.errors import StateError
 
 logger = logging.getLogger(__name__)
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-
 POINTER, OPENED = "current", "opened-in"
-OURS = re.compile(r"copy-\d+|current(\.new)?|opened-in|lock|incoming|lost\+found|log|.+\.log|\..+")
-"""What a reader's folder may hold before it names a live copy: its own, and what others may leave there."""
+OWN_FILES = re.compile(r"copy-\d+|current(\.new)?|opened-in|lock|incoming|lost\+found|log|.+\.log|\..+")
+"""What a reader's folder may hold before it names a live copy: its own files, logs, and a file system's own entries."""
+
+NAME_EMPTY = "name an empty folder"
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Make sure that a folder is a reader's, or is nobody's yet, before anything is written to it.
+    """Check that a folder is a reader's, or empty, before anything is written to it.
 
     Raises:
-        StateError: it holds something else.
+        StateError: it holds files of another program.
     """
     try:
         if (folder / POINTER).exists():
             read_live_name(folder)
             return
-        foreign = sorted(file.name for file in folder.iterdir() if not OURS.fullmatch(file.name))
+        foreign = sorted(file.name for file in folder.iterdir() if not OWN_FILES.fullmatch(file.name))
     except FileNotFoundError:
         return
     except OSError as error:
-        raise StateError(f"READER_STATE_DIR={folder} cannot be used: {error.strerror}: {error.filename}") from error
+        raise _unusable(folder, error) from error
     if foreign:
-        raise StateError(f"READER_STATE_DIR={folder} is no reader's folder, it holds {foreign[0]!r}; name an empty one")
+        raise StateError(f"READER_STATE_DIR={folder} is not a reader's folder, it holds {foreign[0]!r}", NAME_EMPTY)
 
 
 def read_live_name(folder: Path) -> str:
     """Return the name of a reader's live copy.
 
     Raises:
-        StateError: the folder names something else.
+        StateError: the folder names something that is not a copy.
     """
     pointer = folder / POINTER
     name = pointer.read_text(errors="replace").strip() if pointer.exists() else "copy-1"
     if not re.fullmatch(r"copy-\d+", name):
-        raise StateError(f"READER_STATE_DIR={folder} is no reader's folder: {pointer} names no copy; name an empty one")
+        raise StateError(f"READER_STATE_DIR={folder} is not a reader's folder: {pointer} names no copy", NAME_EMPTY)
     return name
+
+
+def _unusable(folder: Path, error: OSError) -> StateError:
+    return StateError(
+        f"READER_STATE_DIR={folder} cannot be used: {error.strerror}: {error.filename}",
+        "name a folder that this process may write to",
+    )
 
 
 class Generations:
     """The copies in a reader's folder.
+
+    The replicator thread alone calls `open_next` and `swap`. `live` is what `swap` replaces: the thread that reads the
+    store takes it from here again for each read, and does not keep it, so that the replicator can close the old copy
+    once that thread has run a function between two reads.
 
     Args:
         folder: READER_STATE_DIR.
@@ -73,11 +86,11 @@ class Generations:
         self._opened = folder / OPENED
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._forget_torn_copies()
+            self._delete_torn_copies()
             self.live = self._open(folder / read_live_name(folder))
             self._point_to(self.live.folder.name)
         except OSError as error:
-            raise StateError(f"READER_STATE_DIR={folder} cannot be used: {error.strerror}: {error.filename}") from error
+            raise _unusable(folder, error) from error
 
     def _open(self, folder: Path) -> Store:
         try:
@@ -87,36 +100,32 @@ class Generations:
             shutil.rmtree(folder)
             return Store(folder, self._map_bytes)
 
-    def body(self, key: bytes) -> bytes | None:
-        """Return what the live copy serves for a key."""
-        return self.live.body(key)
-
     def view(self) -> ReadView:
         """Return the live copy as it is now."""
         return self.live.view()
 
-    def forget_dead_readers(self) -> None:
-        """Give back what processes were looking at when they died."""
-        self.live.forget_dead_readers()
+    def release_dead_readers(self) -> None:
+        """Give back the pages of the live copy that processes were reading when they died."""
+        self.live.release_dead_readers()
 
-    def beside(self, goes_on: Callable[[Store], bool]) -> Store:
-        """Return a copy beside the live one, to be built.
+    def open_next(self, continues: Callable[[Store], bool]) -> Store:
+        """Return a copy next to the live one, to be built.
 
         Args:
-            goes_on: tells whether what an earlier build left is one to go on with; else it is dropped.
+            continues: returns whether a copy that an earlier build left is one to continue with; if not, it is dropped.
         """
         folder = self._folder / f"copy-{int(self.live.folder.name.removeprefix('copy-')) + 1}"
         for other in self._folder.glob("copy-*"):
             if other not in {self.live.folder, folder}:
                 shutil.rmtree(other)
         built = self._open(folder)
-        if built.offsets() and not goes_on(built):
+        if built.offsets() and not continues(built):
             Generations.drop(built)
             built = Store(folder, self._map_bytes)
         return built
 
     def swap(self, built: Store) -> Store:
-        """Make a built copy the live one, and return the one that it replaces, to be dropped when nobody reads it."""
+        """Make a built copy the live one; return the one that it replaces, to be dropped once no thread reads it."""
         self._point_to(built.folder.name)
         old, self.live = self.live, built
         return old
@@ -128,7 +137,7 @@ class Generations:
         shutil.rmtree(old.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Close the live copy, whole."""
+        """Close the live copy, after the disk holds all of it."""
         try:
             self.live.sync()
         except StoreFullError as error:
@@ -143,7 +152,7 @@ class Generations:
         draft.write_text(name)
         draft.replace(self._pointer)
 
-    def _forget_torn_copies(self) -> None:
+    def _delete_torn_copies(self) -> None:
         boot = BOOT_ID.read_text() if BOOT_ID.exists() else "unknown"
         if self._opened.exists() and self._opened.read_text() != boot:
             for folder in self._folder.glob("copy-*"):

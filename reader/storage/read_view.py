@@ -1,4 +1,4 @@
-"""What the store shows of itself at one moment, whoever looks. Pure."""
+"""What a store shows of itself at one moment. Pure; what serves clients knows this and no store."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -8,7 +8,7 @@ RunBetweenReads = Callable[[Callable[[], None]], None]
 
 
 class StoredRecord(NamedTuple):
-    """A record as it lies in the store.
+    """A record as it is stored.
 
     Args:
         partition: of the topic.
@@ -24,17 +24,17 @@ class StoredRecord(NamedTuple):
 
 
 class ReadView(Protocol):
-    """The store as it is at one moment; to be closed soon, since the store keeps what it shows until then."""
+    """The store as it was at one moment; to be closed soon, since until then the store keeps all that it shows."""
 
     @property
     def tag(self) -> bytes:
-        """Name of the topic that the store is a copy of, so that no two topics' offsets are taken for one another."""
+        """Name of the topic that the store is a copy of; offsets of different tags must not be compared."""
 
     def find(self, key: bytes) -> StoredRecord | None:
-        """Return a key's record; None where there is nothing."""
+        """Return a key's record; None where there is none."""
 
     def position(self, partition: int) -> int | None:
-        """Return the offset up to which a partition is held; None where nothing was read of it."""
+        """Return the next offset to read of a partition; None where nothing was read of it."""
 
     def close(self) -> None:
-        """Let go of the moment."""
+        """End the view."""

@@ -1,8 +1,8 @@
-"""A copy of the live copy, with a manifest: taken while the reader serves, installed where a reader has nothing yet.
+"""A copy of the live copy, with a manifest: taken while the reader serves, installed where a reader has no copy yet.
 
-Guarantees: what is installed is, byte for byte, what was taken, or nothing is. Whether it belongs to the topic as it is
-now, and is not too old for it, is decided once Kafka answers (see reader.replication.replicator); until then it is not
-served.
+Guarantees: what is installed is, byte for byte, what was taken; otherwise nothing is installed. Whether it belongs to
+the topic as it is now, and is not too old for it, is decided once Kafka answers (see reader.replication.replicator);
+until then it is not served.
 """
 
 import hashlib
@@ -14,13 +14,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from reader.storage.environment import DATA
+from reader.storage.errors import DamagedError
 from reader.storage.generations import read_live_name
-from reader.storage.store import DATA, FORMAT, DamagedError, Store
+from reader.storage.records import FORMAT
+from reader.storage.store import Store
 from shared.errors import StateError
 
 MANIFEST = "manifest.json"
 INCOMING = "incoming"
-CHUNK_BYTES = 4 * 1024 * 1024
 
 
 class SnapshotRefused(StateError):  # noqa: N818 - a decision about the snapshot, not a failure of the reader
@@ -28,29 +30,32 @@ class SnapshotRefused(StateError):  # noqa: N818 - a decision about the snapshot
 
 
 def take(state: Path, target: Path) -> dict[str, Any]:
-    """Copy what a reader holds at this moment, whether it runs or not; return the manifest.
+    """Copy a reader's live copy as it is at this moment, whether the reader runs or not; return the manifest.
 
     Args:
         state: its READER_STATE_DIR.
         target: a folder that is missing or empty.
 
     Raises:
-        StateError: there is nothing complete to copy, or the target cannot be written to.
+        StateError: there is no complete copy, or the target cannot be written to.
     """
     store = open_live(state)
     try:
         if not store.complete:
-            raise StateError(f"READER_STATE_DIR={state} is not complete yet; wait until /readyz says ready")
+            raise StateError(f"READER_STATE_DIR={state} is not complete yet", "wait until /readyz says ready")
         try:
             target.mkdir(parents=True, exist_ok=True)
             if any(target.iterdir()):
-                raise StateError(f"the folder {target} is not empty; name a new one")
+                raise StateError(f"the folder {target} is not empty", "name a new one")
             store.copy_to(target)
         except OSError as error:
-            raise StateError(f"the snapshot {target} cannot be written: {error.strerror}: {error.filename}") from error
+            raise StateError(
+                f"the snapshot {target} cannot be written: {error.strerror}: {error.filename}",
+                "name a folder with enough room that this process may write to",
+            ) from error
     finally:
         store.close()
-    manifest = _manifest_of(target)
+    manifest = _describe(target)
     draft = target / f"{MANIFEST}.new"
     draft.write_text(json.dumps(manifest, indent=2) + "\n")
     draft.replace(target / MANIFEST)
@@ -58,14 +63,14 @@ def take(state: Path, target: Path) -> dict[str, Any]:
 
 
 def open_live(state: Path) -> Store:
-    """Open what a reader holds, to look at it beside the reader.
+    """Open a reader's live copy read-only, while the reader runs or not.
 
     Raises:
-        StateError: there is nothing.
+        StateError: there is none.
     """
     folder = state / read_live_name(state)
     if not (folder / DATA).exists():
-        raise StateError(f"READER_STATE_DIR={state} holds no copy of the topic; start a reader on it first")
+        raise StateError(f"READER_STATE_DIR={state} holds no copy of the topic", "start a reader on it first")
     return Store(folder, read_only=True)
 
 
@@ -100,7 +105,7 @@ def install(source: Path, state: Path) -> bool:
     return True
 
 
-def _manifest_of(target: Path) -> dict[str, Any]:
+def _describe(target: Path) -> dict[str, Any]:
     data = target / DATA
     with data.open("rb") as file:
         os.fsync(file.fileno())
@@ -126,7 +131,7 @@ def _read_manifest(source: Path) -> dict[str, Any]:
         manifest = json.loads((source / MANIFEST).read_text())
         size = (source / DATA).stat().st_size
         if manifest["format"] != FORMAT:
-            raise SnapshotRefused(f"it is of format {manifest['format']}, and this version reads format {FORMAT}")
+            raise SnapshotRefused(f"it has format {manifest['format']}, and this version reads format {FORMAT}")
         if manifest["bytes"] != size:
             raise SnapshotRefused(f"it is damaged: {DATA} has {size} bytes, its manifest says {manifest['bytes']}")
         str(manifest["sha256"])
@@ -139,21 +144,17 @@ def _read_manifest(source: Path) -> dict[str, Any]:
 
 def _copy_whole(source: Path, target: Path, manifest: dict[str, Any]) -> None:
     """Copy a file while its checksum is computed on another core."""
-    found: list[str] = []
+    checksums: list[str] = []
 
-    def digest() -> None:
+    def compute() -> None:
         with source.open("rb") as file:
-            found.append(hashlib.file_digest(file, "sha256").hexdigest())
+            checksums.append(hashlib.file_digest(file, "sha256").hexdigest())
 
-    beside = threading.Thread(target=digest)
-    beside.start()
+    thread = threading.Thread(target=compute)
+    thread.start()
     try:
-        _copy(source, target)
+        shutil.copyfile(source, target)
     finally:
-        beside.join()
-    if found != [manifest["sha256"]]:
+        thread.join()
+    if checksums != [manifest["sha256"]]:
         raise SnapshotRefused(f"it is damaged: the checksum of {DATA} is not that of its manifest")
-
-
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)

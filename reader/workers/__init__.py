@@ -1,1 +1,1 @@
-"""Several processes that answer for one reader: started, informed through shared memory, replaced, stopped."""
+"""Several processes that serve one reader's copy: started and replaced by one process, which alone writes the copy."""

@@ -1,7 +1,7 @@
-"""A piece of memory that the processes of one reader share: each has a place in it that it alone writes, all read all.
+"""Memory that the processes of one reader share: each process has a slot that it alone writes, and all read all slots.
 
-Guarantees: what is read was written whole. A place has two halves, written in turn, so that a process that dies while
-it writes leaves what it wrote before. Knows nothing of what is written.
+Guarantees: what is read was written whole. A slot has two halves, written in turn, so that a process that dies while it
+writes leaves what it wrote before. Knows nothing of what is written.
 """
 
 import mmap
@@ -13,78 +13,80 @@ from pathlib import Path
 from typing import Self
 
 SLOT_BYTES = 2 * 1024 * 1024
-"""Room of one place; what is never written takes no memory."""
+"""Room of one slot; what is never written takes no memory."""
 
 HALF_BYTES = SLOT_BYTES // 2
 HEAD = struct.Struct("=QII")
-"""Before each half's text: how often its place was written, the text's length, and a checksum of both and the text."""
+"""In front of each half's text: the slot's version, the text's length, and a checksum of both and the text."""
 
 
 class SharedMemory:
-    """The shared memory.
+    """The slots.
+
+    Each slot has one writer: one thread of one process. Any process may read any slot at any time.
 
     Args:
-        file: descriptor of the file behind it; whoever inherits that has the same board.
-        places: how many there are.
+        file: descriptor of the file behind the memory; a process that inherits it has the same memory.
+        slots: how many there are.
     """
 
-    def __init__(self, file: int, places: int) -> None:
+    def __init__(self, file: int, slots: int) -> None:
         self.file = file
-        self._memory = mmap.mmap(file, places * SLOT_BYTES)
-        self._written = [self._latest(place)[0] for place in range(places)]
+        self._memory = mmap.mmap(file, slots * SLOT_BYTES)
+        self._versions = [self._latest(slot)[0] for slot in range(slots)]
 
     @classmethod
-    def create(cls, folder: Path, places: int) -> Self:
-        """Make a board out of a file that has no name, and is gone with the last process that has it.
+    def create(cls, folder: Path, slots: int) -> Self:
+        """Return memory in a file that has no name, and is gone with the last process that has it.
 
         Args:
             folder: on whose file system.
-            places: how many there are.
+            slots: how many there are.
         """
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.truncate(places * SLOT_BYTES)
-            return cls(os.dup(file.fileno()), places)
+            file.truncate(slots * SLOT_BYTES)
+            return cls(os.dup(file.fileno()), slots)
 
-    def write(self, place: int, text: bytes) -> None:
-        """Replace what stands in a place.
+    def write(self, slot: int, text: bytes) -> None:
+        """Replace the text of a slot.
 
         Raises:
-            ValueError: there is more than a place has room for.
+            ValueError: it is longer than a slot has room for.
         """
         if len(text) > HALF_BYTES - HEAD.size:
-            raise ValueError(f"{len(text)} bytes do not fit into a place")
-        number = self._written[place] + 1
-        begin = place * SLOT_BYTES + number % 2 * HALF_BYTES
+            raise ValueError(f"{len(text)} bytes do not fit into a slot")
+        version = self._versions[slot] + 1
+        begin = slot * SLOT_BYTES + version % 2 * HALF_BYTES
         self._memory[begin + HEAD.size : begin + HEAD.size + len(text)] = text
-        HEAD.pack_into(self._memory, begin, number, len(text), _checksum(number, text))
-        self._written[place] = number
+        HEAD.pack_into(self._memory, begin, version, len(text), _checksum(version, text))
+        self._versions[slot] = version
 
-    def read(self, place: int) -> bytes | None:
-        """Return what stands in a place; None where nothing was written yet."""
-        return self._latest(place)[1]
+    def read(self, slot: int) -> bytes | None:
+        """Return the text of a slot; None where nothing was written yet."""
+        return self._latest(slot)[1]
 
-    def number(self, place: int) -> int:
-        """Return a number that changes whenever a place is written; cheaper than reading it."""
-        begin = place * SLOT_BYTES
+    def version(self, slot: int) -> int:
+        """Return a number that changes whenever a slot is written; cheaper than reading it."""
+        begin = slot * SLOT_BYTES
         (first, *_), (second, *_) = (HEAD.unpack_from(self._memory, begin + half * HALF_BYTES) for half in (0, 1))
         return max(int(first), int(second))
 
     def close(self) -> None:
-        """Let go of it."""
+        """Unmap the memory."""
         self._memory.close()
         os.close(self.file)
 
-    def _latest(self, place: int) -> tuple[int, bytes | None]:
-        return max((self._half(place * SLOT_BYTES + half * HALF_BYTES) for half in (0, 1)), key=lambda found: found[0])
+    def _latest(self, slot: int) -> tuple[int, bytes | None]:
+        return max((self._half(slot * SLOT_BYTES + half * HALF_BYTES) for half in (0, 1)), key=lambda half: half[0])
 
     def _half(self, begin: int) -> tuple[int, bytes | None]:
-        """Return the number and the text of a half; 0 and None where it is not whole."""
-        number, length, checksum = HEAD.unpack_from(self._memory, begin)
-        if number == 0 or length > HALF_BYTES - HEAD.size:
+        """Return the version and the text of a half; 0 and None where it is not whole."""
+        version, length, checksum = HEAD.unpack_from(self._memory, begin)
+        if version == 0 or length > HALF_BYTES - HEAD.size:
             return 0, None
         text = self._memory[begin + HEAD.size : begin + HEAD.size + length]
-        return (number, text) if checksum == _checksum(number, text) else (0, None)
+        return (version, text) if checksum == _checksum(version, text) else (0, None)
 
 
-def _checksum(number: int, text: bytes) -> int:
-    return zlib.crc32(text, number & 0xFFFFFFFF)
+def _checksum(version: int, text: bytes) -> int:
+    return zlib.crc32(text, version & 0xFFFFFFFF)

@@ -1,4 +1,4 @@
-"""Several processes that answer for one reader: started, told how it stands, replaced where they die, stopped."""
+"""Starts the workers of one reader, writes its status for them, replaces those that die, and stops them."""
 
 import asyncio
 import json
@@ -18,39 +18,43 @@ from reader.workers.worker import REPORT_SLOT, Inherited
 
 logger = logging.getLogger(__name__)
 
-TELL_SECONDS = 0.05
+REPORT_SECONDS = 0.05
+"""How often the status report is written: as often as the replicator waits for a batch."""
+
 LEAST_LIFE_SECONDS = 1.0
-"""A worker that lived shorter than this is replaced when it would have been as old: failures take no processor."""
+"""A worker that lived shorter than this is replaced when it would have been as old, so that one that always fails takes
+no processor."""
 
 STOP_SECONDS = 3.0
+"""How long a worker may take to end after SIGTERM: longer than it lets its requests take, after that it is killed."""
 
 
 class Supervisor:
-    """The workers of one reader.
+    """The workers of one reader. Only the event loop thread of the main process uses it.
 
     Args:
         listeners: the socket of each worker; what arrives there while a worker is replaced waits for the next one.
-        board: with a place for the reader's standing and for each worker.
-        standing: how the reader stands.
-        after_a_death: called when a worker has died, to give back what it held.
+        memory: with a slot for the status report and one for each worker.
+        report_status: returns the reader's status.
+        after_death: called when a worker has died, to give back what it held.
     """
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
-        board: SharedMemory,
-        standing: Callable[[], StatusReport],
-        after_a_death: Callable[[], None],
+        memory: SharedMemory,
+        report_status: Callable[[], StatusReport],
+        after_death: Callable[[], None],
     ) -> None:
         self._listeners = listeners
-        self._board = board
-        self._standing = standing
-        self._after_a_death = after_a_death
+        self._memory = memory
+        self._report_status = report_status
+        self._after_death = after_death
         self._stopping = asyncio.Event()
         self._processes: dict[int, Process] = {}
 
     async def run(self, on_stop: Callable[[], None]) -> None:
-        """Keep the workers until SIGTERM or SIGINT, then have them end what they have at hand.
+        """Keep the workers running until SIGTERM or SIGINT, then have them finish their requests and end.
 
         Args:
             on_stop: called once when the signal arrives; must not block.
@@ -59,16 +63,16 @@ class Supervisor:
             asyncio.get_running_loop().add_signal_handler(number, self._stop, on_stop)
         lifeline, end = os.pipe()
         try:
-            self._tell()
-            telling = asyncio.create_task(self._tell_until_stopped())
+            self._write_report()
+            reporting = asyncio.create_task(self._report_until_stopped())
             await asyncio.gather(*(self._keep(number, lifeline) for number in range(1, len(self._listeners) + 1)))
-            await telling
+            await reporting
         finally:
             os.close(lifeline)
             os.close(end)
 
     def _stop(self, on_stop: Callable[[], None]) -> None:
-        """Take no more connections, and tell the workers to end."""
+        """Accept no more connections, and tell the workers to end."""
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -83,25 +87,25 @@ class Supervisor:
         while not self._stopping.is_set():
             began = time.monotonic()
             process = await self._start(number, lifeline)
-            status = await self._end_of(process)
+            status = await self._await_end(process)
             del self._processes[number]
             if self._stopping.is_set():
                 return
             logger.warning("worker %d (process %d) ended with status %d; starting another", number, process.pid, status)
-            self._after_a_death()
+            self._after_death()
             left = LEAST_LIFE_SECONDS - (time.monotonic() - began)
             if left > 0:
-                await _set_within(self._stopping, left)
+                await _is_set_within(self._stopping, left)
 
     async def _start(self, number: int, lifeline: int) -> Process:
-        listener, board = self._listeners[number - 1].fileno(), self._board.file
-        inherited = Inherited(number, len(self._listeners), listener, board, lifeline)
+        listener, memory = self._listeners[number - 1].fileno(), self._memory.file
+        inherited = Inherited(number, len(self._listeners), listener, memory, lifeline)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "reader.workers.worker",
             *map(str, inherited),
-            pass_fds=(listener, board, lifeline),
+            pass_fds=(listener, memory, lifeline),
             start_new_session=True,  # Ctrl-C is for this process, which tells the others
         )
         self._processes[number] = process
@@ -109,8 +113,8 @@ class Supervisor:
             process.terminate()
         return process
 
-    async def _end_of(self, process: Process) -> int:
-        """Wait until a worker ends, which it may not take long to once it was told."""
+    async def _await_end(self, process: Process) -> int:
+        """Return a worker's exit status once it has ended; kill it where it does not, though it was told to."""
         ending = asyncio.create_task(process.wait())
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({ending, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -121,16 +125,16 @@ class Supervisor:
             process.kill()
         return await ending
 
-    async def _tell_until_stopped(self) -> None:
-        while not await _set_within(self._stopping, TELL_SECONDS):
-            self._tell()
+    async def _report_until_stopped(self) -> None:
+        while not await _is_set_within(self._stopping, REPORT_SECONDS):
+            self._write_report()
 
-    def _tell(self) -> None:
-        standing = replace(self._standing(), at=time.monotonic())
-        self._board.write(REPORT_SLOT, json.dumps(standing.document()).encode())
+    def _write_report(self) -> None:
+        report = replace(self._report_status(), at=time.monotonic())
+        self._memory.write(REPORT_SLOT, json.dumps(report.to_document()).encode())
 
 
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
     """Wait for an event; return whether it was set in time."""
     try:
         await asyncio.wait_for(event.wait(), seconds)

@@ -1,9 +1,7 @@
-"""One of several processes that answer for one reader (`python -m reader.workers.worker`).
+"""One of several processes that serve one reader's copy (`python -m reader.workers.worker`).
 
-Started by reader.workers.supervisor alone.
-
-It reads the live copy beside the process that writes it, and says of the reader what that process writes on the board.
-It ends when that process does.
+Started by reader.workers.supervisor alone, in the main process. A worker reads the live copy next to the main process,
+which writes it, and learns the reader's status from that process through shared memory. It ends when that process does.
 """
 
 import asyncio
@@ -31,11 +29,11 @@ from shared.settings import read_settings
 logger = logging.getLogger("reader.workers.worker")
 
 REPORT_SLOT = 0
-"""The place on the board where the reader's standing is; the others are the workers' own, by their numbers."""
+"""The slot of the main process's status report; the others are the workers' own, by their numbers."""
 
 PUBLISH_SECONDS = 0.25
 SILENCE_SECONDS = 10.0
-"""How old a standing may be before the process that writes it is taken to hang."""
+"""How old a status report may be before the main process is taken to hang."""
 
 
 class Inherited(NamedTuple):
@@ -45,61 +43,61 @@ class Inherited(NamedTuple):
         number: its own, from 1.
         of: how many there are.
         listener: descriptor of the socket that it listens on.
-        board: descriptor of the board.
-        lifeline: descriptor of a pipe that ends when the process at its other end does.
+        memory: descriptor of the shared memory.
+        lifeline: descriptor of a pipe that ends when the main process does.
     """
 
     number: int
     of: int
     listener: int
-    board: int
+    memory: int
     lifeline: int
 
 
 class Follower:
-    """What this process knows of the reader: its standing, and the copy that it serves.
+    """What a worker knows of the reader: its status, and the copy that is live. Only the event loop thread uses it.
 
     Args:
         settings: of the reader.
-        board: where the standing is.
-        map_bytes: how much room the map of a copy begins with; it follows what the other process does.
+        memory: where the status report is.
+        map_bytes: how much room the map of a copy begins with; it grows as the main process makes it.
     """
 
-    def __init__(self, settings: ReaderSettings, board: SharedMemory, map_bytes: int = FIRST_MAP_BYTES) -> None:
+    def __init__(self, settings: ReaderSettings, memory: SharedMemory, map_bytes: int = FIRST_MAP_BYTES) -> None:
         self._folder = settings.reader_state_dir
         self._map_bytes = map_bytes
-        self._board = board
-        self._number = -1
-        self.before_looking: Callable[[], None] = lambda: None
-        self._standing = self.report_status()
-        self._store = self._open(self._standing.held.copy)
+        self._memory = memory
+        self._version = -1
+        self.before_view: Callable[[], None] = lambda: None
+        self._report = self.report_status()
+        self._store = self._open(self._report.live_copy.name)
 
     def report_status(self) -> StatusReport:
-        """Return how the reader stands."""
-        number = self._board.number(REPORT_SLOT)
-        if number != self._number:
-            text = self._board.read(REPORT_SLOT)
+        """Return the reader's status, as the main process last wrote it."""
+        version = self._memory.version(REPORT_SLOT)
+        if version != self._version:
+            text = self._memory.read(REPORT_SLOT)
             assert text is not None  # noqa: S101 - it is written before a worker is started
-            self._number, self._standing = number, StatusReport.of(json.loads(text))
-        return self._standing
+            self._version, self._report = version, StatusReport.from_document(json.loads(text))
+        return self._report
 
     def alive(self) -> bool:
-        """Tell whether the reader follows the topic, and has said so of late."""
-        standing = self.report_status()
-        return standing.alive and time.monotonic() - standing.at < SILENCE_SECONDS
+        """Return whether the reader's replicator runs, and the main process has said so recently."""
+        report = self.report_status()
+        return report.alive and time.monotonic() - report.at < SILENCE_SECONDS
 
     def view(self) -> ReadView:
         """Return the live copy as it is now; only one view may be open at a time."""
-        self.before_looking()
-        copy = self.report_status().held.copy
-        if copy != self._store.folder.name:
-            self._go_over_to(copy)
+        self.before_view()
+        live = self.report_status().live_copy.name
+        if live != self._store.folder.name:
+            self._switch_to(live)
         return self._store.view()
 
     def _open(self, copy: str) -> Store:
         return Store(self._folder / copy, self._map_bytes, read_only=True)
 
-    def _go_over_to(self, copy: str) -> None:
+    def _switch_to(self, copy: str) -> None:
         try:
             store = self._open(copy)
         except StateError as error:
@@ -110,68 +108,68 @@ class Follower:
 
 
 def main() -> None:
-    """Answer until told to stop, or until the reader's other process ends."""
+    """Serve until told to stop, or until the main process ends."""
     inherited = Inherited(*(int(argument) for argument in sys.argv[1:]))
     settings = read_settings(ReaderSettings)
     logs.configure(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=choose_loop_factory()) as runner:
-        runner.run(_answer(settings, inherited))
+        runner.run(_serve(settings, inherited))
 
 
-async def _answer(settings: ReaderSettings, inherited: Inherited) -> None:
+async def _serve(settings: ReaderSettings, inherited: Inherited) -> None:
     loop = asyncio.get_running_loop()
-    board = SharedMemory(inherited.board, inherited.of + 1)
-    follower = Follower(settings, board)
-    traffic = _traffic_so_far(board, inherited.number)
+    memory = SharedMemory(inherited.memory, inherited.of + 1)
+    follower = Follower(settings, memory)
+    counters = _restore_counters(memory, inherited.number)
 
     def metrics() -> bytes:
-        _publish(board, inherited.number, traffic)
-        return render_metrics(_traffic_of_all(board, inherited.of), follower.report_status())
+        _publish(memory, inherited.number, counters)
+        return render_metrics(_read_all_counters(memory, inherited.of), follower.report_status())
 
     stopping = StopSignal()
     application = build_application(
         settings,
         stopping,
         open_view=follower.view,
-        readiness=lambda: follower.report_status().progress,
+        readiness=lambda: follower.report_status().readiness,
         is_alive=follower.alive,
         render_metrics=metrics,
-        counters=traffic,
+        counters=counters,
     )
-    follower.before_looking = application.users.release
+    follower.before_view = application.users.release
     loop.add_reader(inherited.lifeline, _end, loop, inherited.lifeline, stopping)
-    publishing = asyncio.create_task(_publish_until_cancelled(board, inherited.number, traffic))
+    publishing = asyncio.create_task(_publish_until_cancelled(memory, inherited.number, counters))
     await serve(application, socket.socket(fileno=inherited.listener), prepare_limits(settings), stopping)
     publishing.cancel()
-    _publish(board, inherited.number, traffic)
+    _publish(memory, inherited.number, counters)
 
 
 def _end(loop: asyncio.AbstractEventLoop, lifeline: int, stopping: StopSignal) -> None:
-    """Stop: the process that writes the copy is gone."""
+    """Stop, since the main process is gone."""
     loop.remove_reader(lifeline)
     stopping.stop()
 
 
-def _traffic_so_far(board: SharedMemory, number: int) -> ResponseCounters:
+def _restore_counters(memory: SharedMemory, number: int) -> ResponseCounters:
     """Return what the worker that this one replaces had counted."""
-    text = board.read(number)
-    traffic = ResponseCounters() if text is None else ResponseCounters.of(json.loads(text))
-    traffic.connections = 0
-    return traffic
+    text = memory.read(number)
+    counters = ResponseCounters() if text is None else ResponseCounters.from_document(json.loads(text))
+    counters.connections = 0
+    return counters
 
 
-def _traffic_of_all(board: SharedMemory, workers: int) -> list[ResponseCounters]:
-    texts = [board.read(number) for number in range(1, workers + 1)]
-    return [ResponseCounters.of(json.loads(text)) for text in texts if text is not None]
+def _read_all_counters(memory: SharedMemory, workers: int) -> list[ResponseCounters]:
+    texts = [memory.read(number) for number in range(1, workers + 1)]
+    return [ResponseCounters.from_document(json.loads(text)) for text in texts if text is not None]
 
 
-def _publish(board: SharedMemory, number: int, traffic: ResponseCounters) -> None:
-    board.write(number, json.dumps(traffic.document()).encode())
+def _publish(memory: SharedMemory, number: int, counters: ResponseCounters) -> None:
+    memory.write(number, json.dumps(counters.to_document()).encode())
 
 
-async def _publish_until_cancelled(board: SharedMemory, number: int, traffic: ResponseCounters) -> None:
+async def _publish_until_cancelled(memory: SharedMemory, number: int, counters: ResponseCounters) -> None:
     while True:
-        _publish(board, number, traffic)
+        _publish(memory, number, counters)
         await asyncio.sleep(PUBLISH_SECONDS)
 
 

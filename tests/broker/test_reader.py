@@ -62,7 +62,7 @@ def test_keys_that_are_no_ids_are_skipped(topics: Topics, reader: Reader) -> Non
     assert len(reader.get(f"/users/{'x' * 511}").content) == 2 * 1024 * 1024
     assert reader.get(f"/users/{'x' * 512}").status_code == 404
     assert reader.get("/users/%FFheartbeat").status_code == 404
-    assert "skipping a record whose key is no id" in reader.log()
+    assert "skipping a record whose key is not an id" in reader.log()
 
 
 def test_three_readers_agree_though_one_is_killed_again_and_again(topics: Topics, readers: list[Reader]) -> None:
@@ -137,7 +137,7 @@ def test_a_topic_recreated_while_it_was_away_is_rebuilt(topics: Topics, reader: 
     reader.start_and_wait()
     wait_for(lambda: reader.get("/users/new").status_code == 200)
     assert reader.get("/users/old").status_code == 404
-    assert "the topic was deleted and made anew" in reader.log()
+    assert "the topic was deleted and created again" in reader.log()
 
 
 def test_partitions_added_in_place_are_refused_and_old_data_served(topics: Topics, reader: Reader) -> None:

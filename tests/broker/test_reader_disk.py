@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reader.storage.store import FORMAT, Store
+from reader.storage.records import FORMAT
+from reader.storage.store import Store
 from tests.support.readers import Reader, body
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for

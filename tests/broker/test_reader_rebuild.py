@@ -92,7 +92,7 @@ def test_an_absence_longer_than_the_topic_remembers_deletions_is_rebuilt(topics:
     stopped = time.monotonic()
     wait_for(lambda: time.monotonic() - stopped > 0.01)
     reader.start_and_wait()
-    assert "the topic remembers deletions for 0 s" in reader.log()
+    assert "the topic keeps tombstones for 0 s" in reader.log()
     assert reader.get("/users/alice").content == body("alice")
 
 

@@ -125,7 +125,7 @@ def test_a_foreign_or_old_snapshot_is_refused_and_never_served(
         return foreign.state().get("state") == "ready"
 
     wait_for(ready_and_never_wrong)
-    assert f"the snapshot {snapshot} is refused: the topic was deleted and made anew" in foreign.log()
+    assert f"the snapshot {snapshot} is refused: the topic was deleted and created again" in foreign.log()
     assert foreign.get("/users/1").status_code == 404
     assert foreign.get("/users/new").content == body("new")
 
@@ -133,7 +133,7 @@ def test_a_foreign_or_old_snapshot_is_refused_and_never_served(
 def test_what_cannot_be_copied_is_said(readers: list[Reader], snapshot: Path, tmp_path: Path) -> None:
     """A folder that is in use, and a reader that has nothing, end with a message and status 1."""
     for reader, target, said in (
-        (readers[0], snapshot, "is not empty; name a new one"),
+        (readers[0], snapshot, "is not empty\n  Try: name a new one"),
         (readers[1], tmp_path / "other", "holds no copy of the topic"),
     ):
         done = reader.run("snapshot", str(target))

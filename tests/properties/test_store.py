@@ -12,8 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from reader.storage.errors import MapFullError
 from reader.storage.generations import Generations
-from reader.storage.store import MapFullError, Record, Store
+from reader.storage.records import Record
+from reader.storage.store import Store
 from shared.topics import partition_of
 
 PARTITIONS = 3
@@ -182,7 +184,7 @@ class StoreMachine(RuleBasedStateMachine):
         topic = Topic() if recreated else self.topic
         for key, value in written:
             topic.write(key, value)
-        built = self.generations.beside(lambda _: False)
+        built = self.generations.open_next(lambda _: False)
         assert built.count() == 0
         take(built, *topic.batch({}, amounts))
         take(built, *topic.batch(built.offsets(), amounts))

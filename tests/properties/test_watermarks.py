@@ -185,7 +185,7 @@ class Group(RuleBasedStateMachine):
                 if isinstance(record, Heartbeat):
                     told = parse_heartbeat(record.key, record.value)
                     assert told == record
-                    self.freshness.take(partition, told)
+                    self.freshness.note(partition, told)
 
     # What must hold
 

@@ -42,7 +42,7 @@ from reader.status.report import LiveCopy, StatusReport
 from reader.storage import snapshot
 from reader.storage.generations import Generations
 from reader.storage.read_view import StoredRecord
-from reader.storage.store import FORMAT, Record
+from reader.storage.records import FORMAT, Record
 from shared import heartbeats, records, topics
 from shared.errors import BadRow
 from stack.cli import main as stack

@@ -12,19 +12,19 @@ TOPIC = CopyIdentity(cluster="c1", topic="t1", partitions=3, format=1)
 
 def test_a_copy_of_the_same_topic_is_continued() -> None:
     """So does one that holds nothing yet, and one that was away for as long as the topic remembers deletions."""
-    assert ("go on", None) == decide(TOPIC.to_note(), TOPIC, 0, HOUR_MS)
-    assert ("go on", None) == decide(TOPIC.to_note(), TOPIC, HOUR_MS, HOUR_MS)
-    assert ("go on", None) == decide(None, TOPIC, 0, HOUR_MS)
+    assert ("continue", None) == decide(TOPIC.to_note(), TOPIC, 0, HOUR_MS)
+    assert ("continue", None) == decide(TOPIC.to_note(), TOPIC, HOUR_MS, HOUR_MS)
+    assert ("continue", None) == decide(None, TOPIC, 0, HOUR_MS)
 
 
 @pytest.mark.parametrize(
     ("seen", "away_ms", "reason"),
     [
         (replace(TOPIC, cluster="c2"), 0, "another Kafka cluster"),
-        (replace(TOPIC, topic="t2"), 0, "deleted and made anew"),
+        (replace(TOPIC, topic="t2"), 0, "deleted and created again"),
         (replace(TOPIC, format=2), 0, "format that this version does not write"),
-        (replace(TOPIC, topic="t2", partitions=5), 0, "deleted and made anew"),
-        (TOPIC, HOUR_MS + 1, "last complete 3600 s ago, and the topic remembers deletions for 3600 s"),
+        (replace(TOPIC, topic="t2", partitions=5), 0, "deleted and created again"),
+        (TOPIC, HOUR_MS + 1, "last complete 3600 s ago, and the topic keeps tombstones for 3600 s"),
     ],
 )
 def test_a_copy_of_something_else_or_one_too_old_is_rebuilt(seen: CopyIdentity, away_ms: int, reason: str) -> None:

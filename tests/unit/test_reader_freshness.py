@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from reader.replication.copy_writer import read_freshness
 from reader.replication.freshness import Freshness
-from reader.replication.session import read_freshness
 from reader.status.counters import AGE_EDGES, ApplyCounters
 from reader.status.prometheus import render_metrics
 from reader.status.readiness import Readiness
 from reader.status.report import StatusReport
 from reader.storage.read_view import StoredRecord
-from reader.storage.store import Record, Store
+from reader.storage.records import Record
+from reader.storage.store import Store
 from shared.heartbeats import Heartbeat
 from tests.support.http import LocalServer, exchange
 
@@ -25,12 +26,12 @@ ASK = b"GET /readyz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
 def test_a_partition_is_as_old_as_the_oldest_part_that_feeds_it() -> None:
     """Two parts feed partition 1 of 2: one of them alone says nothing, and the slower one decides."""
     freshness = Freshness(2)
-    freshness.take(1, Heartbeat(1, 4, 2_000))
+    freshness.note(1, Heartbeat(1, 4, 2_000))
     assert freshness.time_ms(1) is None
-    freshness.take(1, Heartbeat(3, 4, 1_000))
+    freshness.note(1, Heartbeat(3, 4, 1_000))
     assert (freshness.time_ms(1), freshness.oldest_ms) == (1_000, None)
-    freshness.take(0, Heartbeat(0, 4, 500))
-    freshness.take(0, Heartbeat(2, 4, 700))
+    freshness.note(0, Heartbeat(0, 4, 500))
+    freshness.note(0, Heartbeat(2, 4, 700))
     assert freshness.oldest_ms == 500
     assert freshness.by_partition() == {0: 500, 1: 1_000}
 
@@ -38,17 +39,17 @@ def test_a_partition_is_as_old_as_the_oldest_part_that_feeds_it() -> None:
 def test_a_late_heartbeat_makes_nothing_older() -> None:
     """What once held still holds."""
     freshness = Freshness(1)
-    freshness.take(0, Heartbeat(0, 1, 2_000))
-    freshness.take(0, Heartbeat(0, 1, 1_000))
+    freshness.note(0, Heartbeat(0, 1, 2_000))
+    freshness.note(0, Heartbeat(0, 1, 1_000))
     assert freshness.oldest_ms == 2_000
 
 
 def test_parts_of_a_recreated_internal_topic_replace_the_old_ones() -> None:
     """A part that is no more does not hold a partition back for ever."""
     freshness = Freshness(1)
-    freshness.take(0, Heartbeat(0, 2, 1_000))
-    freshness.take(0, Heartbeat(1, 2, 1_000))
-    freshness.take(0, Heartbeat(0, 1, 3_000))
+    freshness.note(0, Heartbeat(0, 2, 1_000))
+    freshness.note(0, Heartbeat(1, 2, 1_000))
+    freshness.note(0, Heartbeat(0, 1, 3_000))
     assert freshness.oldest_ms == 3_000
 
 
@@ -75,17 +76,17 @@ def test_a_copy_keeps_its_heartbeats_and_serves_none(tmp_path: Path) -> None:
 )
 def test_the_promise_on_freshness_can_be_read_off_exactly(seconds: float, edge: float) -> None:
     """An update of exactly 5 or 10 s is within 5 or 10 s; clocks that disagree make none younger than nothing."""
-    intake = ApplyCounters()
-    intake.count_ages([NOW_MS - round(seconds * 1000)], NOW_MS)
-    assert [edge] == [upper for upper, count in zip(AGE_EDGES, intake.ages.counts, strict=False) if count]
-    assert intake.ages.total >= 0
+    applied = ApplyCounters()
+    applied.count_ages([NOW_MS - round(seconds * 1000)], NOW_MS)
+    assert [edge] == [upper for upper, count in zip(AGE_EDGES, applied.ages.counts, strict=False) if count]
+    assert applied.ages.total >= 0
 
 
 def test_what_shows_no_change_made_just_now_is_counted_apart() -> None:
     """Rows of a snapshot have no age, and nothing taken in before the copy is served has one."""
-    intake = ApplyCounters(replayed=4)
-    intake.count_ages([None, NOW_MS - 200, None], NOW_MS)
-    found = samples(StatusReport(Readiness("ready", serves=True), intake=intake))
+    applied = ApplyCounters(replayed=4)
+    applied.count_ages([None, NOW_MS - 200, None], NOW_MS)
+    found = samples(StatusReport(Readiness("ready", serves=True), applied=applied))
     assert (2.0, 4.0) == (
         found["reader_untimed_records_total", "snapshot"],
         found["reader_untimed_records_total", "replay"],
@@ -106,11 +107,11 @@ def test_the_age_of_the_slowest_partition_is_a_number() -> None:
 
 def test_heartbeats_survive_the_way_to_another_process() -> None:
     """What is written as JSON is read back as it was."""
-    intake = ApplyCounters(replayed=4)
-    intake.count_ages([None, NOW_MS - 200], NOW_MS)
+    applied = ApplyCounters(replayed=4)
+    applied.count_ages([None, NOW_MS - 200], NOW_MS)
     readiness = Readiness("ready", fresh_ms=5, max_staleness_seconds=1.5)
-    standing = StatusReport(readiness, intake=intake, fresh_ms={0: 5, 1: 7})
-    assert StatusReport.of(json.loads(json.dumps(standing.document()))) == standing
+    report = StatusReport(readiness, applied=applied, fresh_ms={0: 5, 1: 7})
+    assert StatusReport.from_document(json.loads(json.dumps(report.to_document()))) == report
 
 
 @pytest.mark.parametrize(
@@ -142,10 +143,10 @@ def test_a_reader_that_is_too_stale_says_so_and_answers_all_the_same() -> None:
         assert b"\nreader_ready 0.0" in exchange(serving.port, ASK.replace(b"readyz", b"metrics"))
 
 
-def samples(standing: StatusReport) -> dict[tuple[str, ...], float]:
+def samples(report: StatusReport) -> dict[tuple[str, ...], float]:
     """Return each sample of a reader's metrics: its name and its labels' values -> its value."""
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(render_metrics([], standing).decode())
+        for family in text_string_to_metric_families(render_metrics([], report).decode())
         for sample in family.samples
     }

@@ -9,12 +9,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from reader.status.counters import RESPONSE_EDGES, ApplyCounters, Histogram, ResponseCounters
 from reader.status.prometheus import render_metrics
 from reader.status.readiness import Readiness
-from reader.status.report import LiveCopy, StatusReport, measure_lags
+from reader.status.report import LiveCopy, StatusReport
 from reader.storage.read_view import StoredRecord
 from tests.support.http import LocalServer, exchange
 
 READY = Readiness("ready", serves=True, complete_at=0.0)
-STANDING = StatusReport(READY, True, LiveCopy("copy-2", 7, 4096), {0: 3, 1: 0}, {0: 1.5}, ApplyCounters())
+REPORT = StatusReport(READY, True, LiveCopy("copy-2", 7, 4096), {0: 3, 1: 0}, {0: 1.5}, ApplyCounters())
 
 
 def samples(text: bytes) -> dict[tuple[str, ...], float]:
@@ -31,9 +31,9 @@ def samples(text: bytes) -> dict[tuple[str, ...], float]:
 )
 def test_the_promise_on_reads_can_be_read_off_exactly(seconds: float, edge: str) -> None:
     """An answer of exactly 5 or 10 ms is within 5 or 10 ms, one a moment longer is not."""
-    traffic = ResponseCounters()
-    traffic.count_response(200, seconds)
-    found = samples(render_metrics([traffic], STANDING))
+    counters = ResponseCounters()
+    counters.count_response(200, seconds)
+    found = samples(render_metrics([counters], REPORT))
     edges = [str(edge) for edge in RESPONSE_EDGES]
     reached = [found["reader_answer_seconds_bucket", edge] for edge in edges]
     assert reached == [0.0] * edges.index(edge) + [1.0] * (len(edges) - edges.index(edge))
@@ -46,7 +46,7 @@ def test_any_process_answers_for_all() -> None:
     one.count_response(200, 0.001)
     other.count_response(200, 0.02)
     other.count_response(404, 0.001)
-    found = samples(render_metrics([one, other], STANDING))
+    found = samples(render_metrics([one, other], REPORT))
     assert (2.0, 1.0) == (found["reader_answers_total", "200"], found["reader_answers_total", "404"])
     assert (2.0, 3.0) == tuple(found["reader_answer_seconds_bucket", edge] for edge in ("0.01", "0.025"))
     assert found["reader_answer_seconds_sum",] == pytest.approx(0.022)
@@ -55,22 +55,22 @@ def test_any_process_answers_for_all() -> None:
 
 def test_how_late_the_event_loop_was_counts_as_time_of_the_answers_after_it() -> None:
     """What waits for a loop that is late waits that much longer for its answer."""
-    traffic = ResponseCounters()
-    traffic.note_delay(0.008)
-    traffic.count_response(200, 0.001)
-    traffic.note_delay(-0.001)
-    traffic.count_response(200, 0.001)
-    assert traffic.seconds.counts == ResponseCounters.of(traffic.document()).seconds.counts
-    found = samples(render_metrics([traffic], STANDING))
+    counters = ResponseCounters()
+    counters.note_delay(0.008)
+    counters.count_response(200, 0.001)
+    counters.note_delay(-0.001)
+    counters.count_response(200, 0.001)
+    assert counters.seconds.counts == ResponseCounters.from_document(counters.to_document()).seconds.counts
+    found = samples(render_metrics([counters], REPORT))
     assert (1.0, 2.0) == tuple(found["reader_answer_seconds_bucket", edge] for edge in ("0.005", "0.01"))
     assert (1.0, 2.0) == tuple(found["reader_event_loop_delay_seconds_bucket", edge] for edge in ("0.005", "0.01"))
 
 
 def test_the_copy_and_its_lag_are_numbers_by_partition() -> None:
     """Records and seconds that each partition lags, what is held, what was taken in, and the state."""
-    intake = ApplyCounters()
-    intake.count_batch([Sized(b"alice", b"12345"), Sized(b"bob", None)], 0.004)
-    found = samples(render_metrics([], StatusReport(READY, True, STANDING.held, {0: 3, 1: 0}, {0: 1.5}, intake)))
+    applied = ApplyCounters()
+    applied.count_batch([Sized(b"alice", b"12345"), Sized(b"bob", None)], 0.004)
+    found = samples(render_metrics([], StatusReport(READY, True, REPORT.live_copy, {0: 3, 1: 0}, {0: 1.5}, applied)))
     assert (3.0, 0.0) == (found["reader_lag_records", "0"], found["reader_lag_records", "1"])
     assert (1.5, False) == (found["reader_lag_seconds", "0"], ("reader_lag_seconds", "1") in found)
     assert (7.0, 4096.0) == (found["reader_store_records",], found["reader_store_bytes",])
@@ -87,30 +87,11 @@ class Sized:
         self.key, self.value = key, value
 
 
-class Session:
-    """A session of following a topic, a second behind in partition 0 and not yet through partition 1."""
-
-    positions = {0: 10, 1: 5, 2: 8}  # noqa: RUF012 - no test changes it
-    ends = {0: 12, 1: 9, 2: 8}  # noqa: RUF012
-
-    def held(self, now: float) -> list[float | None]:
-        """Return when each partition was last held."""
-        return [now - 1.0, None, now]
-
-
-def test_lags_are_those_of_the_followed_partitions() -> None:
-    """Records are counted to the ends that are known, seconds from when an end was last held."""
-    records, seconds = measure_lags(Session())
-    assert {0: 2, 1: 4, 2: 0} == records
-    assert {0: pytest.approx(1.0), 2: pytest.approx(0.0)} == seconds
-    assert ({}, {}) == measure_lags(None)
-
-
 def test_numbers_survive_the_way_to_another_process() -> None:
     """What is written as JSON is read back as it was."""
-    traffic = ResponseCounters({200: 3}, Histogram(RESPONSE_EDGES, list(range(11)), 1.5), connections=4)
-    assert traffic == ResponseCounters.of(json.loads(json.dumps(traffic.document())))
-    assert StatusReport.of(json.loads(json.dumps(STANDING.document()))) == STANDING
+    counters = ResponseCounters({200: 3}, Histogram(RESPONSE_EDGES, list(range(11)), 1.5), connections=4)
+    assert counters == ResponseCounters.from_document(json.loads(json.dumps(counters.to_document())))
+    assert StatusReport.from_document(json.loads(json.dumps(REPORT.to_document()))) == REPORT
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ def test_traffic_may_come_when_ready_or_stale(state: State, ready: bool) -> None
 
 def test_the_report_has_all_its_keys_in_every_state() -> None:
     """Other programs read it."""
-    report = Readiness(state="replaying", applied=50, target=200, seconds_left=3.0, reason="catching up").report()
+    report = Readiness(state="replaying", applied=50, target=200, seconds_left=3.0, reason="catching up").to_document()
     assert {
         "state": "replaying",
         "applied": 50,
@@ -25,8 +25,8 @@ def test_the_report_has_all_its_keys_in_every_state() -> None:
         "secondsLeft": 3.0,
         "reason": "catching up",
     } == report
-    assert list(report) == list(Readiness().report())
-    assert {"starting", None} == set(Readiness().report().values())
+    assert list(report) == list(Readiness().to_document())
+    assert {"starting", None} == set(Readiness().to_document().values())
 
 
 @pytest.mark.parametrize(

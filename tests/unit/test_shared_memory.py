@@ -1,4 +1,4 @@
-"""What the processes of one reader share: the board between them, and a copy that one writes and others read."""
+"""What the processes of one reader share: the memory between them, and a copy that one writes and others read."""
 
 import json
 import shutil
@@ -14,7 +14,8 @@ import pytest
 from reader.settings import ReaderSettings
 from reader.status.readiness import Readiness
 from reader.status.report import LiveCopy, StatusReport
-from reader.storage.store import Record, Store
+from reader.storage.records import Record
+from reader.storage.store import Store
 from reader.workers.shared_memory import HALF_BYTES, SLOT_BYTES, SharedMemory
 from reader.workers.worker import REPORT_SLOT, Follower
 from shared.settings import read_settings
@@ -23,57 +24,57 @@ READY = Readiness("ready", serves=True)
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Iterator[SharedMemory]:
-    """Give a board with two places."""
+def memory(tmp_path: Path) -> Iterator[SharedMemory]:
+    """Give a memory with two places."""
     made = SharedMemory.create(tmp_path, 2)
     yield made
     made.close()
 
 
-def test_what_is_written_is_read_by_all(board: SharedMemory) -> None:
+def test_what_is_written_is_read_by_all(memory: SharedMemory) -> None:
     """Each slot holds what was last written there, seen by every process that has the memory."""
-    other = SharedMemory(board.file, 2)
-    assert (None, 0) == (other.read(0), other.number(0))
+    other = SharedMemory(memory.file, 2)
+    assert (None, 0) == (other.read(0), other.version(0))
     for number, text in enumerate((b"one", b"two", b"", b"x" * 100_000), start=1):
-        board.write(0, text)
-        assert (text, number) == (other.read(0), other.number(0))
+        memory.write(0, text)
+        assert (text, number) == (other.read(0), other.version(0))
     assert other.read(1) is None
 
 
-def test_a_writer_that_comes_back_continues(board: SharedMemory) -> None:
+def test_a_writer_that_comes_back_continues(memory: SharedMemory) -> None:
     """A process that replaces another finds what that has written, and what it writes is newer."""
-    board.write(1, b"of the first")
-    second = SharedMemory(board.file, 2)
+    memory.write(1, b"of the first")
+    second = SharedMemory(memory.file, 2)
     assert second.read(1) == b"of the first"
     second.write(1, b"of the second")
-    assert b"of the second" == board.read(1)
+    assert b"of the second" == memory.read(1)
 
 
 @pytest.mark.parametrize("torn_at", [0, 8, 12, 16, 30])
-def test_a_write_that_was_torn_is_not_read(board: SharedMemory, torn_at: int) -> None:
+def test_a_write_that_was_torn_is_not_read(memory: SharedMemory, torn_at: int) -> None:
     """What stood there before is, wherever the writer died."""
-    board.write(0, b"whole")
-    begin = HALF_BYTES if board.number(0) % 2 == 0 else 0
-    board._memory[begin + torn_at : begin + torn_at + 4] = b"torn"  # noqa: SLF001 - nothing else can tear it
-    assert b"whole" == board.read(0)
-    assert b"whole" == SharedMemory(board.file, 2).read(0)
+    memory.write(0, b"whole")
+    begin = HALF_BYTES if memory.version(0) % 2 == 0 else 0
+    memory._memory[begin + torn_at : begin + torn_at + 4] = b"torn"  # noqa: SLF001 - nothing else can tear it
+    assert b"whole" == memory.read(0)
+    assert b"whole" == SharedMemory(memory.file, 2).read(0)
 
 
-def test_more_than_there_is_room_for_is_refused(board: SharedMemory) -> None:
+def test_more_than_there_is_room_for_is_refused(memory: SharedMemory) -> None:
     """Nothing runs over into another place."""
     with pytest.raises(ValueError, match="do not fit"):
-        board.write(0, b"x" * SLOT_BYTES)
-    assert board.read(1) is None
+        memory.write(0, b"x" * SLOT_BYTES)
+    assert memory.read(1) is None
 
 
-def test_readers_never_see_half_a_text(board: SharedMemory) -> None:
+def test_readers_never_see_half_a_text(memory: SharedMemory) -> None:
     """While one writes as fast as it can, what another reads is always one of the texts."""
-    other = SharedMemory(board.file, 2)
+    other = SharedMemory(memory.file, 2)
     done = threading.Event()
 
     def write() -> None:
         for number in range(3_000):
-            board.write(0, b"%d," % number * 500)
+            memory.write(0, b"%d," % number * 500)
         done.set()
 
     writer = threading.Thread(target=write)
@@ -91,23 +92,23 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReaderSettings:
     return read_settings(ReaderSettings)
 
 
-def tell(board: SharedMemory, copy: str) -> None:
+def tell(memory: SharedMemory, copy: str) -> None:
     """Say which copy is live."""
-    board.write(REPORT_SLOT, json.dumps(StatusReport(READY, held=LiveCopy(copy)).document()).encode())
+    memory.write(REPORT_SLOT, json.dumps(StatusReport(READY, live_copy=LiveCopy(copy)).to_document()).encode())
 
 
 def test_a_worker_switches_to_another_copy_when_the_supervisor_says_so(
-    board: SharedMemory, settings: ReaderSettings
+    memory: SharedMemory, settings: ReaderSettings
 ) -> None:
     """From then on it answers out of that, though the old one is deleted; one that is not there yet changes nothing."""
     for name in ("copy-1", "copy-2"):
         store = Store(settings.reader_state_dir / name)
         store.apply([Record(b"alice", name.encode(), 0, 0, 0)], {0: 1})
         store.close()
-    tell(board, "copy-1")
-    follower = Follower(settings, board)
+    tell(memory, "copy-1")
+    follower = Follower(settings, memory)
     for told, served in (("copy-1", b"copy-1"), ("copy-9", b"copy-1"), ("copy-2", b"copy-2")):
-        tell(board, told)
+        tell(memory, told)
         view = follower.view()
         found = view.find(b"alice")
         assert found is not None
@@ -117,18 +118,22 @@ def test_a_worker_switches_to_another_copy_when_the_supervisor_says_so(
             shutil.rmtree(settings.reader_state_dir / "copy-1")
 
 
-def test_a_worker_is_alive_while_the_reader_says_so(board: SharedMemory, settings: ReaderSettings) -> None:
+def test_a_worker_is_alive_while_the_reader_says_so(memory: SharedMemory, settings: ReaderSettings) -> None:
     """Neither a reader that does not follow its topic any more nor one that has not said anything of late is."""
     Store(settings.reader_state_dir / "copy-1").close()
     for alive, at, expected in ((True, time.monotonic(), True), (False, time.monotonic(), False), (True, -60.0, False)):
-        board.write(REPORT_SLOT, json.dumps(StatusReport(READY, alive, LiveCopy("copy-1"), at=at).document()).encode())
-        assert expected is Follower(settings, board).alive()
+        memory.write(
+            REPORT_SLOT, json.dumps(StatusReport(READY, alive, LiveCopy("copy-1"), at=at).to_document()).encode()
+        )
+        assert expected is Follower(settings, memory).alive()
 
 
 WRITER = """
 import sys
 from pathlib import Path
-from reader.storage.store import MapFullError, Record, Store
+from reader.storage.errors import MapFullError
+from reader.storage.records import Record
+from reader.storage.store import Store
 
 store = Store(Path(sys.argv[1]), map_bytes=1 << 16)
 print("ready", flush=True)
@@ -145,15 +150,15 @@ for line in sys.stdin:
 """
 
 
-def test_a_worker_reads_on_while_the_map_grows(board: SharedMemory, settings: ReaderSettings) -> None:
+def test_a_worker_reads_on_while_the_map_grows(memory: SharedMemory, settings: ReaderSettings) -> None:
     """The process that writes makes the map larger; the one that reads takes that over and sees what is new."""
     command = [sys.executable, "-c", WRITER, str(settings.reader_state_dir / "copy-1")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdin is not None
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
-        tell(board, "copy-1")
-        follower = Follower(settings, board, map_bytes=1 << 16)
+        tell(memory, "copy-1")
+        follower = Follower(settings, memory, map_bytes=1 << 16)
         grown = 0
         for number in range(20):
             print(number, file=writer.stdin, flush=True)

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from reader.storage.data_file import find_damage
+from reader.storage.errors import MapFullError
 from reader.storage.generations import Generations, refuse_foreign
-from reader.storage.store import FORMAT, MapFullError, Record, Store
+from reader.storage.records import FORMAT, Record
+from reader.storage.store import Store
 from shared.errors import StateError
 
 ALICE = Record(b"alice", b"{}" * 1000, 0, 7, 0)
@@ -86,7 +88,7 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / name).write_text(content)
         for opening in (refuse_foreign, Generations):
-            with pytest.raises(StateError, match="is no reader's folder") as refused:
+            with pytest.raises(StateError, match="is not a reader's folder") as refused:
                 opening(folder)
             assert str(folder) in str(refused.value)
         assert [name] == [file.name for file in folder.iterdir()]

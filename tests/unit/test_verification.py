@@ -1,7 +1,7 @@
 """A copy compared with its topic: differences are named, and records compacted away meanwhile are none."""
 
 from reader.admin.verification import Comparison
-from reader.storage.store import Record
+from reader.storage.records import Record
 
 
 def record(user: str, offset: int, value: bytes | None = b"{}") -> Record:
@@ -13,8 +13,8 @@ def differences(topic: list[Record], held: list[Record], offset: int) -> dict[st
     """Return what a comparison finds, the copy having read up to an offset."""
     comparison = Comparison({one.key: one for one in held}.get, {0: offset})
     for one in topic:
-        comparison.see(one)
-    return {key.decode(): said for key, said in comparison.differences(held).items()}
+        comparison.note(one)
+    return {key.decode(): said for key, said in comparison.find_differences(held).items()}
 
 
 def test_equal_copies_do_not_differ() -> None:

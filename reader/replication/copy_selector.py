@@ -1,0 +1,102 @@
+"""Which copy to replicate the topic into: the live one, or one built next to it; and when that becomes the live one."""
+
+import logging
+import time
+
+from reader.replication.compatibility import CopyIdentity, Verdict, decide
+from reader.replication.copy_writer import to_epoch_ms
+from reader.storage.generations import Generations
+from reader.storage.read_view import RunBetweenReads
+from reader.storage.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class CopySelector:
+    """Selects among the copies on disk. Everything here belongs to the replicator thread.
+
+    Args:
+        generations: the copies.
+        run_between_reads: returns after every read of the copy that was live before.
+
+    Attributes:
+        damage: why the live copy cannot be written any more; None while it can.
+    """
+
+    def __init__(self, generations: Generations, run_between_reads: RunBetweenReads) -> None:
+        self.damage: str | None = None
+        self._generations = generations
+        self._run_between_reads = run_between_reads
+
+    def is_live(self, store: Store) -> bool:
+        """Return whether a copy is the one that is served."""
+        return store is self._generations.live
+
+    @property
+    def live_is_complete(self) -> bool:
+        """Whether the live copy once held all that its topic had."""
+        return self._generations.live.complete
+
+    def judge(self, identity: CopyIdentity, retention_ms: int) -> Verdict:
+        """Decide what the live copy is good for.
+
+        Args:
+            identity: the topic's, now.
+            retention_ms: how long the topic keeps tombstones.
+        """
+        live = self._generations.live
+        verdict = decide(live.note("identity"), identity, _away_ms(live), retention_ms)
+        if verdict.action == "continue" and self.damage is not None:
+            return Verdict("rebuild", self.damage)
+        return verdict
+
+    def open(self, verdict: Verdict, identity: CopyIdentity, retention_ms: int) -> Store:
+        """Return the live copy, or, where it has to be rebuilt, one next to it.
+
+        Args:
+            verdict: on the live copy.
+            identity: the topic's, now.
+            retention_ms: how long the topic keeps tombstones.
+        """
+
+        def continues(left: Store) -> bool:
+            return left.note("identity") == identity.to_note() and _away_ms(left) <= retention_ms
+
+        store = self._generations.live if verdict.action == "continue" else self._generations.open_next(continues)
+        if store.note("identity") is None:
+            store.write_notes(identity=identity.to_note(), begun=to_epoch_ms(time.monotonic()))
+        return store
+
+    def discard_snapshot(self, reason: str | None) -> bool:
+        """Replace the live copy by an empty one where it is a snapshot that no topic has confirmed yet.
+
+        Args:
+            reason: why the topic does not confirm it, as a message.
+
+        Returns:
+            Whether it was one.
+        """
+        snapshot = self._generations.live.note("snapshot")
+        if snapshot is None:
+            return False
+        logger.warning("the snapshot %s is refused: %s; the topic is replayed instead", snapshot, reason)
+        self._replace_live(self._generations.open_next(lambda _: False))
+        return True
+
+    def make_live(self, store: Store) -> None:
+        """Serve a copy that has caught up."""
+        if not self.is_live(store):
+            self._replace_live(store)
+            self.damage = None
+
+    def _replace_live(self, store: Store) -> None:
+        old = self._generations.swap(store)
+        # After this no thread reads the old copy. It is deleted here, since that may keep the disk busy for a while.
+        self._run_between_reads(lambda: None)
+        Generations.drop(old)
+
+
+def _away_ms(store: Store) -> int:
+    """Return how long ago a copy was last known to be complete, or was begun."""
+    since = max(store.note("complete") or 0, store.note("begun") or 0)
+    return to_epoch_ms(time.monotonic()) - since if since else 0

@@ -1,0 +1,104 @@
+"""Writes one copy: its topic's batches, and when it last held all of them. Knows neither Kafka's client nor LMDB."""
+
+import time
+
+from reader.replication.freshness import Freshness
+from reader.replication.topic_reader import Batch
+from reader.status.counters import ApplyCounters
+from reader.storage.errors import MapFullError, StoreFullError
+from reader.storage.read_view import RunBetweenReads
+from reader.storage.store import Store
+from shared.clock import now_ms
+
+
+class CopyWriter:
+    """The only writer of a copy. Everything here belongs to the replicator thread.
+
+    Args:
+        store: the copy.
+        partitions: how many its topic has.
+        run_between_reads: lets the map grow, which must not happen during a read.
+        counters: where batches are counted.
+    """
+
+    def __init__(
+        self, store: Store, partitions: int, run_between_reads: RunBetweenReads, counters: ApplyCounters
+    ) -> None:
+        self.store = store
+        self.freshness = read_freshness(store, partitions)
+        self.full: str | None = None
+        self._run_between_reads = run_between_reads
+        self._counters = counters
+        self._syncs = False
+
+    def apply(self, batch: Batch) -> bool:
+        """Apply a batch; return False where the disk is full: the same batch must be tried again later.
+
+        Raises:
+            DamagedError: the copy cannot be used any more.
+        """
+        heartbeats = [heartbeat.record for heartbeat in batch.heartbeats]
+        while True:
+            began = time.perf_counter()
+            try:
+                self.store.apply(batch.records, batch.offsets, heartbeats)
+            except MapFullError:
+                self._run_between_reads(self.store.grow)
+            except StoreFullError as full:
+                self.full = str(full)
+                return False
+            else:
+                self._note_applied(batch, time.perf_counter() - began)
+                return True
+
+    def _note_applied(self, batch: Batch, seconds: float) -> None:
+        self.full = None
+        self._counters.count_batch(batch.records, seconds)
+        for heartbeat, record in batch.heartbeats:
+            self.freshness.note(record.partition, heartbeat)
+        self._counters.count_ages(batch.oldest_ms, now_ms())
+        self._counters.replayed += len(batch.records) - len(batch.oldest_ms)
+
+    def count_skipped(self, records: int) -> None:
+        """Count records whose keys are not ids."""
+        self._counters.skipped += records
+
+    def save(self, complete_at: float | None) -> None:
+        """Note when the copy was last complete, and have the disk hold it.
+
+        The disk is not waited for the first time, which is when the copy goes live, nor during a replay.
+
+        Args:
+            complete_at: that time, on the monotonic clock; None where the copy has not caught up yet.
+        """
+        try:
+            if complete_at is not None:
+                self.store.write_notes(complete=to_epoch_ms(complete_at))
+            if self._syncs:
+                self.store.sync()
+        except MapFullError:
+            self._run_between_reads(self.store.grow)
+            self.save(complete_at)
+        except StoreFullError as full:
+            self.full = str(full)
+        else:
+            self._syncs = complete_at is not None
+            self.full = None
+
+
+def read_freshness(store: Store, partitions: int) -> Freshness:
+    """Return how fresh a copy is, by the heartbeats that it holds.
+
+    Args:
+        store: the copy.
+        partitions: how many its topic has.
+    """
+    freshness = Freshness(partitions)
+    for partition, heartbeat in store.heartbeats():
+        freshness.note(partition, heartbeat)
+    return freshness
+
+
+def to_epoch_ms(moment: float) -> int:
+    """Return a moment of the monotonic clock as epoch ms."""
+    return now_ms() - round((time.monotonic() - moment) * 1000)

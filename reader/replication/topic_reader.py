@@ -1,0 +1,140 @@
+"""The topic's records, read in batches from given offsets on, and sorted into records, heartbeats and the rest.
+
+Reads all partitions without a consumer group. No offset is stored in Kafka, and only committed records are read.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+from confluent_kafka import Consumer, Message
+
+from reader.replication.errors import translate_errors
+from reader.storage.records import Record
+from shared import logs
+from shared.heartbeats import Heartbeat, parse_heartbeat
+from shared.kafka import is_end_of_partition
+from shared.records import MAX_ID_BYTES, OLDEST_CHANGE_HEADER, RESERVED_KEY_PREFIX
+
+logger = logging.getLogger(__name__)
+
+
+class HeartbeatRecord(NamedTuple):
+    """A heartbeat, and the record that it was read from: the copy stores its bytes as they are."""
+
+    heartbeat: Heartbeat
+    record: Record
+
+
+class Batch(NamedTuple):
+    """What one read returned.
+
+    Args:
+        records: those with a valid id, in the topic's order within each partition.
+        offsets: partition -> the next offset, behind records that are skipped and markers of transactions.
+        ended: the partitions whose end was reached, with nothing after it.
+        skipped: how many keys were not ids.
+        broken: why nothing more can be read from these offsets; None where it can.
+        heartbeats: those of the reserved records; they are not among `records`.
+        oldest_ms: for each of `records`, where that was asked for, the source time of the oldest change that it shows
+            for the first time; None where it does not say.
+    """
+
+    records: list[Record]
+    offsets: dict[int, int]
+    ended: set[int]
+    skipped: int = 0
+    broken: str | None = None
+    heartbeats: Sequence[HeartbeatRecord] = ()
+    oldest_ms: Sequence[int | None] = ()
+
+
+class TopicReader:
+    """Reads on from where it is.
+
+    Args:
+        consumer: with all partitions assigned.
+    """
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    def read_batch(self, limit: int, seconds: float, *, timed: bool = False) -> Batch:
+        """Return what has arrived.
+
+        Args:
+            limit: records at most.
+            seconds: to wait for them at most.
+            timed: also return the oldest change of each record, which costs a little.
+
+        Raises:
+            KafkaError: the client cannot read any more.
+        """
+        with translate_errors():
+            messages = self._consumer.consume(limit, seconds)
+        return _sort(messages, timed=timed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+
+def _sort(messages: Sequence[Message], *, timed: bool) -> Batch:
+    records: list[Record] = []
+    heartbeats: list[HeartbeatRecord] = []
+    oldest_ms: list[int | None] = []
+    batch = Batch(records, {}, set(), heartbeats=heartbeats, oldest_ms=oldest_ms)
+    for message in messages:
+        partition, offset, error = message.partition(), message.offset(), message.error()
+        if error is None:
+            key = message.key()
+            batch.offsets[partition] = offset + 1
+            if key and len(key) <= MAX_ID_BYTES and (key.isascii() or _is_utf8(key)):
+                records.append(Record(key, message.value(), partition, offset, message.timestamp()[1]))
+                if timed:
+                    oldest_ms.append(_read_oldest_ms(message))
+            elif key and key.startswith(RESERVED_KEY_PREFIX):
+                _add_heartbeat(message, heartbeats)
+            else:
+                batch = batch._replace(skipped=batch.skipped + 1)
+                _log_skipped(message)
+            if batch.ended:
+                batch.ended.discard(partition)
+        elif is_end_of_partition(message):
+            # Behind the markers of transactions, which take offsets and never arrive.
+            batch.offsets[partition] = max(offset, batch.offsets.get(partition, 0))
+            batch.ended.add(partition)
+        else:
+            return batch._replace(broken=f"{message.topic()}[{partition}]: {error.str()}")
+    return batch
+
+
+def _add_heartbeat(message: Message, heartbeats: list[HeartbeatRecord]) -> None:
+    """Add what a reserved record says, if it is a heartbeat."""
+    key, value = message.key(), message.value()
+    heartbeat = parse_heartbeat(key, value)
+    if heartbeat is not None:
+        record = Record(key, value, message.partition(), message.offset(), message.timestamp()[1])
+        heartbeats.append(HeartbeatRecord(heartbeat, record))
+
+
+def _log_skipped(message: Message) -> None:
+    fields = message.topic(), message.partition(), message.offset()
+    logger.warning("skipping a record whose key is not an id: %s[%d]@%d", *fields, extra=logs.record_fields(*fields))
+
+
+def _read_oldest_ms(message: Message) -> int | None:
+    for name, value in message.headers() or ():
+        if name == OLDEST_CHANGE_HEADER:
+            return int(value) if value is not None and value.isdigit() and len(value) < 19 else None
+    return None
+
+
+def _is_utf8(key: bytes) -> bool:
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

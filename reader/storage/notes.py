@@ -1,0 +1,75 @@
+"""What a store holds next to the records: the topic's offsets, heartbeats, and notes about the copy.
+
+Their names in LMDB are known here alone.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import lmdb
+
+from shared.heartbeats import Heartbeat, parse_heartbeat
+
+OFFSET = b"offset/%d"
+OFFSETS = b"offset/"
+HEARTBEAT = b"heartbeat/%d/"
+HEARTBEATS = b"heartbeat/"
+NOTE = b"note/"
+IDENTITY = NOTE + b"identity"
+
+
+class Notes:
+    """The database of them. Each method works in a transaction of the caller's.
+
+    Args:
+        database: LMDB's handle of it.
+    """
+
+    def __init__(self, database: Any) -> None:  # noqa: ANN401 - LMDB's own type
+        self.database = database
+
+    def read_offset(self, transaction: lmdb.Transaction, partition: int) -> int:
+        """Return the next offset to read of a partition; 0 where nothing was read of it."""
+        return int(transaction.get(OFFSET % partition, b"0", db=self.database))
+
+    def write_offset(self, transaction: lmdb.Transaction, partition: int, offset: int) -> None:
+        """Replace the next offset to read of a partition."""
+        transaction.put(OFFSET % partition, b"%d" % offset, db=self.database)
+
+    def read_offsets(self, transaction: lmdb.Transaction) -> dict[int, int]:
+        """Return partition -> the next offset to read, for every partition of which something was read."""
+        return {int(name): int(value) for name, value in self._under(transaction, OFFSETS)}
+
+    def write_heartbeat(self, transaction: lmdb.Transaction, partition: int, key: bytes, value: bytes) -> None:
+        """Replace the heartbeat of one part in a partition, by its record's key and value."""
+        transaction.put(HEARTBEAT % partition + key, value, db=self.database)
+
+    def read_heartbeats(self, transaction: lmdb.Transaction) -> list[tuple[int, Heartbeat]]:
+        """Return the newest heartbeats, each with its partition, the oldest of them first."""
+        found = []
+        for name, value in self._under(transaction, HEARTBEATS):
+            partition, _, key = name.partition(b"/")
+            heartbeat = parse_heartbeat(key, value)
+            if heartbeat is not None:
+                found.append((int(partition), heartbeat))
+        return sorted(found, key=lambda pair: pair[1].time_ms)
+
+    def read_note(self, transaction: lmdb.Transaction, name: str) -> Any:  # noqa: ANN401 - whatever JSON was noted
+        """Return what was noted under a name; None where nothing was."""
+        value = transaction.get(NOTE + name.encode(), db=self.database)
+        return None if value is None else json.loads(bytes(value))
+
+    def write_notes(self, transaction: lmdb.Transaction, notes: Mapping[str, object]) -> None:
+        """Replace notes: names and values that JSON can hold."""
+        for name, value in notes.items():
+            transaction.put(NOTE + name.encode(), json.dumps(value).encode(), db=self.database)
+
+    def _under(self, transaction: lmdb.Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Return what is stored under names that begin with a prefix, without that prefix."""
+        with transaction.cursor(self.database) as cursor:
+            if cursor.set_range(prefix):
+                for name, value in cursor:
+                    if not bytes(name).startswith(prefix):
+                        break
+                    yield bytes(name).removeprefix(prefix), bytes(value)

@@ -1,0 +1,43 @@
+"""One read transaction of LMDB, as the read view that the rest of the reader sees."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lmdb
+
+from reader.storage.notes import OFFSET
+from reader.storage.read_view import StoredRecord
+from reader.storage.records import HEADER
+
+
+class StoreReadView:
+    """The store as it was when the transaction began; only the thread that began it uses it.
+
+    Args:
+        transaction: open, on the records.
+        notes: the database of offsets.
+        tag: names the topic that this is a copy of.
+    """
+
+    def __init__(self, transaction: lmdb.Transaction, notes: Any, tag: bytes) -> None:  # noqa: ANN401 - LMDB's own type
+        self._get: Callable[..., Any] = transaction.get
+        self._transaction = transaction
+        self._notes = notes
+        self.tag = tag
+
+    def find(self, key: bytes) -> StoredRecord | None:
+        """Return a key's record; None where there is none."""
+        stored = self._get(key)
+        if stored is None:
+            return None
+        partition, offset, timestamp_ms = HEADER.unpack_from(stored)
+        return StoredRecord(partition, offset, timestamp_ms, stored[HEADER.size :])
+
+    def position(self, partition: int) -> int | None:
+        """Return the next offset to read of a partition; None where nothing was read of it."""
+        stored = self._get(OFFSET % partition, db=self._notes)
+        return None if stored is None else int(stored)
+
+    def close(self) -> None:
+        """End the transaction."""
+        self._transaction.abort()

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 
-def table(rows: Sequence[Mapping[str, object]]) -> str:
+def to_table(rows: Sequence[Mapping[str, object]]) -> str:
     """Return rows as a Markdown table; the first row's keys are its header."""
     header = list(rows[0])
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *([_shown(row[name]) for name in header] for row in rows)]
@@ -24,19 +24,19 @@ def _shown(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def machine() -> str:
-    """Return what the figures were taken on, in a few words."""
+def describe_machine() -> str:
+    """Return a short description of the machine that the figures were measured on."""
     memory = round(psutil.virtual_memory().total / 2**30)
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     return f"{os.cpu_count()} cores, {memory} GiB, {system}"
 
 
-def write(folder: Path, name: str, results: Mapping[str, object]) -> Path:
+def write_results(folder: Path, name: str, results: Mapping[str, object]) -> Path:
     """Write results as JSON, with the machine, the command and the time; return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.json"
     facts = {
-        "machine": machine(),
+        "machine": describe_machine(),
         "command": ["python -m bench", *sys.argv[1:]],
         "taken": time.strftime("%FT%TZ", time.gmtime()),
     }
@@ -51,21 +51,21 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 class ProgressPrinter:
-    """One line of standard error that is written over and over, or lines now and then where nobody watches."""
+    """Shows progress on standard error: one line that is rewritten, or on no terminal a line every ten seconds."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
-        self._said_at = 0.0
+        self._shown_at = 0.0
 
     def __call__(self, text: str, *, last: bool = False) -> None:
-        """Show how far it is.
+        """Show a text.
 
         Args:
             text: what to show.
-            last: it is to stay.
+            last: keep the line; the next text gets a new one.
         """
         if self._live:
             print(f"\r\x1b[K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
-        elif last or time.monotonic() - self._said_at > 10:
-            self._said_at = time.monotonic()
+        elif last or time.monotonic() - self._shown_at > 10:
+            self._shown_at = time.monotonic()
             print(text, file=sys.stderr, flush=True)

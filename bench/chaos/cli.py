@@ -224,8 +224,12 @@ def chaos(faults: int, minutes: float, seed: int | None, rate: float) -> None:
             report = run.run(faults, minutes * 60)
         finally:
             found = run.report
-            click.echo(f"{results.machine()}; seed {seed}, {found.faults} faults\n\n{results.table(found.steps())}")
-            click.echo(f"\n{results.write(Path('.local/bench'), 'chaos', {**vars(found), 'steps': found.steps()})}")
+            click.echo(
+                f"{results.describe_machine()}; seed {seed}, {found.faults} faults\n\n{results.to_table(found.steps())}"
+            )
+            click.echo(
+                f"\n{results.write_results(Path('.local/bench'), 'chaos', {**vars(found), 'steps': found.steps()})}"
+            )
         click.echo(
             f"{report.compared:,} comparisons of a user with the truth, {report.differing} differed;"
             f" {report.dead_letters} dead letters of {report.poison_written} bad records"

@@ -58,14 +58,13 @@ def throughput(rows: int, partitions: int, counts: tuple[int, ...], rounds: int,
                         runs.append(race.run_peer(peer, count, progress))
                         _show_run(progress, runs[-1], rows)
     middle = compute_medians(runs, rows)
-    click.echo(
-        f"{rows:,} rows, {partitions} partitions, default settings; {results.machine()}\n\n{results.table(middle)}"
-    )
+    click.echo(f"{rows:,} rows, {partitions} partitions, default settings; {results.describe_machine()}")
+    click.echo(f"\n{results.to_table(middle)}")
     for count, ratio in compute_ratios(runs).items():
         click.echo(f"\njoiner x {count} is {ratio:.2f} times as fast as the peer x {count}")
     found = {"rows": rows, "partitions": partitions, "peer": peer, "runs": [dataclasses.asdict(run) for run in runs]}
     facts = {**found, "medians": middle, "ratios": compute_ratios(runs)}
-    click.echo(f"\n{results.write(RESULTS, 'joiner-throughput', facts)}")
+    click.echo(f"\n{results.write_results(RESULTS, 'joiner-throughput', facts)}")
 
 
 @joiner.command()
@@ -83,10 +82,14 @@ def freshness(rates: tuple[int, ...], seconds: float, rows: int, count: int) -> 
             found.append(Freshness(rate, seconds))
             measure_freshness(found[-1], backlog.kafka.bootstrap_servers, OUTPUT, source, progress)
             progress(f"{rate:,} changes/s: {found[-1].to_row()}", last=True)
-    table = results.table([one.to_row() for one in found])
-    click.echo(f"{count} joiners, {rows:,} rows joined before, default settings; {results.machine()}\n\n{table}")
+    table = results.to_table([one.to_row() for one in found])
+    click.echo(
+        f"{count} joiners, {rows:,} rows joined before, default settings; {results.describe_machine()}\n\n{table}"
+    )
     rows_found = [one.to_row() for one in found]
-    click.echo(f"\n{results.write(RESULTS, 'joiner-freshness', {'joiners': count, 'rows': rows, 'found': rows_found})}")
+    click.echo(
+        f"\n{results.write_results(RESULTS, 'joiner-freshness', {'joiners': count, 'rows': rows, 'found': rows_found})}"
+    )
 
 
 @joiner.command()
@@ -107,13 +110,15 @@ def restart(rows: int) -> None:
         restarts.delete_state(only)
         found.append(restarts.measure_restart(backlog.topics, OUTPUT, only, source, "in Kafka alone"))
     rows_found = [one.to_row() for one in found]
-    click.echo(f"{rows:,} rows of state, default settings; {results.machine()}\n\n{results.table(rows_found)}")
+    click.echo(
+        f"{rows:,} rows of state, default settings; {results.describe_machine()}\n\n{results.to_table(rows_found)}"
+    )
     click.echo(
         f"\ninternal topic: {trimmed.written:,} records went through, {trimmed.kept:,} were left"
         f" {trimmed.seconds:.0f} s after catching up"
     )
     facts = {"rows": rows, "found": rows_found, "internal": dataclasses.asdict(trimmed)}
-    click.echo(f"\n{results.write(RESULTS, 'joiner-restart', facts)}")
+    click.echo(f"\n{results.write_results(RESULTS, 'joiner-restart', facts)}")
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def reader(parts: tuple[str, ...], output: Path, **options: Any) -> None:  # noq
     began = time.monotonic()
     found: dict[str, Any] = {"options": options}
     measure_into(found, parts or PARTS, options, lambda line: _show(line, began))
-    file = results.write(output, "reader", found)
+    file = results.write_results(output, "reader", found)
     tables = to_markdown(json.loads(file.read_text()))
     file.with_suffix(".md").write_text(tables)
     click.echo(f"\n{tables}\nwritten to {file} and {file.with_suffix('.md')}")

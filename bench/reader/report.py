@@ -142,4 +142,4 @@ def _megabytes(number: int) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return results.table([dict(zip(head, row, strict=True)) for row in rows])
+    return results.to_table([dict(zip(head, row, strict=True)) for row in rows])

@@ -13,7 +13,7 @@ import httpx
 
 from bench.errors import MeasurementError
 from bench.joiner import processes
-from bench.results import ProgressPrinter, machine, percentile, table, write
+from bench.results import ProgressPrinter, describe_machine, percentile, to_table, write_results
 from bench.service.probes import CountProbe, HeartbeatProbe, TweetWriter, count_seconds_above
 from stack.seed import populate
 from stack.servers.connect import Connect
@@ -80,8 +80,9 @@ def freshness(rate: float, seconds: float, readers: int, users: int, outage: flo
             _to_row(f"reader {number}, age of the newest heartbeat", _values_since(beats.ages, began), beats.ages),
         )
     ]
-    click.echo(f"{table(rows)}\n\n{rate:g} changes/s, {readers} readers, {machine()}")
-    click.echo(f"\n{write(RESULTS, 'freshness-outage' if outage else 'freshness', {'rate': rate, 'rows': rows})}")
+    click.echo(f"{to_table(rows)}\n\n{rate:g} changes/s, {readers} readers, {describe_machine()}")
+    name = "freshness-outage" if outage else "freshness"
+    click.echo(f"\n{write_results(RESULTS, name, {'rate': rate, 'rows': rows})}")
 
 
 def _values_since(samples: list[tuple[float, float]], began: float) -> list[float]:

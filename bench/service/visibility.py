@@ -14,7 +14,7 @@ from statistics import median
 import click
 
 from bench.errors import MeasurementError
-from bench.results import machine, percentile, table
+from bench.results import describe_machine, percentile, to_table
 from shared.settings import read_settings
 from stack.run import RunSettings
 
@@ -46,7 +46,7 @@ def visibility(tries: int) -> None:
     finally:
         run_psql(UNLIKE, f"DELETE FROM users WHERE user_id = {USER}")
     rows = [to_row(name, values) for name, values in seconds.items()]
-    click.echo(f"{table(rows)}\n\nSeconds from the change to an answer by curl that shows it; {machine()}.")
+    click.echo(f"{to_table(rows)}\n\nSeconds from the change to an answer by curl that shows it; {describe_machine()}.")
 
 
 def to_row(name: str, seconds: list[float]) -> dict[str, object]:

@@ -10,7 +10,7 @@ from bench.joiner.freshness import generate_changes
 from bench.joiner.throughput import Run, compute_medians, compute_ratios
 from bench.joiner.topics import check_equal
 from bench.joiner.workload import COUNT_KEYS, Workload
-from bench.results import percentile, table
+from bench.results import percentile, to_table
 from tests.support.truth import answers
 
 
@@ -100,6 +100,6 @@ def test_a_percentile_is_a_value_that_was_measured(percent: float, expected: flo
 
 def test_tables_are_markdown() -> None:
     """Results can be pasted into the documents as they are."""
-    assert table([{"program": "joiner", "rows/s": 42_456, "p95 s": 0.25}]) == (
+    assert to_table([{"program": "joiner", "rows/s": 42_456, "p95 s": 0.25}]) == (
         "| program | rows/s | p95 s |\n| --- | ---: | ---: |\n| joiner | 42,456 | 0.25 |"
     )

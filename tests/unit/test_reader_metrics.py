@@ -102,7 +102,7 @@ def serving() -> Iterator[LocalServer]:
 
 
 def test_each_answer_is_counted_once_whichever_way_it_took(serving: LocalServer) -> None:
-    """The short cut, the ordinary path, and what is refused before it is a request."""
+    """On the fast path, on the ordinary path, and where a request is refused before it is complete."""
     close = b"Host: here\r\nConnection: close\r\n\r\n"
     before = dict(serving.counters.answers)
     exchange(

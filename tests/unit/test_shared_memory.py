@@ -25,7 +25,7 @@ READY = Readiness("ready", serves=True)
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[SharedMemory]:
-    """Give a memory with two places."""
+    """Give a memory with two slots."""
     made = SharedMemory.create(tmp_path, 2)
     yield made
     made.close()
@@ -52,7 +52,7 @@ def test_a_writer_that_comes_back_continues(memory: SharedMemory) -> None:
 
 @pytest.mark.parametrize("torn_at", [0, 8, 12, 16, 30])
 def test_a_write_that_was_torn_is_not_read(memory: SharedMemory, torn_at: int) -> None:
-    """What stood there before is, wherever the writer died."""
+    """The previous text is read instead, wherever the writer died."""
     memory.write(0, b"whole")
     begin = HALF_BYTES if memory.version(0) % 2 == 0 else 0
     memory._memory[begin + torn_at : begin + torn_at + 4] = b"torn"  # noqa: SLF001 - nothing else can tear it
@@ -61,7 +61,7 @@ def test_a_write_that_was_torn_is_not_read(memory: SharedMemory, torn_at: int) -
 
 
 def test_more_than_there_is_room_for_is_refused(memory: SharedMemory) -> None:
-    """Nothing runs over into another place."""
+    """Nothing runs over into another slot."""
     with pytest.raises(ValueError, match="do not fit"):
         memory.write(0, b"x" * SLOT_BYTES)
     assert memory.read(1) is None

@@ -1,1 +1,1 @@
-"""Source records that could not be read: their form, what may be replayed, and the command that does it."""
+"""Source records that could not be read: their form, which may be replayed, and the command that does it."""

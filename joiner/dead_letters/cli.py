@@ -1,4 +1,4 @@
-"""`python -m joiner dead-letters`: list what could not be read, count it by reason, put it back through."""
+"""`python -m joiner dead-letters`: lists unreadable source records, counts them by reason, writes them again."""
 
 import json
 import math
@@ -22,24 +22,35 @@ from shared.records import Table
 from shared.settings import read_settings
 
 SHOWN_BYTES = 60
+"""How much of a key is printed in a list."""
 
 
 class Letterbox:
-    """The dead letters of a cluster, and the topics that they came from."""
+    """The dead letters of a cluster, and the source topics that they came from."""
 
     def __init__(self) -> None:
         self.settings = read_settings(JoinerSettings)
         logs.configure(self.settings.log_level, self.settings.log_format)
         self._client = config.client_config(self.settings, config.load_properties(self.settings))
         self._admin = AdminClient(self._client)
-        there = self._admin.list_topics(timeout=config.REQUEST_SECONDS).topics
-        self._partitions = {name: len(topic.partitions) for name, topic in there.items()}
+        existing = self._admin.list_topics(timeout=config.REQUEST_SECONDS).topics
+        self._partitions = {name: len(topic.partitions) for name, topic in existing.items()}
 
-    def letters(self, reason: str | None) -> Iterator[DeadLetter]:
-        """Yield the dead letters, oldest first within each partition of their topic."""
+    def read_letters(self, reason: str | None) -> Iterator[DeadLetter]:
+        """Yield the dead letters, oldest first within each partition of their topic.
+
+        Args:
+            reason: only those with this reason; None: all.
+
+        Raises:
+            TopicError: their topic does not exist.
+        """
         topic = self.settings.dead_letters_topic
         if topic not in self._partitions:
-            raise TopicError(f"the topic {topic} (DEAD_LETTERS_TOPIC) does not exist; no joiner has run here yet")
+            raise TopicError(
+                f"the topic {topic} (DEAD_LETTERS_TOPIC) does not exist; no joiner has run here yet",
+                hint="start one, or check DEAD_LETTERS_TOPIC and KAFKA_BOOTSTRAP_SERVERS",
+            )
         for message in scan(self._client, topic, range(self._partitions[topic])):
             try:
                 letter = parse_dead_letter(message.key(), message.value(), dict(message.headers() or []))
@@ -48,12 +59,12 @@ class Letterbox:
             if letter is not None and reason in (None, letter.reason):
                 yield letter
 
-    def replayer(self) -> Replayer:
-        """Return what plans and does replays here."""
+    def open_replayer(self) -> Replayer:
+        """Return what plans and does replays on this cluster."""
         return Replayer(self._client, self._sources, self._partitions)
 
-    def remembers_ms(self) -> dict[str, float]:
-        """Return for how long each source topic remembers deletions."""
+    def read_remembers_ms(self) -> dict[str, float]:
+        """Return source topic -> how long it remembers deletions."""
         configs = topics.describe_configs(self._admin, self._sources)
         return {topic: read_retention_ms(config) for topic, config in configs.items()}
 
@@ -61,36 +72,39 @@ class Letterbox:
     def _sources(self) -> dict[str, Table]:
         return {topic: table for topic, table in self.settings.sources.items() if topic in self._partitions}
 
-    def parse_edited(self, lines: Path) -> list[DeadLetter]:
-        """Return the letters of a file, each compared with what its topic has.
+    def read_edited(self, file: Path) -> list[DeadLetter]:
+        """Return the letters of a file, each compared with what the topic holds.
 
         Raises:
-            SettingError: a line is no letter; names it.
+            SettingError: a line is not a dead letter; names it.
         """
         originals = {
-            (each.letter.topic, each.letter.partition, each.letter.offset): each for each in self.letters(None)
+            (each.record.topic, each.record.partition, each.record.offset): each for each in self.read_letters(None)
         }
         letters = []
-        for number, line in enumerate(lines.read_text().splitlines(), 1):
+        for number, line in enumerate(file.read_text().splitlines(), 1):
             try:
                 document = json.loads(line)
-                place = document["topic"], document["partition"], document["offset"]
-                letters.append(parse_edited(document, originals.get(place)))
+                location = document["topic"], document["partition"], document["offset"]
+                letters.append(parse_edited(document, originals.get(location)))
             except (KeyError, ValueError, TypeError) as error:
-                raise SettingError(f"{lines}:{number} is no dead letter as --json prints it: {error!r}") from error
+                raise SettingError(
+                    f"{file}:{number} is not a dead letter as --json prints it: {error!r}",
+                    hint="correct the line, or print the letters again",
+                ) from error
         return letters
 
 
 @click.group(name="dead-letters", invoke_without_command=True)
-@click.option("--reason", help="Only those of one reason, such as bad-json.")
-@click.option("--limit", default=20, show_default=True, help="How many of the newest to list.")
-@click.option("--json", "as_json", is_flag=True, help="All of them, one JSON object a line, to mend and to replay.")
+@click.option("--reason", help="Only letters with this reason, such as bad-json.")
+@click.option("--limit", default=20, show_default=True, help="How many of the newest letters to list.")
+@click.option("--json", "as_json", is_flag=True, help="Print all letters, one JSON object a line, to edit and replay.")
 @click.pass_context
 def dead_letters(context: click.Context, reason: str | None, limit: int, *, as_json: bool) -> None:
     """List the source records that no row could be read from, and count them by reason."""
     if context.invoked_subcommand is not None:
         return
-    letters = list(Letterbox().letters(reason))
+    letters = list(Letterbox().read_letters(reason))
     if as_json:
         for letter in letters:
             click.echo(json.dumps(letter.to_json(), ensure_ascii=False))
@@ -99,44 +113,44 @@ def dead_letters(context: click.Context, reason: str | None, limit: int, *, as_j
         click.echo(f"{count:>8}  {name}")
     click.echo(f"{len(letters):>8}  in all")
     for letter in letters[len(letters) - limit :] if limit > 0 else []:
-        click.echo(f"{letter.letter.place}  {letter.reason}: {letter.detail}  key={_shorten(letter.letter.key)}")
+        click.echo(f"{letter.record.location}  {letter.reason}: {letter.detail}  key={_shorten(letter.record.key)}")
 
 
 @dead_letters.command()
-@click.option("--reason", help="Only those of one reason, such as bad-json.")
+@click.option("--reason", help="Only letters with this reason, such as bad-json.")
 @click.option(
     "--from",
-    "lines",
+    "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Letters out of a file that `dead-letters --json` printed and you have mended, in place of the topic's.",
+    help="Read the letters from a file that `dead-letters --json` printed and you edited, not from the topic.",
 )
 @click.option(
     "--even-if-forgotten",
     is_flag=True,
-    help="Write those too that are too old to know; rows that were deleted since come back.",
+    help="Also write letters that are too old to know; rows deleted since then come back.",
 )
-@click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
-def replay(reason: str | None, lines: Path | None, *, even_if_forgotten: bool, yes: bool) -> None:
-    """Write dead letters to their source topics again, where a row can be read from them now.
+@click.option("--yes", is_flag=True, help="Write the letters; without it, only show what would be done.")
+def replay(reason: str | None, file: Path | None, *, even_if_forgotten: bool, yes: bool) -> None:
+    """Write dead letters to their source topics again, if a row can be read from them now.
 
-    A letter is left out where its topic holds a newer record of the same row, so that nothing old takes the place of
-    anything new. What was replayed once is such a newer record: running this twice does no harm.
+    A letter is left out if its topic holds a newer record of the same row, so nothing old replaces anything new. A
+    letter that was replayed is such a newer record, so running this twice does no harm.
 
-    A letter is too old to know where the row may have been deleted since and the topic may have forgotten that, because
-    its delete.retention.ms (where it is not compacted, its retention.ms) is over. Look into the database, and write
-    those whose rows are still there with --from and --even-if-forgotten.
+    A letter is too old to know if its row may have been deleted since and the topic may have forgotten the deletion:
+    the topic's delete.retention.ms (or its retention.ms, if it is not compacted) has passed. Check the database, and
+    write the letters whose rows still exist with --from and --even-if-forgotten.
 
-    If this is killed after --yes, rows that their source wrote in the same moment may show what the letters say until
-    the source writes them again.
+    If this command is killed after --yes, rows that their source wrote at the same moment may show what the letters
+    say, until the source writes them again.
     """
     box = Letterbox()
     letters = (
-        list(box.letters(reason))
-        if lines is None
-        else [x for x in box.parse_edited(lines) if reason in (None, x.reason)]
+        list(box.read_letters(reason))
+        if file is None
+        else [letter for letter in box.read_edited(file) if reason in (None, letter.reason)]
     )
-    replayer = box.replayer()
-    remembers_ms = box.remembers_ms()
+    replayer = box.open_replayer()
+    remembers_ms = box.read_remembers_ms()
     if even_if_forgotten:
         remembers_ms = dict.fromkeys(remembers_ms, math.inf)
     decisions = replayer.plan(letters, remembers_ms, now_ms())
@@ -144,18 +158,18 @@ def replay(reason: str | None, lines: Path | None, *, even_if_forgotten: bool, y
         click.echo(line)
     if yes:
         click.echo(f"{replayer.do(decisions)} written to their source topics again.")
-    elif any(decision.fate == "replay" for decision in decisions):
-        click.echo("Nothing is written yet; do it with --yes.")
+    elif any(decision.outcome == "replay" for decision in decisions):
+        click.echo("Nothing is written yet; add --yes to write them.")
 
 
 def _describe_decisions(decisions: Iterable[Decision]) -> Iterator[str]:
     counts: Counter[str] = Counter()
     for decision in decisions:
-        counts[decision.fate] += 1
-        why = f" {decision.detail}" if decision.detail else ""
-        yield f"{decision.filed.letter.place}  {decision.fate}{why}"
-    for fate, count in counts.most_common():
-        yield f"{count:>8}  {fate}"
+        counts[decision.outcome] += 1
+        detail = f" {decision.detail}" if decision.detail else ""
+        yield f"{decision.letter.record.location}  {decision.outcome}{detail}"
+    for outcome, count in counts.most_common():
+        yield f"{count:>8}  {outcome}"
 
 
 def _shorten(content: bytes | None) -> str:

@@ -1,6 +1,6 @@
-"""Dead letters: source records that no row can be read from, kept as received, with why and from where.
+"""Dead letters: source records that no row can be read from, kept as received, with the reason and the origin.
 
-Knows what such a record looks like, as Kafka keeps it and as people mend it, and no client library.
+Knows their form in Kafka and the JSON form that people edit, and no client library.
 """
 
 import base64
@@ -12,19 +12,22 @@ from shared.errors import BadRow
 from shared.topics import MAX_RECORD_BYTES
 
 CUT_KEY_BYTES = 1024
+"""How much is kept of the key of a record that is too large to keep: enough to find the row by it."""
+
 DETAIL_CHARACTERS = 1000
+"""How much is kept of the detail, which may quote the record."""
 
 
 class UnreadableRecord(NamedTuple):
-    """One source record that could not be read.
+    """One source record that no row could be read from.
 
     Args:
-        topic: where it was.
-        partition: in which partition of it.
-        offset: at which offset.
+        topic: the source topic.
+        partition: its partition.
+        offset: the record's offset there.
         key: as received.
         value: as received.
-        time_ms: the record's own time.
+        time_ms: the record's timestamp, epoch ms.
     """
 
     topic: str
@@ -35,30 +38,35 @@ class UnreadableRecord(NamedTuple):
     time_ms: int
 
     @property
-    def place(self) -> str:
-        """Where it was, for people."""
+    def location(self) -> str:
+        """Topic, partition and offset, for people."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
 class DeadLetterMessage(NamedTuple):
-    """A dead letter as it is written."""
+    """A dead letter as it is written to its topic."""
 
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]]
 
 
-def to_message(letter: UnreadableRecord, bad: BadRow) -> DeadLetterMessage:
-    """Return the dead letter for a record: as received; one beyond the topic's limit is cut, and says so."""
+def to_message(record: UnreadableRecord, bad: BadRow) -> DeadLetterMessage:
+    """Return the dead letter for a record: key and value as received, cut where they exceed the topic's limit.
+
+    Args:
+        record: what could not be read.
+        bad: why.
+    """
     headers = [
         ("reason", bad.reason.encode()),
         ("detail", bad.detail[:DETAIL_CHARACTERS].encode(errors="replace")),
-        ("topic", letter.topic.encode()),
-        ("partition", str(letter.partition).encode()),
-        ("offset", str(letter.offset).encode()),
-        ("time", str(letter.time_ms).encode()),
+        ("topic", record.topic.encode()),
+        ("partition", str(record.partition).encode()),
+        ("offset", str(record.offset).encode()),
+        ("time", str(record.time_ms).encode()),
     ]
-    key, value = letter.key, letter.value
+    key, value = record.key, record.value
     if len(key or b"") + len(value or b"") > MAX_RECORD_BYTES:
         headers.append(("cut-from-bytes", str(len(value or b"")).encode()))
         key, value = key and key[:CUT_KEY_BYTES], value and value[: MAX_RECORD_BYTES - CUT_KEY_BYTES]
@@ -67,34 +75,34 @@ def to_message(letter: UnreadableRecord, bad: BadRow) -> DeadLetterMessage:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A dead letter as it is found in its topic, or in a file that was printed from it.
+    """A dead letter, read from its topic or from a file that was printed from it.
 
     Args:
-        letter: the source record; its key and value may have been mended since.
-        reason: why no row could be read from it.
+        record: the source record; a person may have edited its key and value.
+        reason: why no row could be read from it, in one word.
         detail: the same for people.
-        whole: False where it was cut, being beyond the topic's limit.
-        mended_key: True where the key is no longer the one that was received.
+        whole: False where it was cut, because it exceeded the topic's limit.
+        edited_key: True where the key is not the one that was received.
     """
 
-    letter: UnreadableRecord
+    record: UnreadableRecord
     reason: str
     detail: str
     whole: bool = True
-    mended_key: bool = False
+    edited_key: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object: bytes as text where they are UTF-8, else in Base64 under another name."""
-        letter = self.letter
+        record = self.record
         return {
             "reason": self.reason,
             "detail": self.detail,
-            "topic": letter.topic,
-            "partition": letter.partition,
-            "offset": letter.offset,
-            "time": letter.time_ms,
-            **_encode_bytes("key", letter.key),
-            **_encode_bytes("value", letter.value),
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "time": record.time_ms,
+            **_encode_bytes("key", record.key),
+            **_encode_bytes("value", record.value),
             **({} if self.whole else {"cut": True}),
         }
 
@@ -103,35 +111,35 @@ def parse_dead_letter(key: bytes | None, value: bytes | None, headers: Mapping[s
     """Return the dead letter that `to_message` wrote.
 
     Args:
-        key: the record's key.
-        value: the record's value.
-        headers: the record's headers.
+        key: the message's key.
+        value: the message's value.
+        headers: the message's headers.
 
     Raises:
-        KeyError, ValueError: it is none of ours.
+        KeyError, ValueError: the message is not a dead letter of this service.
     """
     text = {name: value.decode() for name, value in headers.items()}
-    letter = UnreadableRecord(text["topic"], int(text["partition"]), int(text["offset"]), key, value, int(text["time"]))
-    return DeadLetter(letter, text["reason"], text.get("detail", ""), whole="cut-from-bytes" not in text)
+    record = UnreadableRecord(text["topic"], int(text["partition"]), int(text["offset"]), key, value, int(text["time"]))
+    return DeadLetter(record, text["reason"], text.get("detail", ""), whole="cut-from-bytes" not in text)
 
 
 def parse_edited(document: Mapping[str, Any], original: DeadLetter | None) -> DeadLetter:
-    """Return a dead letter out of a JSON object that `Filed.shown` gave and a person may have changed.
+    """Return the dead letter in a JSON object that `DeadLetter.to_json` gave and a person may have edited.
 
     Args:
         document: the object.
-        original: the same letter as its topic has it; None where it is no longer there.
+        original: the same letter as its topic holds it; None where it is no longer there.
 
     Raises:
-        KeyError, ValueError, TypeError: the object is not such a letter.
+        KeyError, ValueError, TypeError: the object is not a dead letter.
     """
     key, value = _decode_bytes(document, "key"), _decode_bytes(document, "value")
-    letter = UnreadableRecord(
+    record = UnreadableRecord(
         document["topic"], document["partition"], document["offset"], key, value, document["time"]
     )
-    whole = not document.get("cut") or (original is not None and original.letter.value != value)
-    mended_key = original is None or original.letter.key != key
-    return DeadLetter(letter, document["reason"], document.get("detail", ""), whole, mended_key)
+    whole = not document.get("cut") or (original is not None and original.record.value != value)
+    edited_key = original is None or original.record.key != key
+    return DeadLetter(record, document["reason"], document.get("detail", ""), whole, edited_key)
 
 
 def _encode_bytes(name: str, content: bytes | None) -> dict[str, str | None]:

@@ -1,9 +1,9 @@
-"""Putting dead letters back through: each is written to its source topic again, once a row can be read from it.
+"""Replays dead letters: each is written to its source topic again, once a row can be read from it.
 
-A letter is older than what its source wrote since, and must never take the place of that. So it is written only where
-its topic holds no newer record of the same row. The source may write one in the very moment, though; therefore what
-came in between is looked for afterwards, and written once more behind the letter, until nothing came in between. What
-a source writes in a transaction is seen only when that has ended, so its end is awaited.
+A letter is older than anything its source has written since, and must never replace it. So it is written only where its
+topic holds no newer record of the same row. The source may write one at that very moment, though. Therefore what came
+in between is looked for afterwards and written once more behind the letter, until nothing came in between. What a
+source writes in a transaction can be read only once the transaction has ended, so its end is awaited.
 """
 
 import time
@@ -24,10 +24,10 @@ from shared.errors import BadRow, Interrupted
 from shared.records import Table
 
 JAVA_PARTITIONER = "murmur2_random"
-"""librdkafka's name for what Java's producers do, and so connectors: a row stays in its partition."""
+"""librdkafka's name for the partitioner of Java's producers, and so of connectors: a row stays in its partition."""
 
 PATIENCE_SECONDS = 30.0
-"""How long the transaction of a source may be open before that is told to people."""
+"""How long a source's transaction may stay open before the command gives up and says so."""
 
 
 class Replayer:
@@ -37,7 +37,7 @@ class Replayer:
         client: where Kafka is and how to reach it, as librdkafka's properties.
         tables: source topic -> the table whose rows it holds.
         partitions: source topic -> how many partitions it has.
-        patience_seconds: how long to wait for the ends of transactions that others have open in a source topic.
+        patience_seconds: how long to wait until transactions that are open in a source topic end.
     """
 
     def __init__(
@@ -52,99 +52,102 @@ class Replayer:
         self._tables = tables
         self._partitions = partitions
         self._patience = patience_seconds
-        self._ends: dict[PartitionId, int] = {}
+        self._scanned_to: dict[PartitionId, int] = {}
 
     def plan(self, letters: Iterable[DeadLetter], remembers_ms: Mapping[str, float], now_ms: int) -> list[Decision]:
-        """Decide the fate of letters; reads the source topics concerned.
+        """Decide what to do with letters; reads their source topics.
 
         Args:
             letters: in the order in which they were received.
-            remembers_ms: source topic -> for how long it remembers deletions; infinite to take it that none happened.
-            now_ms: the time.
+            remembers_ms: source topic -> how long it remembers deletions; infinite to assume that none happened.
+            now_ms: the time, epoch ms.
         """
         decisions = decide_all(letters, self._tables)
-        chosen = [decision for decision in decisions if decision.fate == "replay"]
-        held = {
-            topic: self._held(topic, [each for each in chosen if each.filed.letter.topic == topic])
-            for topic in {decision.filed.letter.topic for decision in chosen}
-        }
+        chosen = _chosen(decisions)
+        contents = {topic: self._read_contents(topic, mine) for topic, mine in _by_topic(chosen).items()}
 
-        def decided(decision: Decision) -> Decision:
-            if decision.fate != "replay":
+        def check(decision: Decision) -> Decision:
+            if decision.outcome != "replay":
                 return decision
-            topic = decision.filed.letter.topic
-            decision = check_superseded(decision, held[topic].newest)
-            return check_forgotten(decision, held[topic].known, now_ms, remembers_ms[topic])
+            topic = decision.letter.record.topic
+            decision = check_superseded(decision, contents[topic].newest)
+            return check_forgotten(decision, contents[topic].known, now_ms, remembers_ms[topic])
 
-        return [decided(decision) for decision in decisions]
+        return [check(decision) for decision in decisions]
 
-    def _held(self, topic: str, decisions: Iterable[Decision]) -> "_TopicContents":
+    def _read_contents(self, topic: str, decisions: Iterable[Decision]) -> "_TopicContents":
         rows = {decision.row_id for decision in decisions}
         received = {
-            (decision.filed.letter.partition, decision.filed.letter.key): (
-                decision.filed.letter.offset,
+            (decision.letter.record.partition, decision.letter.record.key): (
+                decision.letter.record.offset,
                 decision.row_id,
             )
             for decision in decisions
-            if not decision.filed.mended_key
+            if not decision.letter.edited_key
         }
         newest: dict[str, dict[int, NewestRecord]] = {}
         known: set[str] = set()
         for message in scan(self._client, topic, range(self._partitions[topic])):
             partition, offset = message.partition(), message.offset()
-            self._ends[topic, partition] = offset + 1
-            until, under = received.get((partition, message.key()), (-1, None))
-            if under is not None and offset <= until:
-                known.add(under)
+            self._scanned_to[topic, partition] = offset + 1
+            letter_offset, letter_row = received.get((partition, message.key()), (-1, None))
+            if letter_row is not None and offset <= letter_offset:
+                known.add(letter_row)
             row_id = _read_row_id(self._tables[topic], message)
             if row_id is not None and row_id in rows:
                 newest.setdefault(row_id, {})[partition] = NewestRecord(partition, offset, message.timestamp()[1])
         return _TopicContents({row_id: [*records.values()] for row_id, records in newest.items()}, known)
 
     def do(self, decisions: Iterable[Decision]) -> int:
-        """Write the letters that are to be replayed, and return how many those were.
+        """Write the letters that are to be replayed, and return how many those are.
 
         Args:
-            decisions: as `plan` made them.
+            decisions: as `plan` returns them.
 
         Raises:
-            Interrupted: Kafka did not take them, or others' transactions do not end.
+            Interrupted: Kafka did not accept them, or a source's transaction does not end.
         """
-        chosen = [decision for decision in decisions if decision.fate == "replay"]
-        for topic in {decision.filed.letter.topic for decision in chosen}:
+        chosen = _chosen(decisions)
+        for topic, mine in _by_topic(chosen).items():
             self._await_committed(
-                topic, self._offsets(topic), f"nothing is written to {topic} yet; run this again once it has ended"
+                topic, self._read_ends(topic), f"nothing is written to {topic} yet; run this again once it has ended"
             )
-            mine = [decision for decision in chosen if decision.filed.letter.topic == topic]
-            letters = [(decision.filed.letter, decision.partition) for decision in mine]
+            letters = [(decision.letter.record, decision.partition) for decision in mine]
             written = self._write(topic, [NewRecord(each.key, each.value, partition) for each, partition in letters])
             rows = {decision.row_id for decision in mine if decision.row_id is not None}
-            while overtaken := self._overtaken(topic, rows, written):
+            while overtaken := self._find_overtaken(topic, rows, written):
                 written |= self._write(topic, overtaken)
         return len(chosen)
 
-    def _await_committed(self, topic: str, ends: Mapping[int, int], otherwise: str) -> None:
-        """Wait until all before some offsets can be read: what a source's open transaction wrote there comes later."""
+    def _await_committed(self, topic: str, ends: Mapping[int, int], hint: str) -> None:
+        """Wait until everything before these offsets can be read: an open transaction hides what it wrote.
+
+        Args:
+            topic: the source topic.
+            ends: partition -> offset.
+            hint: what to do where the transaction does not end.
+        """
         deadline = time.monotonic() + self._patience
         while True:
-            stable = self._offsets(topic, IsolationLevel.READ_COMMITTED)
+            stable = self._read_ends(topic, IsolationLevel.READ_COMMITTED)
             if all(stable[partition] >= end for partition, end in ends.items()):
                 return
             if time.monotonic() > deadline:
                 raise Interrupted(
                     f"a transaction in the topic {topic} has not ended within {self._patience:g} s, and may hold rows"
-                    f" that are newer than the letters: {otherwise}"
+                    " that are newer than the letters",
+                    hint,
                 )
             time.sleep(0.1)
 
-    def _offsets(self, topic: str, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED) -> dict[int, int]:
-        """Return where each partition ends: with all that was written, or with what is committed."""
+    def _read_ends(self, topic: str, isolation: IsolationLevel = IsolationLevel.READ_UNCOMMITTED) -> dict[int, int]:
+        """Return each partition's high watermark, or with READ_COMMITTED its last stable offset."""
         asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(self._partitions[topic])}
         listed = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=REQUEST_SECONDS)
-        return {place.partition: future.result().offset for place, future in listed.items()}
+        return {each.partition: future.result().offset for each, future in listed.items()}
 
-    def _overtaken(self, topic: str, rows: set[str], written: set[tuple[int, int]]) -> list[NewRecord]:
-        """Return what the source wrote of these rows since they were looked for, and a record of ours came behind."""
+    def _find_overtaken(self, topic: str, rows: set[str], written: set[tuple[int, int]]) -> list[NewRecord]:
+        """Return what the source wrote of these rows since they were last read, and before a record of ours."""
         ends = {partition: offset + 1 for partition, offset in sorted(written)}
         self._await_committed(
             topic,
@@ -152,21 +155,21 @@ class Replayer:
             "the letters are written; once it has ended, have the source write these rows again, all of"
             f" {topic}: {', '.join(sorted(rows))}",
         )
-        last: dict[str, Message] = {}
-        behind: dict[str, Message] = {}
-        start = {partition: self._ends.get((topic, partition), 0) for partition in range(self._partitions[topic])}
+        latest: dict[str, Message] = {}
+        overtaken: dict[str, Message] = {}
+        start = {partition: self._scanned_to.get((topic, partition), 0) for partition in range(self._partitions[topic])}
         for message in scan(self._client, topic, start, start):
-            self._ends[topic, message.partition()] = message.offset() + 1
+            self._scanned_to[topic, message.partition()] = message.offset() + 1
             row_id = _read_row_id(self._tables[topic], message)
             if row_id is None or row_id not in rows:
                 continue
             if (message.partition(), message.offset()) in written:
-                if row_id in last:
-                    behind[row_id] = last[row_id]
+                if row_id in latest:
+                    overtaken[row_id] = latest[row_id]
             else:
-                last[row_id] = message
-                behind.pop(row_id, None)
-        return [NewRecord(message.key(), message.value(), message.partition()) for message in behind.values()]
+                latest[row_id] = message
+                overtaken.pop(row_id, None)
+        return [NewRecord(message.key(), message.value(), message.partition()) for message in overtaken.values()]
 
     def _write(self, topic: str, records: Iterable[NewRecord]) -> set[tuple[int, int]]:
         producer = open_producer(self._client, linger_ms=5, partitioner=JAVA_PARTITIONER)
@@ -174,8 +177,21 @@ class Replayer:
 
 
 class _TopicContents(NamedTuple):
+    """What a source topic holds of the letters' rows: the newest records, and the rows that `check_forgotten` knows."""
+
     newest: Mapping[str, Sequence[NewestRecord]]
     known: set[str]
+
+
+def _chosen(decisions: Iterable[Decision]) -> list[Decision]:
+    return [decision for decision in decisions if decision.outcome == "replay"]
+
+
+def _by_topic(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:
+    by_topic: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        by_topic.setdefault(decision.letter.record.topic, []).append(decision)
+    return by_topic
 
 
 def _read_row_id(table: Table, message: Message) -> str | None:

@@ -1,8 +1,8 @@
-"""What becomes of dead letters that are to be put back through: written again, or left out, and why.
+"""Which dead letters are written to their source topics again, and why the others are not.
 
-A letter is never written where something newer is known of its row, nor where something newer may have been forgotten:
-a topic that no longer holds a row's deletion would have the letter bring the row back for ever.
-Pure: knows what topics hold, and no client library.
+A letter is never written where something newer is known of its row, nor where something newer may have been forgotten.
+If a topic no longer holds the deletion of a row, the letter would bring that row back for good.
+Pure: it is given what topics hold, and knows no client library.
 """
 
 import math
@@ -15,22 +15,25 @@ from joiner.dead_letters.letter import DeadLetter
 from shared.errors import BadRow
 from shared.records import Table
 
-Fate: TypeAlias = Literal["replay", "still unreadable", "superseded", "too old to know", "not of a source topic", "cut"]
+Outcome: TypeAlias = Literal[
+    "replay", "still unreadable", "superseded", "too old to know", "not of a source topic", "cut"
+]
+"""What is decided about a letter, as the command prints it; only "replay" writes it."""
 
 
 class Decision(NamedTuple):
-    """What is to be done with a letter.
+    """What is decided about a letter.
 
     Args:
-        filed: the letter.
-        fate: whether it is written again, or why not.
-        row_id: the row that it is about, where one can be read.
-        detail: what stands in the way, for people.
+        letter: the letter.
+        outcome: whether it is written again, or why not.
+        row_id: its row, where one can be read.
+        detail: what prevents it, for people.
         partition: where it is written; None lets Java's partitioner choose, as connectors do.
     """
 
-    filed: DeadLetter
-    fate: Fate
+    letter: DeadLetter
+    outcome: Outcome
     row_id: str | None = None
     detail: str = ""
     partition: int | None = None
@@ -54,30 +57,33 @@ def decide_all(letters: Iterable[DeadLetter], tables: Mapping[str, Table]) -> li
     """
     decisions: list[Decision] = []
     latest: dict[tuple[str, str], int] = {}
-    for filed in letters:
-        decision = _decide(filed, tables)
-        if decision.fate == "replay" and decision.row_id is not None:
-            row = filed.letter.topic, decision.row_id
+    for letter in letters:
+        decision = _decide(letter, tables)
+        if decision.outcome == "replay" and decision.row_id is not None:
+            row = letter.record.topic, decision.row_id
             if row in latest:
                 older = decisions[latest[row]]
-                decisions[latest[row]] = older._replace(fate="superseded", detail="by a newer letter of the same row")
+                decisions[latest[row]] = older._replace(
+                    outcome="superseded", detail="by a newer letter of the same row"
+                )
             latest[row] = len(decisions)
         decisions.append(decision)
     return decisions
 
 
-def _decide(filed: DeadLetter, tables: Mapping[str, Table]) -> Decision:
-    table = tables.get(filed.letter.topic)
+def _decide(letter: DeadLetter, tables: Mapping[str, Table]) -> Decision:
+    record = letter.record
+    table = tables.get(record.topic)
     if table is None:
-        return Decision(filed, "not of a source topic")
-    if not filed.whole:
-        return Decision(filed, "cut", detail="it was beyond the topic's limit and is not kept whole")
+        return Decision(letter, "not of a source topic")
+    if not letter.whole:
+        return Decision(letter, "cut", detail="it exceeded the topic's limit, so only a part of it was kept")
     try:
-        change = parse_row(table, filed.letter.key, filed.letter.value)
+        change = parse_row(table, record.key, record.value)
     except BadRow as bad:
-        return Decision(filed, "still unreadable", detail=str(bad))
-    # The same key leads to the same partition; one that was mended may lead to another.
-    return Decision(filed, "replay", change.row_id, partition=None if filed.mended_key else filed.letter.partition)
+        return Decision(letter, "still unreadable", detail=str(bad))
+    # The same key leads to the same partition; an edited one may lead to another.
+    return Decision(letter, "replay", change.row_id, partition=None if letter.edited_key else record.partition)
 
 
 def check_superseded(decision: Decision, newest: Mapping[str, Collection[NewestRecord]]) -> Decision:
@@ -88,38 +94,38 @@ def check_superseded(decision: Decision, newest: Mapping[str, Collection[NewestR
         newest: row id -> the newest record of that row in each partition of the letter's topic that holds one.
     """
     records = newest.get(decision.row_id or "", ())
-    letter = decision.filed.letter
+    own = decision.letter.record
     for record in records:
-        # Within a partition the order is that of offsets, whatever the records' times say.
-        within = record.partition == letter.partition
-        if record.offset > letter.offset if within else record.time_ms >= letter.time_ms:
-            where = f"by {letter.topic}[{record.partition}]@{record.offset}"
-            return decision._replace(fate="superseded", detail=where)
+        # Within a partition offsets give the order, whatever the records' times say.
+        same_partition = record.partition == own.partition
+        if record.offset > own.offset if same_partition else record.time_ms >= own.time_ms:
+            location = f"by {own.topic}[{record.partition}]@{record.offset}"
+            return decision._replace(outcome="superseded", detail=location)
     if not records:
         return decision
-    # A row lives in one partition: that of its other records.
+    # All records of a row belong in one partition: the one that holds its others.
     return decision._replace(partition=max(records, key=lambda record: record.time_ms).partition)
 
 
 def check_forgotten(decision: Decision, known: Container[str], now_ms: int, remembers_ms: float) -> Decision:
-    """Decide whether the row of a letter that nothing newer is held of may have been deleted since.
+    """Decide whether a letter's row, of which the topic holds nothing newer, may have been deleted since.
 
     Args:
         decision: to replay the letter.
-        known: rows of which the topic holds the letter itself, or an older record under its key: compaction forgets
-            those before it forgets a deletion behind them.
-        now_ms: the time.
-        remembers_ms: for how long the topic remembers what came after the letter, at least.
+        known: rows of which the topic holds the letter itself, or an older record under its key: compaction drops
+            those before it drops a tombstone behind them.
+        now_ms: the time, epoch ms.
+        remembers_ms: how long the topic keeps, at least, what came after the letter.
     """
-    age_ms = now_ms - decision.filed.letter.time_ms
-    if decision.fate != "replay" or decision.row_id is None or decision.row_id in known or age_ms <= remembers_ms:
+    age_ms = now_ms - decision.letter.record.time_ms
+    if decision.outcome != "replay" or decision.row_id is None or decision.row_id in known or age_ms <= remembers_ms:
         return decision
-    since = f"it is of {age_ms // 1000} s ago, and the topic may have forgotten deletions after"
-    return decision._replace(fate="too old to know", detail=f"{since} {remembers_ms // 1000:.0f} s")
+    age = f"it is {age_ms // 1000} s old, and the topic may have forgotten deletions after"
+    return decision._replace(outcome="too old to know", detail=f"{age} {remembers_ms // 1000:.0f} s")
 
 
 def read_retention_ms(config: Mapping[str, str]) -> float:
-    """Return for how long a topic remembers at least what was written to it, deletions included.
+    """Return how long a topic keeps at least what was written to it, tombstones included.
 
     Args:
         config: the topic's, as Kafka describes it.
@@ -127,6 +133,6 @@ def read_retention_ms(config: Mapping[str, str]) -> float:
     policies = config["cleanup.policy"]
     limits = [config["delete.retention.ms"]] if "compact" in policies else []
     if "delete" in policies:
-        # How soon a size is reached nobody knows.
+        # A limit in bytes may be reached at any time.
         limits += [config["retention.ms"], "-1" if config["retention.bytes"] == "-1" else "0"]
     return min((float(limit) for limit in limits if limit != "-1"), default=math.inf)

@@ -82,4 +82,6 @@ class Outputs(BaseSink):
         if letters:
             (first, bad), more = letters[0], len(letters) - 1
             where = logs.record_fields(first.topic, first.partition, first.offset)
-            logger.warning("dead letter: %s: %s%s", first.place, bad, f", and {more} more" if more else "", extra=where)
+            logger.warning(
+                "dead letter: %s: %s%s", first.location, bad, f", and {more} more" if more else "", extra=where
+            )

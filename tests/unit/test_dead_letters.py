@@ -25,9 +25,9 @@ def letter(offset: int = 5, value: bytes | None = GOOD, key: bytes | None = b"7"
     return DeadLetter(UnreadableRecord(topic, 2, offset, key, value, 1_000), "bad-json", "why")
 
 
-def fates(*letters: DeadLetter) -> list[str]:
+def outcomes(*letters: DeadLetter) -> list[str]:
     """Return what is decided without looking at the topic."""
-    return [decision.fate for decision in decide_all(letters, TABLES)]
+    return [decision.outcome for decision in decide_all(letters, TABLES)]
 
 
 def test_what_can_be_read_now_is_written_again() -> None:
@@ -37,31 +37,32 @@ def test_what_can_be_read_now_is_written_again() -> None:
 
 def test_what_still_cannot_be_read_stays() -> None:
     """Bad rows, letters of other topics and letters that were cut are left out, each with its reason."""
-    cut = DeadLetter(letter().letter, "too-large", "", whole=False)
-    assert ["still unreadable", "not of a source topic", "cut"] == fates(letter(value=b"{"), letter(topic="x"), cut)
+    cut = DeadLetter(letter().record, "too-large", "", whole=False)
+    assert ["still unreadable", "not of a source topic", "cut"] == outcomes(letter(value=b"{"), letter(topic="x"), cut)
 
 
 def test_of_two_letters_about_one_row_the_newer_is_written() -> None:
     """They would otherwise be written in an order of their own."""
-    assert ["superseded", "replay"] == fates(letter(5), letter(6))
+    assert ["superseded", "replay"] == outcomes(letter(5), letter(6))
 
 
 def test_a_newer_record_of_the_row_is_kept() -> None:
     """Newer is what comes behind in the same partition, or later in another one."""
     decision = Decision(letter(5), "replay", "7", partition=2)
-    assert check_superseded(decision, {"7": [NewestRecord(2, 6, 900)]}).fate == "superseded"
-    assert check_superseded(decision, {"7": [NewestRecord(0, 1, 1_000)]}).fate == "superseded"
-    assert check_superseded(decision, {"7": [NewestRecord(2, 4, 2_000)]}).fate == "replay"
-    assert check_superseded(decision, {"8": [NewestRecord(2, 6, 900)]}).fate == "replay"
+    assert check_superseded(decision, {"7": [NewestRecord(2, 6, 900)]}).outcome == "superseded"
+    assert check_superseded(decision, {"7": [NewestRecord(0, 1, 1_000)]}).outcome == "superseded"
+    assert check_superseded(decision, {"7": [NewestRecord(2, 4, 2_000)]}).outcome == "replay"
+    assert check_superseded(decision, {"8": [NewestRecord(2, 6, 900)]}).outcome == "replay"
 
 
 def test_within_a_partition_the_offset_decides_and_between_partitions_the_time() -> None:
     """A record whose time is older than the letter's is newer all the same where it lies behind it."""
     decision = Decision(letter(5), "replay", "7", partition=2)
-    assert check_superseded(decision, {"7": [NewestRecord(0, 1, 900), NewestRecord(2, 6, 10)]}).fate == "superseded"
-    assert check_superseded(decision, {"7": [NewestRecord(0, 9, 900), NewestRecord(2, 4, 2_000)]}).fate == "replay"
+    assert check_superseded(decision, {"7": [NewestRecord(0, 1, 900), NewestRecord(2, 6, 10)]}).outcome == "superseded"
+    assert check_superseded(decision, {"7": [NewestRecord(0, 9, 900), NewestRecord(2, 4, 2_000)]}).outcome == "replay"
     assert (
-        check_superseded(decision, {"7": [NewestRecord(2, 4, 2_000), NewestRecord(0, 1, 1_500)]}).fate == "superseded"
+        check_superseded(decision, {"7": [NewestRecord(2, 4, 2_000), NewestRecord(0, 1, 1_500)]}).outcome
+        == "superseded"
     )
 
 
@@ -69,14 +70,14 @@ def test_a_letter_from_before_what_its_topic_remembers_is_not_written() -> None:
     """Its row may have been deleted and the deletion forgotten; unless the letter outlived what forgets it."""
     decision = Decision(letter(5), "replay", "7", partition=2)
     old = check_forgotten(decision, set(), now_ms=4_001, remembers_ms=3_000)
-    assert ("too old to know", "it is of 3 s ago, and the topic may have forgotten deletions after 3 s") == (
-        old.fate,
+    assert ("too old to know", "it is 3 s old, and the topic may have forgotten deletions after 3 s") == (
+        old.outcome,
         old.detail,
     )
     assert check_forgotten(decision, set(), now_ms=4_000, remembers_ms=3_000) == decision
     assert check_forgotten(decision, {"7"}, now_ms=4_001, remembers_ms=3_000) == decision
     assert check_forgotten(decision, set(), now_ms=4_001, remembers_ms=math.inf) == decision
-    done = decision._replace(fate="superseded")
+    done = decision._replace(outcome="superseded")
     assert check_forgotten(done, set(), now_ms=4_001, remembers_ms=3_000) == done
 
 
@@ -123,7 +124,7 @@ def test_a_letter_survives_its_way_through_a_file() -> None:
     original = DeadLetter(UnreadableRecord("likes", 2, 5, b"\xff", None, 1_000), "bad-key", "")
     assert original == parse_edited(original.to_json(), original)
     changed = parse_edited({**original.to_json(), "keyBase64": None, "key": "7"}, original)
-    assert (b"7", True) == (changed.letter.key, changed.mended_key)
+    assert (b"7", True) == (changed.record.key, changed.edited_key)
 
 
 def test_a_letter_beyond_the_limit_is_cut_and_says_so() -> None:

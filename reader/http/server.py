@@ -91,7 +91,7 @@ def prepare_limits(settings: ReaderSettings) -> Limits:
 
 
 class StopSignal:
-    """Stops a process once, by a signal from outside or by a call.
+    """Stops a process once, by a signal from outside or by a call; to be used in the event loop only.
 
     Args:
         callback: called at the first stop; must not block.
@@ -196,6 +196,8 @@ class Server(uvicorn.Server):
 
 def make_run_between_reads(loop: asyncio.AbstractEventLoop, release: Callable[[], None]) -> RunBetweenReads:
     """Return a function that runs another in the event loop, where all reads happen, and waits for it.
+
+    The replicator's thread calls what is returned; everything that it runs happens in the event loop's thread.
 
     Args:
         loop: of the reads.

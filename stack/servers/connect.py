@@ -12,79 +12,45 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from doctor import connect_status
-from shared.records import TABLES
 from stack.errors import StackError
+from stack.ops import TOPIC_CREATION, read_connector, read_source_topic, read_worker
 from stack.servers import java
-from stack.servers.kafka import MAX_MESSAGE_BYTES, VERSION
+from stack.servers.kafka import VERSION
 from stack.servers.ports import free_port
-from stack.servers.postgres import DATABASE, HEARTBEAT, HEARTBEATS, PUBLICATION, Postgres
+from stack.servers.postgres import Postgres
 from stack.servers.process import Command, check_port
 
 COORDINATES = (
     f"org.apache.kafka:connect-runtime:{VERSION}+io.debezium:debezium-connector-postgres:3.4.0.Final+{java.LOGGING}"
 )
-CONNECTOR = "user-info"
-PREFIX = "app"
-PARTITIONS = 4
+CONNECTOR = read_connector()["name"]
+PARTITIONS = int(read_connector()[f"{TOPIC_CREATION}partitions"])
 
-TOPICS = (*(table.name for table in TABLES), HEARTBEATS)
+TOPICS = tuple(table.removeprefix("public.") for table in read_connector()["table.include.list"].split(","))
 """What it writes, each named as its table is."""
 
-SOURCE_TOPIC = {
-    "cleanup.policy": "compact",
-    "max.message.bytes": str(MAX_MESSAGE_BYTES),
-}
-"""How the source topics are created."""
+
+def build_connector(postgres_host: str, postgres_port: int) -> dict[str, str]:
+    """Return the connector's configuration: that of `ops/`, for a PostgreSQL that asks for no password."""
+    place = {"database.hostname": postgres_host, "database.port": str(postgres_port), "database.password": ""}
+    return read_connector() | place
 
 
-def connector(postgres_host: str, postgres_port: int) -> dict[str, str]:
-    """Return the connector's configuration: what a deployment of one's own would send to its Connect."""
-    return {
-        "name": CONNECTOR,
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-        "tasks.max": "1",
-        "plugin.name": "pgoutput",
-        "database.hostname": postgres_host,
-        "database.port": str(postgres_port),
-        "database.user": "postgres",
-        "database.password": "",
-        "database.dbname": DATABASE,
-        "topic.prefix": PREFIX,
-        "table.include.list": ",".join(f"public.{topic}" for topic in TOPICS),
-        "publication.name": PUBLICATION,
-        "publication.autocreate.mode": "disabled",
-        "slot.name": "user_info",
-        "snapshot.mode": "initial",
-        "tombstones.on.delete": "true",
-        "poll.interval.ms": "50",
-        # Tells how old the topics are, and moves the slot on when other tables change and ours do not.
-        "heartbeat.interval.ms": "1000",
-        "heartbeat.action.query": " ".join(HEARTBEAT.split()),
-        "transforms": "route",
-        "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter",
-        "transforms.route.regex": f"{PREFIX}\\.public\\.(.*)",
-        "transforms.route.replacement": "$1",
-        "topic.creation.default.replication.factor": "-1",
-        "topic.creation.default.partitions": str(PARTITIONS),
-        **{f"topic.creation.default.{name}": value for name, value in SOURCE_TOPIC.items()},
-        "producer.override.max.request.size": str(MAX_MESSAGE_BYTES),
-        "producer.override.compression.type": "lz4",
-        "errors.max.retries": "-1",
+def build_worker(bootstrap_servers: str, port: int, offsets: Path) -> dict[str, str]:
+    """Return the worker's properties: those of `ops/`, for servers and files of this machine.
+
+    Args:
+        bootstrap_servers: Kafka's address.
+        port: of the REST interface.
+        offsets: the file that keeps the connector's position in PostgreSQL's log.
+    """
+    place = {
+        "bootstrap.servers": bootstrap_servers,
+        "listeners": f"http://127.0.0.1:{port}",
+        "offset.storage.file.filename": str(offsets),
     }
-
-
-def worker() -> dict[str, str]:
-    """Return the worker's settings that a deployment of one's own needs too."""
-    return {
-        "key.converter": "org.apache.kafka.connect.json.JsonConverter",
-        "key.converter.schemas.enable": "false",
-        "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-        "value.converter.schemas.enable": "false",
-        "offset.flush.interval.ms": "1000",
-        "connector.client.config.override.policy": "All",
-        "topic.creation.enable": "true",
-        "plugin.discovery": "service_load",
-    }
+    # Plugins come by the class path here.
+    return {name: value for name, value in read_worker().items() if name != "plugin.path"} | place
 
 
 class Connect:
@@ -130,16 +96,11 @@ class Connect:
         check_port("Kafka Connect", self.port, "STACK_CONNECT_PORT")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.create_topics()
-        settings = {
-            **worker(),
-            "bootstrap.servers": self._bootstrap_servers,
-            "listeners": f"http://127.0.0.1:{self.port}",
-            "offset.storage.file.filename": str(self.folder / "offsets"),
-        }
-        text = "".join(f"{name}={value}\n" for name, value in settings.items())
+        worker = build_worker(self._bootstrap_servers, self.port, self.folder / "offsets")
+        text = "".join(f"{name}={value}\n" for name, value in worker.items())
         (self.folder / "worker.properties").write_text(text)
-        configuration = connector("127.0.0.1", self._postgres.port)
-        (self.folder / "connector.json").write_text(json.dumps({"name": CONNECTOR, "config": configuration}))
+        connector = build_connector("127.0.0.1", self._postgres.port)
+        (self.folder / "connector.json").write_text(json.dumps({"name": CONNECTOR, "config": connector}))
         self.command.start(self._started, detached=detached)
         return self
 
@@ -187,7 +148,8 @@ class Connect:
         """
         admin = AdminClient({"bootstrap.servers": self._bootstrap_servers, "log_level": 0})
         existing = admin.list_topics(timeout=10).topics
-        missing = [NewTopic(topic, PARTITIONS, -1, config=SOURCE_TOPIC) for topic in TOPICS if topic not in existing]
+        config = read_source_topic()
+        missing = [NewTopic(topic, PARTITIONS, -1, config=config) for topic in TOPICS if topic not in existing]
         for name, created in (admin.create_topics(missing) if missing else {}).items():
             try:
                 created.result()

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from stack.errors import StackError
+from stack.ops import read_source_topic
 from stack.servers import java
 from stack.servers.ports import free_port
 from stack.servers.process import Command, check_port
@@ -24,15 +25,18 @@ VERSION = "4.2.1"
 the moment when the transaction is ended, as after a crash of its broker (KAFKA-20734)."""
 
 COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+{java.LOGGING}"
-MAX_MESSAGE_BYTES = 5 * 1024 * 1024
+
+SOURCE_MESSAGE_BYTES = int(read_source_topic()["max.message.bytes"])
+"""The most that any topic allows. More than `shared.topics.MAX_MESSAGE_BYTES`, which bounds what the service writes: a
+source record carries the row before and after its change."""
 
 PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "auto.create.topics.enable": "false",
-    "message.max.bytes": str(MAX_MESSAGE_BYTES),
-    "replica.fetch.max.bytes": str(MAX_MESSAGE_BYTES),
+    "message.max.bytes": str(SOURCE_MESSAGE_BYTES),
+    "replica.fetch.max.bytes": str(SOURCE_MESSAGE_BYTES),
     # One node holds the only copy of everything.
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "8",

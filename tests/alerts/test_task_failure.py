@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from stack.servers.kafka import SOURCE_MESSAGE_BYTES
 from tests.support.alert_rules import RUNBOOK
-from tests.support.connectors import LARGE_ROW, LARGE_USER, SOURCE_RECORD_BYTES, set_largest_record
+from tests.support.connectors import LARGE_ROW, LARGE_USER, set_largest_record
 from tests.support.programs import ROOT, environment
 from tests.support.site import Site
 from tests.support.waiting import wait_for
@@ -79,7 +80,7 @@ def test_a_row_that_kafka_refuses_is_not_lost(site: Site) -> None:
     assert f"curl -X POST '{site.connect.url}/restart?includeTasks=true'" in remedy
 
     # 3. Fixed: nothing was lost.
-    set_largest_record(site.kafka.bootstrap_servers, "users", SOURCE_RECORD_BYTES)
+    set_largest_record(site.kafka.bootstrap_servers, "users", SOURCE_MESSAGE_BYTES)
     fix(site)
     await_running(site)
     wait_for(lambda: site.answers(LARGE_USER) and site.answers(901), 60, "both rows")

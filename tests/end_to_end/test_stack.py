@@ -17,9 +17,9 @@ import psutil
 import psycopg
 import pytest
 
-from stack.servers.kafka import VERSION
+from stack.servers.kafka import SOURCE_MESSAGE_BYTES, VERSION
 from stack.servers.ports import free_port
-from tests.support.connectors import LARGE_ROW, LARGE_USER, SOURCE_RECORD_BYTES, set_largest_record
+from tests.support.connectors import LARGE_ROW, LARGE_USER, set_largest_record
 from tests.support.http_client import get
 from tests.support.programs import ROOT, Program
 from tests.support.topics import read_all
@@ -227,7 +227,7 @@ def test_run_tells_of_what_fails_and_ends_with_what_ends(stack: Stack) -> None:
     assert "RecordTooLargeException" in run.log()
 
     # 2. Fixed as it says, the row is answered, and that is reported too.
-    set_largest_record(servers, "users", SOURCE_RECORD_BYTES)
+    set_largest_record(servers, "users", SOURCE_MESSAGE_BYTES)
     shell(re.findall("connect \\| fix what it names, then: (.*)", run.log())[0])
     run.wait_until_said("connect | the connector's task runs again", 60)
     assert run.log().count("the connector's task has failed") == 1

@@ -2,11 +2,6 @@
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from stack.servers.kafka import MAX_MESSAGE_BYTES
-
-SOURCE_RECORD_BYTES = MAX_MESSAGE_BYTES
-"""What source topics allow."""
-
 LARGE_USER = 900
 LARGE_ROW = f"""
 INSERT INTO users (user_id, description)

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ import yaml
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.kafka import read_properties
+from shared.records import TABLES
 from shared.settings import KafkaSettings, read_settings
+from shared.topics import MAX_MESSAGE_BYTES
+from stack import ops
 from stack.servers import connect, kafka, postgres
 from stack.settings import StackSettings
 from tests.support.programs import ROOT
@@ -29,6 +33,13 @@ def services() -> dict[str, Service]:
     """Give the services by name."""
     found: dict[str, Service] = yaml.safe_load(COMPOSE.read_text())["services"]
     return found
+
+
+@pytest.fixture(scope="module")
+def mounted() -> dict[str, Path]:
+    """Give the files that the services mount, by the name of their config."""
+    configs = yaml.safe_load(COMPOSE.read_text())["configs"]
+    return {name: ROOT / config["file"] for name, config in configs.items()}
 
 
 def tier_of(service: str) -> str:
@@ -107,7 +118,9 @@ def test_kafka_is_configured_as_the_stack_configures_it(services: dict[str, Serv
     assert compared.items() <= environment.items()
 
 
-def test_postgres_is_configured_as_the_stack_configures_it(services: dict[str, Service]) -> None:
+def test_postgres_is_configured_as_the_stack_configures_it(
+    services: dict[str, Service], mounted: dict[str, Path]
+) -> None:
     """Options, database and tables are the stack's."""
     service = services["postgres"]
     words = service["command"][1:]
@@ -116,7 +129,7 @@ def test_postgres_is_configured_as_the_stack_configures_it(services: dict[str, S
     wanted = {name: value for name, value in postgres.OPTIONS.items() if name != "unix_socket_directories"}
     assert wanted == dict(option.split("=", 1) for option in words[1::2])
     assert service["environment"]["POSTGRES_DB"] == postgres.DATABASE
-    assert (ROOT / "ops/postgres/schema.sql").read_text() == postgres.SCHEMA.lstrip("\n")
+    assert mounted["schema"].samefile(ops.SCHEMA_FILE)
 
 
 def test_the_source_topics_are_made_as_the_stack_makes_them(services: dict[str, Service]) -> None:
@@ -126,14 +139,18 @@ def test_the_source_topics_are_made_as_the_stack_makes_them(services: dict[str, 
     assert named is not None
     assert named[1].split() == list(connect.TOPICS)
     assert re.findall(r"--partitions (\d+)", script) == [str(connect.PARTITIONS)]
-    assert dict(re.findall(r"--config ([\w.]+)=(\S+)", script)) == connect.SOURCE_TOPIC
+    assert dict(re.findall(r"--config ([\w.]+)=(\S+)", script)) == ops.read_source_topic()
 
 
-def test_the_connector_is_the_stacks(services: dict[str, Service]) -> None:
-    """Its configuration differs in nothing but where the password comes from, its version in nothing at all."""
-    sent = json.loads((ROOT / "ops/connect/connector.json").read_text())
-    wanted = connect.connector("postgres", 5432) | {"database.password": "${dir:/run/secrets:postgres-password}"}
-    assert sent == {"name": connect.CONNECTOR, "config": wanted}
+def test_the_connector_is_the_stacks(services: dict[str, Service], mounted: dict[str, Path]) -> None:
+    """The stack reads the same file and changes nothing but the database's address and password; versions agree."""
+    assert mounted["connector"].samefile(ops.CONNECTOR_FILE)
+    sent = json.loads(mounted["connector"].read_text())
+    place = {"database.hostname": "127.0.0.1", "database.port": "5433", "database.password": ""}
+    assert sent["config"] | place == connect.build_connector("127.0.0.1", 5433)
+    assert connect.CONNECTOR == sent["name"] == sent["config"]["name"]
+    assert ("postgres", "5432") == (sent["config"]["database.hostname"], sent["config"]["database.port"])
+    assert "${dir:/run/secrets:postgres-password}" == sent["config"]["database.password"]
     script = services["connector"]["command"][2]
     artifact = re.search(r"-Dartifact=([^:]+:[^:]+:[^:]+):tar.gz:plugin", script)
     assert artifact is not None
@@ -142,11 +159,28 @@ def test_the_connector_is_the_stacks(services: dict[str, Service]) -> None:
     assert f"connectors/{connect.CONNECTOR}/status" in services["connect"]["healthcheck"]["test"][3]
 
 
-def test_connects_worker_is_the_stacks() -> None:
-    """The worker has every property of the stack's, and its addresses and files are those of compose.yaml."""
-    lines = (ROOT / "ops/connect/worker.properties").read_text().splitlines()
-    worker = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    assert connect.worker().items() <= worker.items()
+def test_the_connector_captures_the_four_tables_and_writes_the_heartbeats(mounted: dict[str, Path]) -> None:
+    """Its tables are those of the publication in the schema, and its producer sends what its topics take."""
+    config = json.loads(mounted["connector"].read_text())["config"]
+    tables = [*(table.name for table in TABLES), postgres.HEARTBEATS]
+    assert tables == list(connect.TOPICS)
+    schema = mounted["schema"].read_text()
+    assert f"ALTER PUBLICATION {config['publication.name']} SET TABLE {', '.join(tables)};" in schema
+    assert config["heartbeat.action.query"].startswith(f"INSERT INTO {postgres.HEARTBEATS} ")
+    size = config["topic.creation.default.max.message.bytes"]
+    assert size == config["producer.override.max.request.size"]
+    assert kafka.SOURCE_MESSAGE_BYTES == int(size)
+    assert MAX_MESSAGE_BYTES < int(size)
+
+
+def test_connects_worker_is_the_stacks(mounted: dict[str, Path]) -> None:
+    """The stack reads the same file and changes nothing but addresses and paths, which are those of compose.yaml."""
+    assert mounted["worker"].samefile(ops.WORKER_FILE)
+    worker = ops.read_worker()
+    effective = connect.build_worker("127.0.0.1:9092", 8083, Path("/stack/offsets"))
+    places = {"bootstrap.servers", "listeners", "offset.storage.file.filename"}
+    assert worker.keys() - {"plugin.path"} == effective.keys()
+    assert places == {name for name, value in effective.items() if worker[name] != value}
     assert worker["bootstrap.servers"] in COMPOSE.read_text()
 
 

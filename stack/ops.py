@@ -1,0 +1,40 @@
+"""The files of `ops/`, which a deployment uses too: what they say is said nowhere else.
+
+The stack overrides only where servers are: hosts, ports and paths.
+"""
+
+import json
+from pathlib import Path
+
+OPS = Path(__file__).parents[1] / "ops"
+SCHEMA_FILE = OPS / "postgres" / "schema.sql"
+CONNECTOR_FILE = OPS / "connect" / "connector.json"
+WORKER_FILE = OPS / "connect" / "worker.properties"
+
+TOPIC_CREATION = "topic.creation.default."
+
+
+def read_connector() -> dict[str, str]:
+    """Return the configuration of the Debezium connector.
+
+    Its heartbeat query makes the age of the source topics known, and moves the replication slot on while other tables
+    change and these do not.
+    """
+    config: dict[str, str] = json.loads(CONNECTOR_FILE.read_text())["config"]
+    return config
+
+
+def read_worker() -> dict[str, str]:
+    """Return the properties of the Kafka Connect worker."""
+    lines = WORKER_FILE.read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def read_source_topic() -> dict[str, str]:
+    """Return the configuration that the connector creates source topics with; how many partitions is not part of it."""
+    created = {
+        name.removeprefix(TOPIC_CREATION): value
+        for name, value in read_connector().items()
+        if name.startswith(TOPIC_CREATION)
+    }
+    return {name: value for name, value in created.items() if name not in {"partitions", "replication.factor"}}

@@ -38,7 +38,7 @@ VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-def code_of(document: Path) -> str:
+def read_code(document: Path) -> str:
     """Return what a document shows as code: spans between backticks, and indented or fenced blocks."""
     text = document.read_text()
     fenced = re.findall(r"^ *```.*?\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
@@ -48,21 +48,21 @@ def code_of(document: Path) -> str:
     return "\n".join([*fenced, *blocks, *(" ".join(span.split()) for span in spans)])
 
 
-def sources() -> str:
-    """Return all of the project that is not a document."""
-    folders = ("shared", "joiner", "reader", "stack", "tests", "bench", "ops")
+def read_sources() -> str:
+    """Return the text of all files that are not documents."""
+    folders = ("shared", "joiner", "reader", "doctor", "stack", "tests", "bench", "ops")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".yml"}]
     return "\n".join(file.read_text() for file in [*files, ROOT / "Makefile", ROOT / "compose.yaml", ROOT / ".ci/run"])
 
 
-def headings_of(document: Path) -> set[str]:
-    """Return the anchors that a page's headings get."""
+def find_headings(document: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
     titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_the_documents_are_there() -> None:
-    """The tests below look at something."""
+    """The tests below have documents to read."""
     assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md"} <= {
         str(document.relative_to(ROOT)) for document in DOCUMENTS
     }
@@ -77,14 +77,14 @@ def test_links_lead_to_files_and_headings(document: Path) -> None:
         name, _, anchor = link.partition("#")
         target = (document.parent / name).resolve() if name else document
         assert target.exists(), link
-        assert not anchor or anchor in headings_of(target), link
+        assert not anchor or anchor in find_headings(target), link
 
 
 @documents
 def test_files_that_are_named_exist(document: Path) -> None:
     """A named file exists, except those that the programs write."""
     ours = {path.name for path in ROOT.iterdir()} - {".local"}
-    for name in FILE.findall(code_of(document)):
+    for name in FILE.findall(read_code(document)):
         if name.split("/")[0] in ours:
             assert (ROOT / name).exists(), name
 
@@ -93,11 +93,11 @@ def test_files_that_are_named_exist(document: Path) -> None:
 def test_verbs_that_are_named_exist(document: Path) -> None:
     """`make …` names a target that `make help` shows."""
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z][a-z-]*)", code_of(document))) <= targets
+    assert set(re.findall(r"\bmake ([a-z][a-z-]*)", read_code(document))) <= targets
 
 
-def commands_of(code: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each `python -m program word…` of ours: the program and the words after it."""
+def find_commands(code: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each command `python -m program word…` of this project: the program and the words after it."""
     for line in code.splitlines():
         for program, rest in re.findall(r"python -m (\w+)((?: [^\s`|#;)]+)*)", line):
             if program in PROGRAMS:
@@ -106,8 +106,8 @@ def commands_of(code: str) -> Iterator[tuple[str, list[str]]]:
 
 @documents
 def test_commands_that_are_named_exist(document: Path) -> None:
-    """`python -m …` names a subcommand and options that there are."""
-    for program, words in commands_of(code_of(document)):
+    """`python -m …` names a subcommand and options that exist."""
+    for program, words in find_commands(read_code(document)):
         command = PROGRAMS[program]
         while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
             found = command.commands.get(words.pop(0))
@@ -129,13 +129,13 @@ def is_known(variable: str) -> bool:
         except KafkaException as error:
             return "No such configuration property" not in str(error)
         return True
-    return re.search(rf"\b{variable}\b", sources()) is not None
+    return re.search(rf"\b{variable}\b", read_sources()) is not None
 
 
 @documents
 def test_variables_that_are_named_exist(document: Path) -> None:
     """A name in capitals is a setting, a property of the Kafka client, or in the code."""
-    names = set(VARIABLE.findall(code_of(document)))
+    names = set(VARIABLE.findall(read_code(document)))
     assert [name for name in sorted(names) if not is_known(name)] == []
 
 
@@ -154,12 +154,12 @@ def test_the_answer_in_the_readme_is_one() -> None:
 
 
 def test_the_columns_in_the_readme_are_those_that_are_read() -> None:
-    """The table of source topics leaves out nothing that the joiner looks at in `users`."""
+    """The table of source topics names every column of `users` that the joiner reads."""
     assert f"`user_id, {', '.join(PROFILE_COLUMNS)}`" in (ROOT / "README.md").read_text()
 
 
 def test_figures_in_the_readme_are_measured_ones() -> None:
-    """What its first screen promises and claims stands in docs/performance.md, next to the command that measured it."""
+    """Each figure on its first screen is in docs/performance.md, next to the command that measured it."""
     readme, page = ((ROOT / name).read_text() for name in ("README.md", "docs/performance.md"))
     claims = readme.partition("## What it promises")[2].partition("\nDo not use it")[0]
     figure = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?")
@@ -168,7 +168,7 @@ def test_figures_in_the_readme_are_measured_ones() -> None:
     assert set() == said - set(figure.findall(page))
 
 
-def cells_below(heading: str) -> list[list[str]]:
+def read_table(heading: str) -> list[list[str]]:
     """Return the rows of the first table below a heading of the layout, without its head."""
     text = (ROOT / "docs" / "layout.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
@@ -182,7 +182,7 @@ def test_the_layout_shows_what_each_folder_promises() -> None:
         folder.strip("`/"): tuple(
             {name.strip("`/") for name in re.findall(r"`[^`]+`", cell)} for cell in (ours, others)
         )
-        for folder, _, ours, others in cells_below("Folders")
+        for folder, _, ours, others in read_table("Folders")
     }
     promised = {
         folder: (set(promise.knows.split()), set(promise.libraries.split())) for folder, promise in PROMISES.items()
@@ -192,7 +192,7 @@ def test_the_layout_shows_what_each_folder_promises() -> None:
 
 def test_objects_of_two_threads_exist() -> None:
     """The table of what two threads share names classes where they are."""
-    for first, *_ in cells_below("What two threads share"):
+    for first, *_ in read_table("What two threads share"):
         found = re.fullmatch(r"`(\w+)` in `([\w/]+\.py)`", first)
         assert found is not None, first
         assert re.search(rf"^class {found[1]}\b", (ROOT / found[2]).read_text(), re.MULTILINE), first
@@ -200,7 +200,7 @@ def test_objects_of_two_threads_exist() -> None:
 
 def test_the_glossary_is_short() -> None:
     """A newcomer learns fifteen terms at most, each with one meaning."""
-    terms = [term for term, _ in cells_below("Glossary")]
+    terms = [term for term, _ in read_table("Glossary")]
     assert len(set(terms)) == len(terms) <= 15
 
 

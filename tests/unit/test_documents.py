@@ -12,9 +12,11 @@ from confluent_kafka.admin import AdminClient
 from pydantic_settings import BaseSettings
 
 import bench.cli
+import doctor.cli
 import joiner.cli
 import reader.cli
 import stack.cli
+from doctor.checks import DoctorSettings
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
@@ -23,10 +25,11 @@ from tests.support.programs import ROOT
 from tests.unit.test_imports import PROMISES
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-SETTINGS: tuple[type[BaseSettings], ...] = (JoinerSettings, ReaderSettings, RunSettings)
+SETTINGS: tuple[type[BaseSettings], ...] = (JoinerSettings, ReaderSettings, DoctorSettings, RunSettings)
 PROGRAMS: dict[str, click.Command] = {
     "joiner": joiner.cli.main,
     "reader": reader.cli.main,
+    "doctor": doctor.cli.main,
     "stack": stack.cli.main,
     "bench": bench.cli.commands,
 }
@@ -209,7 +212,7 @@ def test_the_glossary_is_short() -> None:
     [
         ("joiner/core/commit_policy.py", "BATCH", "taken from the consumer by up to {:,}"),
         ("joiner/core/commit_policy.py", "CHECKPOINT_ROWS", "where {:,} rows and users are held"),
-        ("joiner/background/maintenance.py", "LONGEST_SECONDS", "is deleted every {:g} s"),
+        ("joiner/background/maintenance.py", "MAX_INTERVAL_SECONDS", "is deleted every {:g} s"),
         ("joiner/core/commit_policy.py", "SLOW_COMMIT_SECONDS", "took longer than {:g} s"),
         ("reader/replication/replicator.py", "PATIENCE_SECONDS", "cannot reach Kafka within {:g} s of starting"),
         ("shared/records.py", "MAX_ID_BYTES", "longer than {} bytes"),

@@ -8,9 +8,9 @@ import pytest
 from confluent_kafka import Message
 
 from shared.threads import BackgroundThread
-from tests.support.judgement import History, Written, wrong_answers
+from tests.support.consistency import History, Written, find_violations
 from tests.support.readers import Reader, body
-from tests.support.retrying import Chaos, Client
+from tests.support.retrying_client import ReaderChaos, RetryingClient
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
 
@@ -86,11 +86,11 @@ def readers(topics: Topics, source: Source, tmp_path: Path) -> Iterator[list[Rea
 
 
 @pytest.fixture
-def clients(readers: list[Reader]) -> Iterator[list[Client]]:
+def clients(readers: list[Reader]) -> Iterator[list[RetryingClient]]:
     """Give clients that ask for everybody, two of them for nothing older than they have seen."""
     ports = [reader.port for reader in readers]
     users = [*KEPT, *FLEETING, *NOBODY, *HOT * 50]
-    made = [Client(ports, users, seed, careful=seed > 0) for seed in range(3)]
+    made = [RetryingClient(ports, users, seed, careful=seed > 0) for seed in range(3)]
     for client in made:
         client.start()
     yield made
@@ -111,12 +111,12 @@ def test_a_client_that_retries_never_reads_wrong_or_older_than_before(
     topics: Topics,
     source: Source,
     readers: list[Reader],
-    clients: list[Client],
+    clients: list[RetryingClient],
     record_property: Callable[[str, object], None],
 ) -> None:
     """SIGKILL of readers and of single workers, in the midst of updates: no false 404, no offset that goes back."""
     # 1. Every reader is killed twice, and single workers three times; all of them come back, and answer again.
-    Chaos(readers, seed=11).go_on(kills=2, workers=3)
+    ReaderChaos(readers, seed=11).run(kills=2, workers=3)
     for reader in readers:
         reader.await_state("ready", 60)
     for client in clients:
@@ -130,11 +130,11 @@ def test_a_client_that_retries_never_reads_wrong_or_older_than_before(
     topics.flush()
     histories = histories_of(topics.messages("user-info"))
     answers = [answer for client in clients for answer in client.answers]
-    assert wrong_answers(histories, answers) == []
+    assert find_violations(histories, answers) == []
     assert [client.unanswered for client in clients] == [None] * len(clients)
     # 3. Kept users were never answered as absent; the others were both present and absent.
-    absent = {answer.user for answer in answers if answer.place is None}
-    present = {answer.user for answer in answers if answer.place is not None}
+    absent = {answer.user for answer in answers if answer.record_id is None}
+    present = {answer.user for answer in answers if answer.record_id is not None}
     assert present >= {*KEPT}
     assert not absent & {*KEPT}
     assert absent & present

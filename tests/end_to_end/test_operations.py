@@ -16,10 +16,10 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from stack.seed import populate
+from tests.support.continuous_reads import ContinuousReads
 from tests.support.procedures import Shell, Step, blocks
 from tests.support.programs import ROOT
 from tests.support.service import Record, Service
-from tests.support.vigil import Vigil
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end
@@ -92,25 +92,25 @@ def await_no_lag(*ports: int) -> None:
 
 def test_a_reader_is_added_and_removed(populated: Service, shell: Shell) -> None:
     """The new one answers as SQL says once it is ready; the old one notices neither its coming nor its going."""
-    with Vigil(populated):
+    with ContinuousReads(populated):
         shell.follow(procedure("Add a reader"))
     await_truth(at(populated, shell.port(READER_2)))
     await_no_lag(populated.joiner_port, populated.reader_port, shell.port(READER_2))
 
-    with Vigil(populated):
+    with ContinuousReads(populated):
         shell.follow(procedure("Remove a reader"))
     await_truth(populated)
 
 
 def test_a_joiner_is_added_and_removed(populated: Service, shell: Shell) -> None:
     """The new one takes partitions over and gives them back; no count is lost, doubled or seen to fall."""
-    with Vigil(populated):
+    with ContinuousReads(populated):
         _, _, assigned, _ = shell.follow(procedure("Add a joiner"))
     assert int(re.findall(r"\d+", assigned)[0]) > 0
     await_truth(populated)
     await_no_lag(populated.joiner_port, shell.port(JOINER_2), populated.reader_port)
 
-    with Vigil(populated):
+    with ContinuousReads(populated):
         shell.follow(procedure("Remove a joiner"))
     await_truth(populated)
     await_no_lag(populated.joiner_port, populated.reader_port)
@@ -120,7 +120,7 @@ def test_lost_disks_fill_again(populated: Service, shell: Shell) -> None:
     """Without their folders, lost while stopped or while running, a reader and a joiner come back; others continue."""
     again = [*procedure("Add a reader"), *procedure("Add a joiner")]
     stopped, running = blocks(OPERATIONS, "Replace a lost disk")
-    with Vigil(populated):
+    with ContinuousReads(populated):
         shell.follow(again)
         shell.follow(stopped)
         shell.follow(again)
@@ -151,7 +151,7 @@ def test_a_column_that_goes_leaves_null(populated: Service) -> None:
 def test_a_field_is_added_and_renamed(populated: Service, shell: Shell) -> None:
     """Readers of the new topic show the new field with all counts; the old ones continue undisturbed."""
     # 1. Added, next to the old topics.
-    with Vigil(populated):
+    with ContinuousReads(populated):
         shell.follow(procedure("Add a field"))
     new = at(populated, shell.port(READER_V2))
     await_truth(populated)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.records import COUNT_KEYS
-from tests.support import truth
+from tests.support import sql_truth
 from tests.support.cluster import INTERNAL_PARTITIONS, Cluster
 from tests.support.strategies import OWNERS, PRIMARY_KEYS, History, histories, poisoned
 
@@ -37,14 +37,14 @@ def played(history: History, schedule: list[tuple[int, list[int], str]]) -> Clus
 @given(histories(), steps)
 def test_user_info_equals_sql(history: History, schedule: list[tuple[int, list[int], str]]) -> None:
     """Every user's record is, byte for byte, what the design's SQL gives; other ids have none."""
-    assert truth.answers(history.tables) == played(history, schedule).user_info()
+    assert sql_truth.expected_bodies(history.tables) == played(history, schedule).user_info()
 
 
 @given(histories(), steps)
 def test_a_history_delivered_twice_counts_once(history: History, schedule: list[tuple[int, list[int], str]]) -> None:
     """Records that come again, all of them and in their order, as after lost offsets, change nothing in the end."""
     twice = History(history.events + history.events, history.tables)
-    assert truth.answers(history.tables) == played(twice, schedule).user_info()
+    assert sql_truth.expected_bodies(history.tables) == played(twice, schedule).user_info()
 
 
 @given(histories(), steps)
@@ -104,5 +104,5 @@ def test_bad_rows_in_between_change_nothing(
     """Records that no row can be read from are set aside, each once; all else ends as if they had not been there."""
     events = data.draw(poisoned(history))
     cluster = played(History(events, history.tables), schedule)
-    assert truth.answers(history.tables) == cluster.user_info()
+    assert sql_truth.expected_bodies(history.tables) == cluster.user_info()
     assert len(events) - len(history.events) == len(cluster.dead_letters)

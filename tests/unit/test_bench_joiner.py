@@ -11,7 +11,7 @@ from bench.joiner.throughput import Run, compute_medians, compute_ratios
 from bench.joiner.topics import check_equal
 from bench.joiner.workload import COUNT_KEYS, Workload
 from bench.results import percentile, to_table
-from tests.support.truth import answers
+from tests.support.sql_truth import expected_bodies
 
 
 def test_the_workload_counts_what_sql_counts_over_its_rows() -> None:
@@ -23,7 +23,7 @@ def test_the_workload_counts_what_sql_counts_over_its_rows() -> None:
         assert key.decode() in row.values()
         tables.setdefault(topic, []).append(row)
     assert {"users": 100, "tweets": 600, "follows": 800, "likes": 500} == {t: len(rows) for t, rows in tables.items()}
-    said = {user: json.loads(body) for user, body in answers(tables).items()}
+    said = {user: json.loads(body) for user, body in expected_bodies(tables).items()}
     assert workload.counts == {int(user): [body[key] for key in COUNT_KEYS] for user, body in said.items()}
 
 

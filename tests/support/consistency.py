@@ -1,4 +1,4 @@
-"""Whether answers that readers gave are ones that a topic allows, decided afterwards from all that was in it. Pure.
+"""Whether the responses of readers are ones that a topic allows, decided afterwards from all that was in it. Pure.
 
 An answer is right if it is what the topic had of that user at one moment, and if that moment is no earlier than what
 that reader was known to hold by its answers before, or than what the request asked for.
@@ -9,20 +9,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-Place = tuple[int, int]
-"""Partition and offset."""
+RecordId = tuple[int, int]
+"""Partition and offset of a record."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Observation:
     """An answer of 200 or 404.
 
     Args:
         began: when the request left, by any clock that does not go back.
         ended: when the answer was there.
-        reader: who gave it.
-        user: who was asked for.
-        place: of the record, as the headers say; None where the answer is 404.
+        reader: the number of the one that gave it.
+        user: the id that was asked for.
+        record_id: of the record, as the headers say; None where the answer is 404.
         body: of the record.
         asked: partition -> the offset that the request asked for at least.
     """
@@ -31,7 +31,7 @@ class Given:
     ended: float
     reader: int
     user: bytes
-    place: Place | None
+    record_id: RecordId | None
     body: bytes
     asked: Mapping[int, int]
 
@@ -50,28 +50,28 @@ class History:
     partition: int
     written: list[Written]
 
-    def wrong(self, given: Given, since: int) -> str | None:
-        """Return why an answer cannot be; None where it can.
+    def find_violation(self, given: Observation, since: int) -> str | None:
+        """Return why a response is impossible; None where it is possible.
 
         Args:
             given: the answer.
-            since: offset of the partition that the reader held for certain; -1 where nothing is.
+            since: offset of the partition that the reader held for certain; -1 where none is known.
         """
         held = [one for one in self.written if one.offset <= since]
-        if given.place is None:
+        if given.record_id is None:
             absent = not held or held[-1].value is None
             return None if absent or self._gone_after(since) is not None else f"404 though it held {held[-1]}"
-        partition, offset = given.place
+        partition, offset = given.record_id
         if Written(offset, given.body) not in self.written or partition != self.partition:
             return "the topic has no such record at this place"
         if held and offset < held[-1].offset:
             return f"older than what it held: {held[-1]}"
         return None
 
-    def held_since(self, given: Given, since: int) -> int:
-        """Return the offset that the reader held for certain when it gave an answer that can be."""
-        if given.place is not None:
-            return max(since, given.place[1])
+    def known_offset(self, given: Observation, since: int) -> int:
+        """Return the offset that the reader held for certain when it gave a possible response."""
+        if given.record_id is not None:
+            return max(since, given.record_id[1])
         held = [one for one in self.written if one.offset <= since]
         gone = self._gone_after(since)
         return gone if held and held[-1].value is not None and gone is not None else since
@@ -80,11 +80,11 @@ class History:
         return next((one.offset for one in self.written if one.offset > since and one.value is None), None)
 
 
-NOBODY = History(-1, [])
+NEVER_WRITTEN = History(-1, [])
 
 
-def wrong_answers(histories: Mapping[bytes, History], answers: Iterable[Given]) -> list[str]:
-    """Return what is wrong with answers, as messages.
+def find_violations(histories: Mapping[bytes, History], answers: Iterable[Observation]) -> list[str]:
+    """Return what is wrong with responses, as messages.
 
     Args:
         histories: user -> all that was written; a user who is not there never was.
@@ -98,12 +98,12 @@ def wrong_answers(histories: Mapping[bytes, History], answers: Iterable[Given]) 
         while given_so_far and given_so_far[0][0] < given.began:
             _, place, offset = heapq.heappop(given_so_far)
             held[place] = max(offset, held.get(place, -1))
-        history = histories.get(given.user, NOBODY)
+        history = histories.get(given.user, NEVER_WRITTEN)
         reader = given.reader, history.partition
         since = max(held.get(reader, -1), given.asked.get(history.partition, -1))
-        reason = history.wrong(given, since)
+        reason = history.find_violation(given, since)
         if reason is None:
-            heapq.heappush(given_so_far, (given.ended, reader, history.held_since(given, since)))
+            heapq.heappush(given_so_far, (given.ended, reader, history.known_offset(given, since)))
         else:
             wrong.append(f"{given}: {reason}")
     return wrong

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.support.judgement import Given, History, Place, Written, wrong_answers
+from tests.support.consistency import History, Observation, RecordId, Written, find_violations
 
 HISTORIES = {
     b"alice": History(0, [Written(1, b"first"), Written(5, b"second"), Written(9, b"third")]),
@@ -17,14 +17,14 @@ HISTORIES = {
 def answer(
     at: float,
     user: bytes,
-    place: Place | None,
+    place: RecordId | None,
     body: bytes = b"",
     *,
     reader: int = 0,
     asked: Mapping[int, int] = MappingProxyType({}),
-) -> Given:
+) -> Observation:
     """Return an answer that took no time."""
-    return Given(at, at, reader, user, place, body, asked)
+    return Observation(at, at, reader, user, place, body, asked)
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def answer(
         [answer(0, b"alice", (0, 5), b"second"), answer(1, b"alice", (0, 1), b"first", reader=1)],
         [answer(0, b"alice", (0, 5), b"second", asked={0: 7}), answer(1, b"bob", None, asked={0: 6})],
         [answer(0, b"alice", (0, 9), b"third"), answer(1, b"carol", None)],
-        [Given(0, 3, 0, b"alice", (0, 5), b"second", {}), answer(1, b"alice", (0, 1), b"first")],
+        [Observation(0, 3, 0, b"alice", (0, 5), b"second", {}), answer(1, b"alice", (0, 1), b"first")],
     ],
 )
-def test_what_the_topic_allows_is_right(answers: list[Given]) -> None:
+def test_what_the_topic_allows_is_right(answers: list[Observation]) -> None:
     """Each reader advances by itself, and overlapping requests may be answered in any order."""
-    assert wrong_answers(HISTORIES, answers) == []
+    assert find_violations(HISTORIES, answers) == []
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_the_topic_allows_is_right(answers: list[Given]) -> None:
         ([answer(0, b"carol", None, asked={1: 4})], "404 though it held"),
     ],
 )
-def test_answers_that_the_topic_does_not_allow_are_named(answers: list[Given], reason: str) -> None:
+def test_answers_that_the_topic_does_not_allow_are_named(answers: list[Observation], reason: str) -> None:
     """Bytes of another record, a user who is there and is said not to be, and going back in time."""
-    (said,) = wrong_answers(HISTORIES, answers)
+    (said,) = find_violations(HISTORIES, answers)
     assert reason in said

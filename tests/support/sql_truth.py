@@ -32,7 +32,7 @@ COLUMNS = {
 }
 
 
-def answers(tables: Mapping[str, Sequence[Mapping[str, str | None]]]) -> dict[bytes, bytes]:
+def expected_bodies(tables: Mapping[str, Sequence[Mapping[str, str | None]]]) -> dict[bytes, bytes]:
     """Return what the service should serve: user id -> body, for every user that is there."""
     with sqlite3.connect(":memory:") as database:
         database.executescript(SCHEMA)

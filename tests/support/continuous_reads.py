@@ -1,4 +1,4 @@
-"""A reader that is asked all the while rows change: no answer is missing, and none is wrong."""
+"""A reader that is asked continuously while rows change: no response is missing, and none is wrong."""
 
 from collections import Counter
 from types import TracebackType
@@ -9,17 +9,17 @@ import psycopg
 from shared.threads import BackgroundThread
 from tests.support.service import Record, Service
 
-EVERY_SECONDS = 0.05
+INTERVAL_SECONDS = 0.05
 
 
-def follows(before: Record, record: Record, most: int) -> bool:
+def may_follow(before: Record, record: Record, most: int) -> bool:
     """Say whether a record may come after another, where a user has had so many tweets written, and nothing else."""
     count = int(str(record["tweetCount"]))
     return int(str(before["tweetCount"])) <= count <= most and record == {**before, "tweetCount": count}
 
 
-class Vigil(BackgroundThread):
-    """Writes tweets and reads users until it ends; then every answer has to have been one that SQL gave at some time.
+class ContinuousReads(BackgroundThread):
+    """Writes tweets and reads users until it ends; then every response must be one that SQL gave at some time.
 
     Tweets only come, so a count that was seen is never followed by a smaller one, nor by one that is larger than what
     was written. All else of a record stays.
@@ -39,14 +39,14 @@ class Vigil(BackgroundThread):
         most = Counter({user: int(str(record["tweetCount"])) for user, record in seen.items()})
         users = list(seen)
         with psycopg.connect(self._service.dsn, autocommit=True) as connection, httpx.Client(timeout=30) as client:
-            while not self.stopping.wait(EVERY_SECONDS):
+            while not self.stopping.wait(INTERVAL_SECONDS):
                 turn = self._asked % len(users)
                 most[users[turn]] += 1  # before it is written: it may be seen at once
                 connection.execute("INSERT INTO tweets (user_id) VALUES (%s)", (users[turn],))
                 # Half the circle away: what that user was given has had time to come.
                 asked = users[turn - len(users) // 2]
                 record = self._answer(client, asked)
-                if record is not None and not follows(seen[asked], record, most[asked]):
+                if record is not None and not may_follow(seen[asked], record, most[asked]):
                     self._faults.append(f"{record} after {seen[asked]}, with {most[asked]} tweets written")
                 seen[asked] = record or seen[asked]
                 self._asked += 1

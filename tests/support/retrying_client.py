@@ -1,4 +1,4 @@
-"""A client that asks another reader where one does not answer, and the readers that come and go under it."""
+"""A client that asks another reader where one does not answer, and readers that are killed under it."""
 
 import http.client
 import random
@@ -9,7 +9,7 @@ from functools import partial
 import psutil
 
 from shared.threads import BackgroundThread
-from tests.support.judgement import Given, Place
+from tests.support.consistency import Observation, RecordId
 from tests.support.readers import Reader
 from tests.support.waiting import wait_for
 
@@ -22,7 +22,7 @@ ASK_SECONDS = 0.002
 RETRY_SECONDS = 0.01
 
 PAUSE_SECONDS = 1.0
-"""Between two deeds, at the most."""
+"""Between two kills, at the most."""
 
 MOST_DOWN = 2
 RESTLESS = 0.1
@@ -31,7 +31,7 @@ RESTLESS = 0.1
 UNANSWERED = (OSError, http.client.HTTPException)
 
 
-class Client(BackgroundThread):
+class RetryingClient(BackgroundThread):
     """Asks for users one after another, until it is stopped; stays with a reader for as long as that answers.
 
     Args:
@@ -43,7 +43,7 @@ class Client(BackgroundThread):
 
     def __init__(self, ports: Sequence[int], users: Sequence[bytes], seed: int, *, careful: bool) -> None:
         super().__init__(f"client-{seed}")
-        self.answers: list[Given] = []
+        self.answers: list[Observation] = []
         self.behind = self.moves = 0
         self.whom: set[int] = set()
         self.unanswered: bytes | None = None
@@ -100,21 +100,21 @@ class Client(BackgroundThread):
             self.behind += b"behind" in body
             return False
         assert answer.status in {200, 404}, (answer.status, body)
-        place = _place(answer.headers["User-Info-Offset"]) if answer.status == http.client.OK else None
+        place = _parse_record_id(answer.headers["User-Info-Offset"]) if answer.status == http.client.OK else None
         if place is not None:
             self._seen[place[0]] = max(place[1], self._seen.get(place[0], -1))
-        given = Given(began, time.monotonic(), self._reader, user, place, body if place else b"", asked)
+        given = Observation(began, time.monotonic(), self._reader, user, place, body if place else b"", asked)
         self.answers.append(given)
         self.whom.add(self._reader)
         return True
 
 
-def _place(header: str) -> Place:
+def _parse_record_id(header: str) -> RecordId:
     partition, _, offset = header.partition(":")
     return int(partition), int(offset)
 
 
-class Chaos:
+class ReaderChaos:
     """Readers that are killed and started again, at random moments and in a random order.
 
     Args:
@@ -127,13 +127,13 @@ class Chaos:
         self._chance = random.Random(seed)
         self._down: list[Reader] = []
 
-    def go_on(self, kills: int, workers: int) -> None:
+    def run(self, kills: int, workers: int) -> None:
         """Kill each reader and single workers so many times; in the end all have been started."""
-        deeds = [partial(self._kill, reader) for reader in self._readers for _ in range(kills)]
-        deeds += [partial(self._kill_a_worker, self._readers[-1])] * workers
-        self._chance.shuffle(deeds)
-        for deed in deeds:
-            deed()
+        actions = [partial(self._kill, reader) for reader in self._readers for _ in range(kills)]
+        actions += [partial(self._kill_a_worker, self._readers[-1])] * workers
+        self._chance.shuffle(actions)
+        for action in actions:
+            action()
             if len(self._down) == MOST_DOWN:
                 self._start(self._down[0])
             time.sleep(self._chance.uniform(0, PAUSE_SECONDS))  # the moment is what is tried, not waited for

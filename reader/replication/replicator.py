@@ -101,7 +101,7 @@ class Replicator(BackgroundThread):
                 self._publish(Readiness("failed", serves=self._has_data, reason="an unexpected error; see the log"))
                 self.stopping.wait(CHECK_SECONDS)
             self._session = None
-            self.status.withdraw_lags()
+            self.status.publish_lags(NO_LAGS, self._applied)
             self.stopping.wait(RETRY_SECONDS)
 
     def _replicate(self) -> None:
@@ -128,6 +128,7 @@ class Replicator(BackgroundThread):
                     trusted=store.complete,
                     retention_seconds=retention_ms / 1000,
                 )
+                self.status.publish_lags(session.positions.lags(), self._applied)
                 self._follow(session, why)
         finally:
             if not self._copies.is_live(store):

@@ -32,7 +32,7 @@ class _Publication(NamedTuple):
 class StatusPublisher:
     """Publishes the reader's status.
 
-    Only the replicator thread calls `publish`, `withdraw_lags` and `note_complete`, and only it writes what is here.
+    Only the replicator thread calls `publish`, `publish_lags` and `note_complete`, and only it writes what is here.
     Any thread may read `readiness` and call `report`.
 
     Args:
@@ -82,9 +82,14 @@ class StatusPublisher:
             self._remind_at = time.monotonic() + REMIND_SECONDS
             _log(readiness)
 
-    def withdraw_lags(self) -> None:
-        """Publish that no session is under way, so that no lag is known."""
-        self._published = self._published._replace(lags=NO_LAGS)
+    def publish_lags(self, lags: Lags, applied: ApplyCounters) -> None:
+        """Publish the lags alone, as a session begins or ends.
+
+        Args:
+            lags: NO_LAGS while no session is under way.
+            applied: what was applied so far; copied here.
+        """
+        self._published = _Publication(self.readiness, lags, applied.copy(), self._freshness.by_partition())
 
     def report(self, *, alive: bool, live_copy: LiveCopy) -> StatusReport:
         """Return the status in full.

@@ -1,0 +1,188 @@
+"""A replication session, batch by batch: confirmed, applied, and never lost or skipped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from reader.replication.compatibility import CopyIdentity
+from reader.replication.copy_writer import CopyWriter
+from reader.replication.positions import Bounds, Positions
+from reader.replication.session import ReplicationSession
+from reader.replication.topic import TopicClient
+from reader.replication.topic_monitor import TopicMonitor
+from reader.replication.topic_reader import Batch, HeartbeatRecord, TopicReader
+from reader.status.counters import ApplyCounters
+from reader.storage.errors import DamagedError, MapFullError, StoreFullError
+from reader.storage.records import Record
+from reader.storage.store import Store
+from shared.errors import KafkaError
+from shared.heartbeats import Heartbeat
+
+TOPIC = CopyIdentity("cluster", "t1", 1, 1)
+RECREATED = CopyIdentity("cluster", "t2", 1, 1)
+ALICE = Record(b"alice", b'{"userId":"alice"}', 0, 0, 0)
+BOB = Record(b"bob", b'{"userId":"bob"}', 0, 1, 0)
+FIRST = Batch([ALICE], {0: 1}, set())
+SECOND = Batch([BOB], {0: 2}, {0})
+NOTHING = Batch([], {}, set())
+
+
+class ScriptedTopic:
+    """Answers what the topic is from a list; an answer that is an error is raised."""
+
+    def __init__(self) -> None:
+        self.answers: list[CopyIdentity | KafkaError] = []
+
+    def read_identity(self, _: float) -> CopyIdentity:
+        """Return the next answer, and the topic as it was once there are no more."""
+        answer = self.answers.pop(0) if self.answers else TOPIC
+        if isinstance(answer, KafkaError):
+            raise answer
+        return answer
+
+
+class ScriptedReader:
+    """Returns batches from a list, and nothing after them."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def read_batch(self, *_: object, **__: object) -> Batch:
+        """Return the next batch."""
+        return self.batches.pop(0) if self.batches else NOTHING
+
+
+class FailingStore(Store):
+    """A store that raises what it is told to, once each, instead of applying."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.failures: list[Exception] = []
+
+    def apply(self, *batch: object) -> None:
+        """Fail, or apply."""
+        if self.failures:
+            raise self.failures.pop(0)
+        super().apply(*batch)  # type: ignore[arg-type]
+
+
+class Scene:
+    """A session over a topic of one partition that held two records when it began."""
+
+    def __init__(self, folder: Path) -> None:
+        self.topic = ScriptedTopic()
+        self.reader = ScriptedReader()
+        self.store = FailingStore(folder)
+        self.counters = ApplyCounters()
+        self.between_reads = 0
+
+    def begin(self, *, trusted: bool, batches: list[Batch]) -> ReplicationSession:
+        """Return the session."""
+        self.reader.batches = batches
+        return ReplicationSession(
+            cast("TopicReader", self.reader),
+            TopicMonitor(cast("TopicClient", self.topic), TOPIC),
+            CopyWriter(self.store, 1, self._run_between_reads, self.counters),
+            Positions({0: 0}, Bounds({0: 0}, {0: 2})),
+            trusted=trusted,
+            retention_seconds=60,
+        )
+
+    def _run_between_reads(self, function: object) -> None:
+        assert callable(function)
+        self.between_reads += 1
+        function()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """Give what a session works with."""
+    made = Scene(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_a_served_copy_waits_until_the_topic_is_confirmed(scene: Scene) -> None:
+    """While Kafka does not say what the topic is, the batch waits, and the session says why."""
+    session = scene.begin(trusted=True, batches=[FIRST])
+    scene.topic.answers = [KafkaError("no answer"), KafkaError("no answer")]
+    assert (True, True) == (session.step(serving=True), session.step(serving=True))
+    assert ({}, "no answer") == (scene.store.items(), session.trouble)
+    assert session.step(serving=True)
+    assert ({b"alice": ALICE.value}, None) == (scene.store.items(), session.trouble)
+
+
+def test_a_served_copy_takes_nothing_of_another_topic(scene: Scene) -> None:
+    """A topic that was created again under the same name ends the session before its batch is applied."""
+    session = scene.begin(trusted=True, batches=[FIRST])
+    scene.topic.answers = [RECREATED]
+    assert not session.step(serving=True)
+    assert {} == scene.store.items()
+
+
+def test_a_copy_that_is_not_served_is_asked_about_once_it_is_whole(scene: Scene) -> None:
+    """Batches are applied unasked; only a confirmed topic makes the copy caught up."""
+    session = scene.begin(trusted=False, batches=[FIRST, SECOND])
+    scene.topic.answers = [KafkaError("no answer"), TOPIC]
+    assert session.step(serving=False)
+    assert 2 == len(scene.topic.answers)
+    assert session.step(serving=False)
+    assert (False, 2) == (session.caught_up, session.positions.applied)
+    assert session.step(serving=False)
+    assert session.caught_up
+
+
+def test_a_copy_of_another_topic_never_becomes_whole(scene: Scene) -> None:
+    """The batches of the new topic are in it already, so the session ends."""
+    session = scene.begin(trusted=False, batches=[FIRST, SECOND])
+    scene.topic.answers = [RECREATED]
+    assert (True, False, False) == (session.step(serving=False), session.step(serving=False), session.caught_up)
+
+
+def test_a_batch_that_the_disk_does_not_take_is_tried_again(scene: Scene) -> None:
+    """Nothing is skipped, nothing further is read, and the trouble goes with the batch."""
+    session = scene.begin(trusted=True, batches=[FIRST, SECOND])
+    scene.store.failures = [StoreFullError("full"), StoreFullError("full")]
+    assert (True, True) == (session.step(serving=True), session.step(serving=True))
+    assert ("full", 0, [SECOND]) == (session.trouble, session.positions.applied, scene.reader.batches)
+    assert session.step(serving=True)
+    assert (None, 1, {0: 1}) == (session.trouble, session.positions.applied, scene.store.offsets())
+    assert 1 == scene.counters.records
+
+
+def test_the_map_grows_between_two_reads(scene: Scene) -> None:
+    """The same batch is applied afterwards, in the same step."""
+    session = scene.begin(trusted=True, batches=[FIRST])
+    scene.store.failures = [MapFullError("full"), MapFullError("full")]
+    assert session.step(serving=True)
+    assert (2, {b"alice": ALICE.value}) == (scene.between_reads, scene.store.items())
+
+
+def test_a_damaged_copy_ends_the_session(scene: Scene) -> None:
+    """The replicator rebuilds it next to the old one."""
+    session = scene.begin(trusted=True, batches=[FIRST])
+    scene.store.failures = [DamagedError("damaged")]
+    with pytest.raises(DamagedError):
+        session.step(serving=True)
+
+
+def test_what_came_before_a_broken_read_is_applied(scene: Scene) -> None:
+    """Then the session ends with the client's own words."""
+    session = scene.begin(trusted=True, batches=[FIRST._replace(broken="user-info[0]: offset out of range")])
+    with pytest.raises(KafkaError, match=r"reading user-info\[0\]: offset out of range"):
+        session.step(serving=True)
+    assert {0: 1} == scene.store.offsets()
+
+
+def test_a_heartbeat_is_noted_as_parsed_and_stored_as_received(scene: Scene) -> None:
+    """Its bytes may say more than this version reads."""
+    heartbeat = Heartbeat(0, 1, 7_000)
+    record = Record(heartbeat.key, b'{"sourceTimeMs": 7000, "more": 1}', 0, 0, 0)
+    session = scene.begin(
+        trusted=True, batches=[Batch([], {0: 1}, set(), heartbeats=[HeartbeatRecord(heartbeat, record)])]
+    )
+    assert session.step(serving=True)
+    assert {0: 7_000} == session.writer.freshness.by_partition()
+    assert [(0, heartbeat)] == scene.store.heartbeats()

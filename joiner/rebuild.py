@@ -49,10 +49,10 @@ def begin_rebuild(
         now_ms: the time, from which an absence is measured.
     """
     rebuild = json.dumps(user_info_ends).encode() if any(user_info_ends.values()) else None
-    started = {caught_up_key(place): str(now_ms).encode() for place in sources}
+    started = {caught_up_key(partition_id): str(now_ms).encode() for partition_id in sources}
     # In this order: a start that is broken off before the last note begins again.
     ledger.write({**started, REBUILD: rebuild})
-    ledger.write({INPUTS: inputs.encoded()})
+    ledger.write({INPUTS: inputs.encode()})
 
 
 def finish_rebuild(ledger: Ledger, client: Mapping[str, str], settings: JoinerSettings, inputs: StateInputs) -> bool:

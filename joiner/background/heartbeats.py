@@ -181,7 +181,7 @@ class HeartbeatRelay(BackgroundThread):
     def _write_heartbeats(self, producer: Producer) -> None:
         """Write the time up to which all sources are applied, to every partition of user-info that it holds for."""
         for part, value in self._progress.take_watermarks():
-            time_ms = self._internal_watermarks.hear(part, decode_watermarks(value))
+            time_ms = self._internal_watermarks.receive(part, decode_watermarks(value))
             if time_ms is None:
                 continue
             heartbeat = Heartbeat(part, self._parts, time_ms)

@@ -115,4 +115,4 @@ class Maintenance(BackgroundThread):
         error = deleted.exception()
         if error is not None:
             logger.warning("cannot delete consumed records of the internal topic, which keeps growing: %s", error)
-            self._progress.consume((partition.topic, partition.partition), partition.offset)
+            self._progress.note_consumed((partition.topic, partition.partition), partition.offset)

@@ -49,23 +49,23 @@ class CommittedProgress:
                 for partition_id in known.keys() - offsets.keys():
                     del known[partition_id]
 
-    def catch_up(self, partition_id: PartitionId, now_ms: int) -> None:
+    def note_caught_up(self, partition_id: PartitionId, now_ms: int) -> None:
         """Note that a partition was read to its end, and all of it committed, at a time."""
         with self._lock:
             self._caught_up_ms[partition_id] = now_ms
 
-    def consume(self, partition_id: PartitionId, offset: int) -> None:
+    def note_consumed(self, partition_id: PartitionId, offset: int) -> None:
         """Note the committed offset of a partition; the records before it are needed no more."""
         with self._lock:
             self._consumed[partition_id] = max(offset, self._consumed.get(partition_id, 0))
 
-    def reach(self, partition_id: PartitionId, offset: int) -> None:
+    def note_position(self, partition_id: PartitionId, offset: int) -> None:
         """Note the offset up to which a partition is read and committed, the markers of transactions included."""
         with self._lock:
             if partition_id in self._positions:
                 self._positions[partition_id] = max(offset, self._positions[partition_id])
 
-    def hear(self, watermarks: Iterable[tuple[int, bytes]]) -> None:
+    def note_watermarks(self, watermarks: Iterable[tuple[int, bytes]]) -> None:
         """Note watermarks that were read: the internal partition, and the value as joiner.core.watermarks writes it."""
         with self._lock:
             self._watermarks += watermarks

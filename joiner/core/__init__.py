@@ -1,1 +1,1 @@
-"""Decides: rows to changes, changes to records, whether state fits its topics. Pure: no I/O, no clock, no Kafka."""
+"""Turns rows into changes, and changes into records; decides whether state fits its topics. Pure: no I/O, no clock."""

@@ -1,8 +1,8 @@
 """One checkpoint's work: rows in, sums out; sums in, records out.
 
-Between two commits every row is diffed against its last known owners, and what that changes is summed per user, so that
-a user who gains a thousand followers costs one internal entry and one record. All of it lives here, in memory, and
-dies with the checkpoint: nothing is stored or sent before `close` hands it over. Knows neither Quix nor Kafka.
+Between two commits every row is compared with its last known owners, and what that changes is summed per user. So a
+user who gains a thousand followers costs one internal entry and one record. All of it lives here, in memory, and dies
+with the checkpoint: nothing is stored or sent before the engine closes it. Knows neither Quix nor Kafka.
 """
 
 from collections import defaultdict
@@ -32,26 +32,26 @@ from shared.records import UNAVAILABLE, Table
 from shared.topics import partition_of
 
 PACK_BYTES = 256 * 1024
-"""Internal entries are packed up to this size: large enough to make a message's cost vanish, small enough to spread."""
+"""Entries are packed into internal records up to this size: few messages, yet enough to spread over partitions."""
 
 BYTES_PER_ROW = 2_000
-"""What a row or a user takes in memory, about; profiles may be a thousand times as large and then count for more."""
+"""Roughly what a row or a user takes in memory. A profile may take a thousand times as much, and then counts more."""
 
 CHANGES_KEY = b"changes"
 """Key of an internal record that holds changes; its partition is chosen by user, and the topic is never compacted."""
 
 APPLIED_OFFSET_KEY = b"\xffapplied"
-"""Beside the users' states stands the next internal offset to apply; no user id in UTF-8 begins so."""
+"""Stored next to the users' states: the next internal offset to apply. No user id in UTF-8 begins with this byte."""
 
 
 class Store(Protocol):
     """State of one partition, as the engine keeps it."""
 
     def get(self, key: bytes) -> bytes | None:
-        """Return what is stored under a key."""
+        """Return the value stored under a key."""
 
     def set(self, key: bytes, value: bytes | None) -> None:
-        """Store a value, or with None forget the key."""
+        """Store a value, or with None delete the key."""
 
 
 class SourceRecord(NamedTuple):
@@ -60,9 +60,9 @@ class SourceRecord(NamedTuple):
     Args:
         key: as received.
         value: as received; None deletes the row.
-        time_ms: the record's own time, which stands in where the source's is not given.
-        now_ms: the wall clock; no change is taken to be newer, since brokers refuse records from the future.
-        is_news: False for what had been waiting when its topic was first read: how long says nothing of the joiner.
+        time_ms: the record's timestamp, used where it does not give the source's time.
+        now_ms: the wall clock; no change counts as newer, since brokers refuse records from the future.
+        is_news: False for records that were waiting when their topic was first read: their wait is not the joiner's.
     """
 
     key: bytes | None
@@ -73,14 +73,14 @@ class SourceRecord(NamedTuple):
 
 
 class OutputRecord(NamedTuple):
-    """One user-info record to write; value None says that there is no such user.
+    """One user-info record to write; with value None a tombstone: there is no such user.
 
     Args:
         key: the user's id.
         value: the record's bytes.
         newest_ms: source time of the newest change in it.
-        oldest_ms: source time of the oldest change that it shows for the first time; None where nobody knows when what
-            it shows was made, or it shows nothing new.
+        oldest_ms: source time of the oldest change that it shows for the first time; None where that time is not known,
+            or it shows nothing new.
     """
 
     key: bytes
@@ -90,7 +90,7 @@ class OutputRecord(NamedTuple):
 
 
 class _PartitionWork:
-    """A store as one checkpoint sees it: what was read, and what is to be written."""
+    """One partition's store as one checkpoint sees it: what was read from it, and what is to be written."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -101,18 +101,18 @@ class _PartitionWork:
 
 
 class Checkpoint:
-    """What came in since the last commit."""
+    """What was read since the last commit. Used by one thread at a time; the engine sees to that."""
 
     def __init__(self) -> None:
         self._changes = Changes()
         self._partitions: dict[Store, _PartitionWork] = {}
         self._bytes = 0
         self.unknown_values = 0
-        """How many values were left out by the source while none was known; they are null."""
+        """How many values the source left out as unchanged while none was known; they are null."""
 
     @property
     def size(self) -> int:
-        """How many rows and users are held in memory, or as many as would take what the large ones take."""
+        """How many rows and users are held in memory, or as many as take the same memory as the large ones."""
         held = len(self._changes) + sum(len(p.owners) + len(p.users) for p in self._partitions.values())
         return max(held, self._bytes // BYTES_PER_ROW)
 
@@ -120,9 +120,9 @@ class Checkpoint:
         """Stage 1: note what a source record changes.
 
         Args:
-            table: whose record it is.
+            table: the table whose topic the record was in.
             store: row id -> owners, for the record's partition; None for `users`, whose rows are passed on as they are.
-            record: key, value and times.
+            record: the record.
 
         Raises:
             BadRow: no row can be read from the record; nothing has changed.
@@ -173,10 +173,10 @@ class Checkpoint:
         partition.next_offset = offset + 1
 
     def packs(self, partitions: int) -> Iterator[tuple[int, bytes]]:
-        """Yield what stage 1 passes on: (internal partition, many users' changes in one JSON array).
+        """Yield what stage 1 passes on: (internal partition, changes of many users in one JSON array).
 
         Args:
-            partitions: how many the internal topic has.
+            partitions: how many partitions the internal topic has.
         """
         waiting: defaultdict[int, list[bytes]] = defaultdict(list)
         size: defaultdict[int, int] = defaultdict(int)
@@ -194,7 +194,7 @@ class Checkpoint:
             yield target, _join_entries(entries)
 
     def records(self) -> Iterator[OutputRecord]:
-        """Yield what stage 2 shows: each user's record once, where a reader could see a difference or one asked."""
+        """Yield what stage 2 writes: each user's record once, where clients see a difference or a rebuild asks."""
         for partition in self._partitions.values():
             for user_id, (before, after) in partition.users.items():
                 if differs(before, after) or user_id in partition.shows:

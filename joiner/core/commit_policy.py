@@ -1,32 +1,32 @@
-"""When a checkpoint closes: soon while caught up, late while behind, and before it holds too much. Knows no clock."""
+"""When a checkpoint closes: soon while caught up, late while behind, and before it holds too much. Pure: no clock."""
 
 BATCH = 2_000
-"""Messages taken at once: enough to make a call's cost vanish, few enough to commit in time."""
+"""Messages taken at once: so many that the cost of the call is negligible, and few enough to commit in time."""
 
 CHECKPOINT_ROWS = 50_000
 """Rows and users held in memory before a checkpoint is closed early: some 100 MB."""
 
 SLOW_COMMIT_SECONDS = 2.0
-"""A commit that takes longer is followed by a smaller checkpoint: well inside a transaction's time."""
+"""A commit that takes longer is followed by a smaller checkpoint: well within the transaction's timeout."""
 
 MAX_WAIT_SECONDS = 0.02
 MIN_WAIT_SECONDS = 0.001
-"""How long a batch waits to fill; the least is enough for what has arrived already."""
+"""How long a batch waits to fill; the minimum is enough to take what has already arrived."""
 
 
 class CommitPolicy:
-    """The length of checkpoints.
+    """How long and how large checkpoints may become.
 
     Args:
-        shortest: seconds from one commit to the next while caught up, the commit included: a change waits for this
-            twice on its way.
+        shortest: seconds from one commit to the next while caught up, the commit included; a change waits for two
+            commits on its way.
         longest: seconds that a checkpoint stays open while behind.
     """
 
     def __init__(self, shortest: float, longest: float) -> None:
         self._shortest = shortest
         self._longest = longest
-        # Doubled by each quick commit: how quick the broker is has to be found out, and a commit must end in time.
+        # Each quick commit doubles it: how quick the broker is must be found out, and a commit must end in time.
         self._rows_held = BATCH
         self._commit_took = 0.0
 
@@ -42,7 +42,7 @@ class CommitPolicy:
         """Return how long the open checkpoint may stay open, in seconds.
 
         Args:
-            taken: messages in the last batch; a full one tells of a backlog.
+            taken: messages in the last batch; a full one means a backlog.
             held: rows and users in memory.
         """
         if held > self._rows_held:
@@ -53,7 +53,7 @@ class CommitPolicy:
 
 
 def limit_wait(left: float) -> float:
-    """Return for how many seconds a batch may wait to fill: not beyond the commit.
+    """Return how many seconds a batch may wait to fill: not beyond the commit.
 
     Args:
         left: seconds until the checkpoint closes.

@@ -1,9 +1,9 @@
-"""Whether the joined state and the topics still belong together, and what to do where they do not.
+"""Whether the joined state and the topics still belong together.
 
-State is differences summed over topics: over other topics of the same name, or over topics that have forgotten what
-was not read yet, the same state is silently wrong. So the group notes what its state was built from, and each start
-compares.
-Guarantees: whatever does not fit is refused in words that say what to do; nothing is guessed. Pure: no Kafka, no clock.
+State is a sum of differences over topics. With other topics of the same names, or with topics that dropped records
+before they were read, that state would be silently wrong. So the group notes what its state was built from, and each
+start compares.
+Guarantees: each mismatch is refused with a message; nothing is guessed. Pure: no Kafka, no clock.
 """
 
 import json
@@ -20,8 +20,8 @@ FIELDS = tuple(f"{column} as {key}" for column, key in PROFILE_COLUMNS.items())
 """The record's fields in their order: states hold their values without their names."""
 
 RESET = (
-    "stop every joiner of the group and run `python -m joiner reset`, which forgets the joined state and joins the"
-    " source topics anew; user-info is served all the while"
+    "stop every joiner of the group and run `python -m joiner reset`, which deletes the joined state and joins the"
+    " source topics again from scratch; user-info is served meanwhile"
 )
 
 TRUSTED_SHARE = 2
@@ -30,11 +30,11 @@ margin: until the store has read on, for a broker's clock that differs, and for 
 """
 
 PartitionId: TypeAlias = tuple[str, int]
-"""A topic and one of its partitions."""
+"""The name of a topic, and the number of one of its partitions."""
 
 
 class TopicIdentity(NamedTuple):
-    """Which topic it is: one made anew under the same name has another id."""
+    """What identifies a topic: one that is created again under the same name has another id."""
 
     id: str
     partitions: int
@@ -46,34 +46,34 @@ class StateInputs:
 
     Args:
         topics: sources, internal topic, changelogs and user-info, by name.
-        format: version of what is stored.
-        fields: of the record, in their order.
+        format: version of the stored state.
+        fields: the record's fields, in their order.
     """
 
     topics: Mapping[str, TopicIdentity]
     format: int = FORMAT
     fields: tuple[str, ...] = FIELDS
 
-    def encoded(self) -> bytes:
-        """Return the inputs as they are noted: a JSON object; `decode_inputs` reads it."""
+    def encode(self) -> bytes:
+        """Return the inputs as the ledger holds them: a JSON object; `decode_inputs` reads it."""
         document = {"format": self.format, "fields": self.fields, "topics": self.topics}
         return json.dumps(document, sort_keys=True).encode()
 
 
 def decode_inputs(noted: bytes) -> StateInputs:
-    """Return the inputs that `Inputs.encoded` wrote."""
+    """Return the inputs that `StateInputs.encode` wrote."""
     document = json.loads(noted)
     topics = {name: TopicIdentity(*identity) for name, identity in document.get("topics", {}).items()}
     return StateInputs(topics, document["format"], tuple(document.get("fields", FIELDS)))
 
 
 class Extent(NamedTuple):
-    """What a partition holds, and how far the group has come in it.
+    """What a partition holds, and how much of it the group has read.
 
     Args:
-        low: the first offset that is kept.
-        high: the next offset to be written.
-        committed: the next offset that the group will read; None where it has committed nothing.
+        low: the low watermark, the first offset that is kept.
+        high: the high watermark, the next offset to be written.
+        committed: the next offset that the group will read; None: it has committed nothing.
     """
 
     low: int
@@ -87,9 +87,9 @@ class LedgerNotes:
 
     Args:
         inputs: what its state is built from; None before the first start.
-        caught_up_ms: when each source partition had last been read to its end, epoch ms.
-        rebuild: for each partition of user-info, the end that a rebuild found there; None where none is under way.
-        resetting: a reset has begun and not ended.
+        caught_up_ms: when each source partition was last read to its end, epoch ms.
+        rebuild: for each partition of user-info, its end when the rebuild began; None: no rebuild is under way.
+        resetting: True while a reset has begun and not ended.
     """
 
     inputs: StateInputs | None = None
@@ -100,14 +100,14 @@ class LedgerNotes:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """What is there at a start.
+    """What a start finds in Kafka.
 
     Args:
         inputs: the topics as they are.
         sources: extents of the source topics.
         changes: extents of the internal topic.
         changelogs: extents of the changelogs.
-        forgets_ms: compacted source topic -> how long it remembers deletions, its `delete.retention.ms`.
+        forgets_ms: compacted topic -> how long it remembers deletions, its `delete.retention.ms`.
         now_ms: the time, epoch ms.
     """
 
@@ -120,32 +120,32 @@ class ClusterFacts:
 
     @property
     def is_behind(self) -> bool:
-        """True where a partition ends before what was read of it; a broker that comes back may only not know yet."""
+        """True if a partition ends before what was read of it; a broker that just started may not know its end yet."""
         extents = (*self.sources.values(), *self.changes.values())
         return any(committed is not None and committed > high for _, high, committed in extents)
 
     @property
     def is_forgotten(self) -> bool:
-        """True where sources hold rows and the group has read none; a single partition's first rows are only new."""
+        """True if sources hold rows and no offset is committed; if some are, the other partitions are just new."""
         committed = [extent.committed for extent in self.sources.values() if extent.high]
         return bool(committed) and all(offset is None for offset in committed)
 
 
 def find_mismatches(noted: LedgerNotes, found: ClusterFacts) -> list[str]:
-    """Return what keeps the group from going on with its state, in words; nothing where it can.
+    """Return as messages why the group cannot continue with its state; empty where it can.
 
     Args:
-        noted: what the group noted so far.
-        found: what is there now.
+        noted: what the group has noted so far.
+        found: what Kafka holds now.
     """
     if noted.resetting:
-        return ["a reset of this group was broken off before its end"]
+        return ["a reset of this group was interrupted before its end"]
     if noted.inputs is None:
         return list(_find_strays(found))
     if noted.inputs.format != found.inputs.format:
-        return [f"the state is of format {noted.inputs.format}, this version writes format {found.inputs.format}"]
+        return [f"the state has format {noted.inputs.format}, this version writes format {found.inputs.format}"]
     if noted.inputs.fields != found.inputs.fields:
-        return [f"the state is of the fields {', '.join(noted.inputs.fields)}; this version's are others"]
+        return [f"the state was built with the fields {', '.join(noted.inputs.fields)}; this version has others"]
     return [
         *_find_other_topics(noted.inputs.topics, found.inputs.topics),
         *find_repartitioned(noted.inputs.topics, found.inputs.topics, {topic for topic, _ in found.changes}),
@@ -173,13 +173,13 @@ def _find_strays(found: ClusterFacts) -> Iterator[str]:
             return
     for (topic, _), extent in (*found.sources.items(), *found.changes.items()):
         if extent.committed is not None:
-            yield f"the group has read {topic}, but the state that came of it is gone"
+            yield f"the group has read {topic}, but the state built from it is gone"
             return
     for (topic, _), extent in found.changes.items():
         if extent.high > 0:
             yield (
-                f"{topic} holds what another group of joiners has written, which would count twice; give each group an"
-                " internal topic of its own (USER_INFO_CHANGES_TOPIC), or if that group is gone"
+                f"{topic} holds changes that another group of joiners has written, which would count twice (if that"
+                " group still exists, set USER_INFO_CHANGES_TOPIC to a topic of this group's own instead of a reset)"
             )
             return
 
@@ -191,37 +191,36 @@ def _find_other_topics(noted: Mapping[str, TopicIdentity], found: Mapping[str, T
             others = ", ".join(sorted(noted.keys() - found.keys()))
             yield f"the state was not built from the topic {topic}, but from {others or 'fewer topics'}"
         elif before.id != identity.id:
-            yield f"the topic {topic} was deleted and made anew since the state was built"
+            yield f"the topic {topic} was deleted and created again since the state was built"
 
 
 def find_repartitioned(
     noted: Mapping[str, TopicIdentity], found: Mapping[str, TopicIdentity], made_by_reset: Collection[str] = ()
 ) -> Iterator[str]:
-    """Yield, in words, topics whose partitions were added to since the state was built: no reset mends those.
+    """Yield as messages the topics that were given partitions since the state was built: no reset repairs those.
 
-    Newer records of a key lie in another partition than older ones, which stay: a row would be joined twice, and
+    Newer records of a key lie in another partition than older ones, which stay. So a row would be joined twice, and
     readers could keep either of two records.
 
     Args:
-        noted: what the state is built from.
-        found: what is there.
-        made_by_reset: topics of which a reset leaves nothing.
+        noted: the topics that the state is built from.
+        found: the topics as they are now.
+        made_by_reset: topics that a reset deletes anyway.
     """
     for topic, (topic_id, partitions) in found.items():
         before = noted.get(topic)
         if before is None or before.id != topic_id or before.partitions == partitions:
             continue
-        said = f"the topic {topic} had {before.partitions} partitions when the state was built, and has {partitions}"
-        anew = (
-            "" if topic in made_by_reset else "; older records of a key lie apart from newer ones: make it anew first"
-        )
-        yield said + anew
+        message = f"the topic {topic} had {before.partitions} partitions when the state was built, and has {partitions}"
+        if topic not in made_by_reset:
+            message += ", so newer records of a key lie in other partitions than older ones: create it again first"
+        yield message
 
 
 def _find_cut_changelogs(changelogs: Mapping[PartitionId, Extent]) -> Iterator[str]:
     for (topic, partition), extent in changelogs.items():
         if extent.low > 0:
-            yield f"{topic}[{partition}] has lost its head: it begins at offset {extent.low}"
+            yield f"{topic}[{partition}] has lost its first records: it begins at offset {extent.low}"
 
 
 def _find_lost_offsets(extents: Mapping[PartitionId, Extent]) -> Iterator[str]:
@@ -229,20 +228,20 @@ def _find_lost_offsets(extents: Mapping[PartitionId, Extent]) -> Iterator[str]:
         if committed is not None and committed < low:
             yield f"{topic}[{partition}] has lost records before they were read: offsets {committed} to {low - 1}"
         if committed is not None and committed > high:
-            yield f"{topic}[{partition}] ends at offset {high}, before what was read of it: offset {committed}"
+            yield f"{topic}[{partition}] ends at offset {high}, before offset {committed}, up to which it was read"
 
 
 def _find_forgotten_deletions(caught_up_ms: Mapping[PartitionId, int], found: ClusterFacts) -> Iterator[str]:
-    """Yield source partitions whose deletions may have been compacted away before they were read."""
-    for place, extent in found.sources.items():
-        topic, partition = place
+    """Yield as messages the source partitions whose tombstones may have been compacted away before they were read."""
+    for partition_id, extent in found.sources.items():
+        topic, partition = partition_id
         forgets_ms = found.forgets_ms.get(topic)
         unread = extent.high > (extent.committed or 0)
-        away_ms = found.now_ms - caught_up_ms.get(place, 0)
+        away_ms = found.now_ms - caught_up_ms.get(partition_id, 0)
         if forgets_ms is not None and unread and away_ms > forgets_ms:
-            since = f"for {away_ms // 1000} s" if place in caught_up_ms else "ever"
+            since = f"for {away_ms // 1000} s" if partition_id in caught_up_ms else "yet"
             yield (
-                f"{topic}[{partition}] has not been read to its end {since}, and remembers deletions for"
-                f" {forgets_ms // 1000} s only (delete.retention.ms)"
+                f"{topic}[{partition}] has not been read to its end {since}, and remembers deletions for only"
+                f" {forgets_ms // 1000} s (delete.retention.ms)"
             )
             return

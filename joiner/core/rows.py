@@ -1,8 +1,8 @@
-"""Bytes of a source record -> the change of one row.
+"""Parses the bytes of a source record into the change of one row.
 
-Guarantees: whatever the bytes are, either one RowChange comes back or BadRow is raised, and the same row gives the same
-RowChange in each encoding: flat JSON, a Debezium envelope, either of them inside Connect's schema and payload.
-Knows nothing of Kafka, of Quix, or of what the change does to anybody's counts.
+Guarantees: whatever the bytes are, the result is one RowChange or BadRow is raised. The same row gives the same
+RowChange in each encoding: flat JSON, a Debezium envelope, or either of them inside Connect's schema and payload.
+Knows nothing of Kafka, of Quix, or of what the change does to counts.
 """
 
 import json
@@ -17,9 +17,10 @@ from shared.records import MAX_ID_BYTES, PROFILE_COLUMNS, UNAVAILABLE, Table
 from shared.topics import MAX_RECORD_BYTES
 
 Values: TypeAlias = tuple[str | None, ...]
+"""What is taken of a row: its owners, or the fields of its profile."""
 
 ENVELOPE_BYTES = 64 * 1024
-"""Room that a record needs beside its profile: key, counts, field names, framing."""
+"""Room that a record needs besides its profile: key, counts, field names, framing."""
 
 
 class RowChange(NamedTuple):
@@ -27,10 +28,10 @@ class RowChange(NamedTuple):
 
     Args:
         row_id: the row's primary key, as text.
-        values: the row's owners (None: nobody), or for `users` the profile's fields in PROFILE_COLUMNS' order; a value
-            may be UNAVAILABLE. None: the row is gone.
-        source_ms: when the source made the change, in epoch ms, where the record says so.
-        is_snapshot: True where the row was read as it stood, and nobody knows when it became so.
+        values: the row's owners (None: no owner), or for `users` the profile's fields in PROFILE_COLUMNS' order; a
+            value may be UNAVAILABLE. None: the row is gone.
+        source_ms: when the source made the change, in epoch ms; None where the record does not say.
+        is_snapshot: True where a snapshot read the row as it was, so when it changed is not known.
     """
 
     row_id: str
@@ -40,13 +41,13 @@ class RowChange(NamedTuple):
 
 
 class _Literal(str):
-    """A JSON number as it was written: no digit is lost, whatever its size."""
+    """A JSON number as it was written: no digit is lost, however long it is."""
 
     __slots__ = ()
 
 
 class _NeedsLiteralsError(Exception):
-    """A number matters that a float may have rounded: read the document again, keeping the digits."""
+    """A float may have rounded a number that matters: the document is read again, keeping the digits."""
 
 
 def parse_row(table: Table, key: bytes | None, value: bytes | None) -> RowChange:
@@ -75,7 +76,7 @@ def _parse_with(table: Table, key: bytes, value: bytes | None, loads: Callable[[
     try:
         document = loads(value)
     except (ValueError, RecursionError) as error:
-        raise BadRow("bad-json", f"the value is no JSON: {error}") from None
+        raise BadRow("bad-json", f"the value is not JSON: {error}") from None
     document = _unwrap(document)
     row, gone, source_ms = _extract_row(table, document)
     if row is not None and table.primary_key in row:
@@ -90,7 +91,7 @@ def _parse_with(table: Table, key: bytes, value: bytes | None, loads: Callable[[
 
 
 def _extract_row(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any] | None, bool, int | None]:
-    """Return the row that a document is about, whether it is gone, and the source's time of that."""
+    """Return the row that a document is about, whether it is gone, and when the source made the change."""
     if table.primary_key in document or "op" not in document:
         return document, False, None
     operation = document["op"]
@@ -99,17 +100,17 @@ def _extract_row(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any]
     gone = operation == "d"
     row = document.get("before" if gone else "after")
     if not isinstance(row, dict) and not (gone and row is None):
-        raise BadRow("bad-shape", f"the envelope's op is {operation!r}, but what it carries is no row")
+        raise BadRow("bad-shape", f"the envelope's op is {operation!r}, but it carries no row")
     return row, gone, _read_source_ms(document)
 
 
 def _describe(value: object) -> str:
-    """Return a value for a message; one that is no text may be nested deeper than it could be written out."""
+    """Return a value as messages show it: text by itself, since anything else may be nested too deep to be printed."""
     return f"{value!r:.40}" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def read_source_time_ms(value: bytes | None) -> int | None:
-    """Return when the source made a change, whatever its row is, in epoch ms; None where the record does not say.
+    """Return when the source made a change to any table, in epoch ms; None where the record does not say.
 
     Args:
         value: a record's value in any of the encodings.
@@ -129,7 +130,7 @@ def _read_source_ms(envelope: dict[str, Any]) -> int | None:
 
 
 def _parse_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> str:
-    """Return the row id that a key names, unwrapped where it is a JSON string or holds the primary key."""
+    """Return the row id that a key names: the key as text, or out of a JSON string or a JSON object."""
     if key.lstrip(b" \t\r\n")[:1] in (b"{", b'"'):
         try:
             document = loads(key)
@@ -161,7 +162,7 @@ def _unwrap(document: object) -> dict[str, Any]:
 
 
 def _parse_id(value: object, where: str) -> str:
-    """Return an id as text, taken exactly; a fraction, a boolean and an empty text are none."""
+    """Return an id as text, exactly as written; a fraction, a boolean or an empty text is not an id."""
     kind = type(value)
     if kind is str or kind is int:
         text = str(value)
@@ -198,7 +199,7 @@ def _parse_profile(row: dict[str, Any]) -> Values:
 def fits(profile: Values) -> bool:
     """Tell whether a profile fits into a record."""
     room = MAX_RECORD_BYTES - ENVELOPE_BYTES
-    # A character takes six bytes at the most, as an escape; few profiles need to be written out to be measured.
+    # A character takes at most six bytes, as an escape, so few profiles must be rendered to be measured.
     return sum([len(text) for text in profile if text]) * 6 <= room or len(orjson.dumps(profile)) <= room
 
 
@@ -219,19 +220,19 @@ def _load_json(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
     try:
         return orjson.loads(text)
     except ValueError:
-        # Valid JSON all the same where a number is beyond what a float holds, as a long integer id is.
+        # It is valid JSON all the same if it holds a number that no float can, such as a long integer id.
         return _load_json_exactly(text)
 
 
 def _load_json_exactly(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
     document = json.loads(text.decode(), parse_int=_to_literal, parse_float=_Literal, parse_constant=_refuse_constant)
-    # The standard library lets half a surrogate pair pass, which no UTF-8 can carry on: raises ValueError.
+    # The standard library accepts half a surrogate pair, which cannot be encoded in UTF-8: this raises ValueError.
     json.dumps(document, ensure_ascii=False).encode()
     return document
 
 
 def _to_literal(digits: str) -> _Literal:
-    return _Literal("0" if digits == "-0" else digits)  # as the fast reader has it
+    return _Literal("0" if digits == "-0" else digits)  # as orjson has it
 
 
 def _refuse_constant(constant: str) -> None:

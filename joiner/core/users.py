@@ -1,9 +1,8 @@
 """The join: what a row's change does to its owners, and what a user's changes do to that user's record.
 
-Stage 1 turns rows into changes of users (`diff_owners`, `Changes`), stage 2 applies those to a user's state
-(`apply_change`) and writes the record out (`render_record`). Sums commute, so any order of rows that Kafka allows ends
-in the same state; a profile's fields are in the order of its own row. Pure: no Kafka, no Quix, no clock, no input or
-output.
+Stage 1 turns rows into changes of users (`diff_owners`, `Changes`). Stage 2 applies those to a user's state
+(`apply_change`) and renders the record (`render_record`). Sums commute, so any order of rows that Kafka allows ends in
+the same state; the versions of a profile come in the order of its own row. Pure: no Kafka, no Quix, no clock, no I/O.
 """
 
 from collections.abc import Iterator
@@ -17,10 +16,10 @@ from shared.records import COUNT_KEYS, PROFILE_COLUMNS, Counts, Profile, Table
 
 Unchanged: TypeAlias = Literal[False]
 UNCHANGED: Final = False
-"""Stands where a change says nothing of the profile; None says that the user's row is gone."""
+"""In place of a profile: the change does not concern it. None: the user's row is gone."""
 
 UNTIMED: Final = 2**53 - 1
-"""Stands for the time of what nobody knows the time of: later than any, so that any other one comes before it."""
+"""In place of a time that is not known: later than any time, so that any known one comes before it."""
 
 NO_COUNTS: Counts = (0, 0, 0, 0)
 
@@ -32,8 +31,8 @@ def resolve_unavailable(values: Values, known: Values | None) -> Values:
         values: owners or profile fields; any may be UNAVAILABLE.
         known: the same row's values before, if it had any.
 
-    Each of the two fits into a record, but what is new beside what was left out may not: rather than stop the join,
-    what was left out is null then, as where it is not known.
+    Both versions of the row fit into a record, but new values together with those that were left out may not. Rather
+    than stop the join, the values that were left out become null then, as where none is known.
     """
     whole = tuple(
         ((known[index] if known is not None else None) if is_unavailable(value) else value)
@@ -43,15 +42,15 @@ def resolve_unavailable(values: Values, known: Values | None) -> Values:
 
 
 def diff_owners(table: Table, old: Values | None, new: Values | None) -> Iterator[tuple[str, int, int]]:
-    """Yield what a row's change does to counts: new owners less old owners.
+    """Yield what a row's change does to counts: new owners minus old owners.
 
     Args:
         table: whose row it is.
-        old: the row's owners so far; None where the row is not known.
-        new: its owners now; None where the row is gone.
+        old: the row's owners so far; None: the row is not known.
+        new: its owners now; None: the row is gone.
 
     Yields:
-        (user id, index in COUNT_KEYS, difference), nothing where an owner stays.
+        (user id, index in COUNT_KEYS, difference); nothing for an owner who stays.
     """
     for position, count in enumerate(table.counts):
         before = old[position] if old is not None else None
@@ -69,9 +68,9 @@ class UserChange:
 
     Args:
         counts: four differences, in the order of COUNT_KEYS.
-        profile: the new profile, None where the user's row is gone, UNCHANGED where its row is not concerned.
+        profile: the new profile; None: the user's row is gone; UNCHANGED: the user's row is not concerned.
         newest_ms: source time of the newest of the changes, epoch ms.
-        oldest_ms: source time of the oldest of them; UNTIMED where it is not known of any.
+        oldest_ms: source time of the oldest of them; UNTIMED where none is known.
     """
 
     counts: list[int]
@@ -81,7 +80,7 @@ class UserChange:
 
     @property
     def is_empty(self) -> bool:
-        """True where the changes cancelled each other out."""
+        """True if the changes cancelled each other out."""
         return self.profile is UNCHANGED and not any(self.counts)
 
     def entry(self, user_id: str) -> list[Any]:
@@ -96,22 +95,22 @@ def parse_entry(entry: list[Any]) -> tuple[str, UserChange]:
 
 
 def make_show_entry(user_id: str, time_ms: int) -> list[Any]:
-    """Return an entry that changes nothing and asks for the user's record as it is, or for its absence.
+    """Return an entry that changes nothing, and has the user's record written as it is, or its tombstone.
 
     Args:
         user_id: whose record.
-        time_ms: the record's time where nothing is known of the user.
+        time_ms: the record's time if nothing is known of the user.
     """
     return [user_id, time_ms, time_ms, list(NO_COUNTS), True]
 
 
 def is_show_entry(entry: list[Any]) -> bool:
-    """Tell whether an entry is one of `make_show_entry`."""
+    """Tell whether `make_show_entry` made an entry."""
     return entry[4] is True
 
 
 class Changes(dict[str, UserChange]):
-    """User id -> the sum of what a checkpoint changes for that user."""
+    """User id -> the sum of a checkpoint's changes for that user."""
 
     def _of(self, user_id: str, source_ms: int, since_ms: int) -> UserChange:
         change = self.get(user_id)
@@ -133,12 +132,12 @@ class Changes(dict[str, UserChange]):
             count: index in COUNT_KEYS.
             difference: to add.
             source_ms: source time of the change.
-            since_ms: UNTIMED where that says nothing of how long the change has been waiting.
+            since_ms: since when the change has been waiting; UNTIMED where that is not known, None: since source_ms.
         """
         self._of(user_id, source_ms, source_ms if since_ms is None else since_ms).counts[count] += difference
 
     def set_profile(self, user_id: str, profile: Profile | None, source_ms: int, since_ms: int | None = None) -> None:
-        """Note a user's new profile, or with None that the user's row is gone; times as for `count`."""
+        """Note a user's new profile, or with None that the user's row is gone; the times are those of `count`."""
         change = self._of(user_id, source_ms, source_ms if since_ms is None else since_ms)
         if profile is not None and change.profile is not UNCHANGED:
             profile = resolve_unavailable(profile, change.profile)
@@ -150,11 +149,11 @@ class UserState:
     """What is known of one user.
 
     Args:
-        profile: the fields in PROFILE_COLUMNS' order; None where no row of the user is present.
+        profile: the fields in PROFILE_COLUMNS' order; None: the user has no row.
         counts: the four counts; rows may arrive before their user and outlive it.
         newest_ms: source time of the newest change so far.
-        waiting_ms: source time of the oldest change that no record has shown yet; UNTIMED where it is not known of any,
-            None where all are shown.
+        waiting_ms: source time of the oldest change that no record has shown yet; UNTIMED where none is known, None
+            where all are shown.
     """
 
     profile: Profile | None = None
@@ -164,7 +163,7 @@ class UserState:
 
     @property
     def is_empty(self) -> bool:
-        """True where there is nothing to remember."""
+        """True if there is nothing to remember."""
         return self.profile is None and self.counts == NO_COUNTS
 
 
@@ -175,7 +174,7 @@ def apply_change(state: UserState, change: UserChange) -> UserState:
     """Return a user's state after a change; the change waits to be shown.
 
     Args:
-        state: NOBODY where the user is not known.
+        state: EMPTY_STATE where the user is not known.
         change: sums and profile, as `parse_entry` returns them.
     """
     profile = state.profile if change.profile is UNCHANGED else change.profile
@@ -188,14 +187,14 @@ def apply_change(state: UserState, change: UserChange) -> UserState:
 
 
 def differs(before: UserState, after: UserState) -> bool:
-    """Tell whether a reader could see the difference between two states."""
+    """Tell whether clients could see a difference between two states."""
     if before.profile is None and after.profile is None:
         return False
     return before.profile != after.profile or before.counts != after.counts
 
 
 def mark_shown(state: UserState) -> UserState:
-    """Return the state once its record has been written: nothing of it waits any more."""
+    """Return the state after its record was written: no change of it waits any more."""
     return replace(state, waiting_ms=None)
 
 
@@ -203,19 +202,19 @@ _KEYS = ("userId", *PROFILE_COLUMNS.values(), *COUNT_KEYS)
 
 
 def render_record(user_id: str, state: UserState) -> bytes | None:
-    """Return the user's record, exactly as it is served; None where there is no such user."""
+    """Return the user's record, exactly as it is served; None: there is no such user."""
     if state.profile is None:
         return None
     return orjson.dumps(dict(zip(_KEYS, (user_id, *state.profile, *state.counts), strict=True)))
 
 
 def encode_state(state: UserState) -> bytes:
-    """Return a state as it is stored: a JSON array, which the engine cannot take for a time stamp."""
+    """Return a state as it is stored: a JSON array, which the engine cannot mistake for a timestamp."""
     return orjson.dumps([state.profile, state.counts, state.newest_ms, state.waiting_ms])
 
 
 def decode_state(stored: bytes | None) -> UserState:
-    """Return the state that `encode_state` wrote; NOBODY for None."""
+    """Return the state that `encode_state` wrote; EMPTY_STATE for None."""
     if stored is None:
         return EMPTY_STATE
     profile, (a, b, c, d), newest_ms, waiting_ms = orjson.loads(stored)

@@ -1,12 +1,12 @@
-"""Up to which source time everything is joined: the time that a heartbeat may carry on.
+"""Watermarks: the source time up to which everything has been joined, which a heartbeat may carry to readers.
 
-A heartbeat that came the way of the data says that whatever changed before it has reached Kafka. So the ends that the
-source partitions have at that moment are what must be read: a partition that is read and committed up to there is
-complete up to the heartbeat's time (`SourceWatermarks`, stage 1). What the joiners say of their partitions travels
-through every partition of the internal topic, in order behind the changes; where all source partitions have been heard
-of, the oldest of their times holds for what was read there (`InternalWatermarks`, stage 2). Guarantees: a time, once
-given, stays true whoever owns the partition afterwards, so a repeated or late word does no harm; a single partition
-that does not move holds back the time of all. Pure: no Kafka, no clock.
+A heartbeat that travels the way of the data says that all earlier changes have reached Kafka. So the joiner asks where
+the source partitions end at that moment: a partition that is read and committed up to there is complete up to the
+heartbeat's time (`SourceWatermarks`, stage 1). The joiners write these times into every partition of the internal
+topic, in order behind the changes. Once a partition has brought a time for each source partition, the oldest of them
+holds for all that was read from it (`InternalWatermarks`, stage 2). Guarantees: a watermark stays true whoever owns the
+partition later, so a repeated or late one does no harm; a single partition that does not move holds back the time of
+all. Pure: no Kafka, no clock.
 """
 
 from collections import deque
@@ -18,10 +18,10 @@ import orjson
 from joiner.core.compatibility import PartitionId
 
 WATERMARKS_KEY = b"times"
-"""Key of an internal record that says how far source partitions are joined; it changes nothing."""
+"""Key of an internal record that holds watermarks of source partitions, and no changes."""
 
 MAX_WAITING = 1_000
-"""Heartbeats that are remembered of one partition; beyond that every second one is forgotten, which only costs age."""
+"""Heartbeats remembered for a partition; beyond that every second one is dropped, which only makes data seem older."""
 
 
 class _Mark(NamedTuple):
@@ -32,7 +32,7 @@ class _Mark(NamedTuple):
 
 
 class SourceWatermarks:
-    """Stage 1: which heartbeats the source partitions of this process have passed."""
+    """Stage 1: the heartbeats that the source partitions of this process have passed."""
 
     def __init__(self) -> None:
         self._waiting: dict[PartitionId, deque[_Mark]] = {}
@@ -43,44 +43,44 @@ class SourceWatermarks:
 
         Args:
             time_ms: source time of the heartbeat.
-            ends: the next offset to be written to each partition, asked after the heartbeat had been read; records
-                that a transaction may still take back included.
+            ends: the high watermark of each partition, asked for after the heartbeat was read; it includes records of
+                open transactions.
         """
-        for place, end in ends.items():
-            waiting = self._waiting.setdefault(place, deque())
+        for partition_id, end in ends.items():
+            waiting = self._waiting.setdefault(partition_id, deque())
             if waiting and waiting[-1].end == end:
                 waiting[-1] = _Mark(end, max(time_ms, waiting[-1].time_ms))
                 continue
             waiting.append(_Mark(end, time_ms))
             if len(waiting) > MAX_WAITING:
-                self._waiting[place] = deque(list(waiting)[1::2])
+                self._waiting[partition_id] = deque(list(waiting)[1::2])
 
     def reach(self, positions: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
-        """Return the partitions that have passed heartbeats since this was last asked, and the newest time of each.
+        """Return the partitions that have passed heartbeats since the last call, and the newest time of each.
 
         Args:
-            positions: the next offset to be read of each partition, all before it being read and committed.
+            positions: the next offset to read of each partition; all before it is read and committed.
         """
         moved = {}
-        for place, position in positions.items():
-            waiting, newest = self._waiting.get(place), -1
+        for partition_id, position in positions.items():
+            waiting, newest = self._waiting.get(partition_id), -1
             while waiting and waiting[0].end <= position:
                 newest = max(newest, waiting.popleft().time_ms)
-            if newest > self._passed.get(place, -1):
-                self._passed[place] = moved[place] = newest
+            if newest > self._passed.get(partition_id, -1):
+                self._passed[partition_id] = moved[partition_id] = newest
         return moved
 
-    def oldest(self, places: Iterable[PartitionId]) -> int | None:
-        """Return the time up to which all of some partitions are complete; None where one is not known to be."""
-        times = [self._passed.get(place) for place in places]
+    def oldest(self, partition_ids: Iterable[PartitionId]) -> int | None:
+        """Return the time up to which all these partitions are complete; None where it is not known of one."""
+        times = [self._passed.get(partition_id) for partition_id in partition_ids]
         return None if not times or None in times else min(time for time in times if time is not None)
 
 
 class InternalWatermarks:
-    """Stage 2: up to which time all source partitions are joined into what was read of the internal topic.
+    """Stage 2: the time up to which all source partitions are joined into what was read of the internal topic.
 
     Args:
-        sources: every source partition, whoever reads it.
+        sources: every source partition, including those that other joiners read.
     """
 
     def __init__(self, sources: Iterable[PartitionId]) -> None:
@@ -88,19 +88,19 @@ class InternalWatermarks:
         self._times: dict[int, dict[PartitionId, int]] = {}
         self._given: dict[int, int] = {}
 
-    def hear(self, partition: int, times: Mapping[PartitionId, int]) -> int | None:
-        """Take in what a joiner said; return the time up to which a partition is complete, where that is news.
+    def receive(self, partition: int, times: Mapping[PartitionId, int]) -> int | None:
+        """Note a joiner's watermarks, and return the partition's own where it has moved.
 
         Args:
-            partition: of the internal topic; all that came before these words in it is applied and committed.
+            partition: of the internal topic; everything before these watermarks in it is applied and committed.
             times: source partition -> the time up to which it is complete.
         """
-        heard = self._times.setdefault(partition, {})
-        for place in self._sources & times.keys():
-            heard[place] = max(times[place], heard.get(place, -1))
-        if len(heard) < len(self._sources):
+        known = self._times.setdefault(partition, {})
+        for partition_id in self._sources & times.keys():
+            known[partition_id] = max(times[partition_id], known.get(partition_id, -1))
+        if len(known) < len(self._sources):
             return None
-        oldest = min(heard.values(), default=-1)
+        oldest = min(known.values(), default=-1)
         if oldest <= self._given.get(partition, -1):
             return None
         self._given[partition] = oldest
@@ -108,10 +108,10 @@ class InternalWatermarks:
 
 
 def encode_watermarks(times: Mapping[PartitionId, int]) -> bytes:
-    """Return times as they travel in `user-info-changes`: a JSON array; `decode_watermarks` reads it."""
+    """Return watermarks as they travel in `user-info-changes`: a JSON array; `decode_watermarks` reads it."""
     return orjson.dumps([[topic, partition, time_ms] for (topic, partition), time_ms in times.items()])
 
 
 def decode_watermarks(value: bytes) -> dict[PartitionId, int]:
-    """Return the times that `encode_watermarks` wrote."""
+    """Return the watermarks that `encode_watermarks` wrote."""
     return {(topic, partition): time_ms for topic, partition, time_ms in orjson.loads(value)}

@@ -44,7 +44,7 @@ class Assignment:
         self.progress.assign(self.committed)
         for partition, offset in self.committed.items():
             # Its last owner may not have come to trim it.
-            self.progress.consume(partition, offset)
+            self.progress.note_consumed(partition, offset)
 
     def give_up(self, partitions: Iterable[TopicPartition]) -> None:
         """Own some partitions no longer."""
@@ -62,13 +62,13 @@ class Assignment:
         self.progress.commits += 1
         self.progress.committed_at = time.monotonic()
         for partition, offset in committed.offsets.items():
-            self.progress.consume(partition, offset + 1)
-            self.progress.reach(partition, offset + 1)
+            self.progress.note_consumed(partition, offset + 1)
+            self.progress.note_position(partition, offset + 1)
             if partition in self.committed:
                 self.committed[partition] = offset + 1
         for partition, end in committed.ends.items():
-            self.progress.reach(partition, end)
-        self.progress.hear(committed.times)
+            self.progress.note_position(partition, end)
+        self.progress.note_watermarks(committed.times)
 
     def trailing_markers(self, topic: str) -> dict[PartitionId, int]:
         """Return the last offsets of partitions of a topic behind which only markers of transactions were read."""

@@ -51,5 +51,5 @@ class LagMeter:
         # Not the client's position, which is one too far where it has reported an end (librdkafka 2.12.1).
         position = self._progress.position(partition)
         if 0 <= high <= position:
-            self._progress.catch_up(partition, time_ms)
+            self._progress.note_caught_up(partition, time_ms)
         return max(high - position, 0)

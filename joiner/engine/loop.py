@@ -142,7 +142,7 @@ class Loop:
                 continue
             self._assignment.first_read.discard(partition)
             if self._checkpoints.open is None:
-                self._assignment.progress.reach(partition, event.offset())
+                self._assignment.progress.note_position(partition, event.offset())
             else:
                 self._checkpoints.open.ends[partition] = event.offset()
 

@@ -19,9 +19,9 @@ RESETTING = b"resetting"
 CAUGHT_UP = b"caught-up"
 
 
-def caught_up_key(place: PartitionId) -> bytes:
+def caught_up_key(partition_id: PartitionId) -> bytes:
     """Return the key under which is noted when a source partition was last read to its end."""
-    return json.dumps([CAUGHT_UP.decode(), *place]).encode()
+    return json.dumps([CAUGHT_UP.decode(), *partition_id]).encode()
 
 
 class LedgerRecord(NamedTuple):
@@ -93,20 +93,24 @@ def find_read_since_rebuild(notes: Iterable[LedgerRecord]) -> set[PartitionId]:
             read.clear()
         # A joiner that was paused may write, behind the rebuild's begin, what it had read before it.
         elif (
-            note.value is not None and (place := _parse_partition(note.key)) is not None and int(note.value) >= began_ms
+            note.value is not None
+            and (partition_id := _parse_partition(note.key)) is not None
+            and int(note.value) >= began_ms
         ):
-            read.add(place)
+            read.add(partition_id)
     return read
 
 
 def parse_notes(latest: Mapping[bytes, bytes | None]) -> LedgerNotes:
     """Return what the latest value under each key says."""
     notes = {key: value for key, value in latest.items() if value is not None}
-    places = {place: int(value) for key, value in notes.items() if (place := _parse_partition(key)) is not None}
+    partition_ids = {
+        partition_id: int(value) for key, value in notes.items() if (partition_id := _parse_partition(key)) is not None
+    }
     rebuild = notes.get(REBUILD)
     return LedgerNotes(
         inputs=decode_inputs(notes[INPUTS]) if INPUTS in notes else None,
-        caught_up_ms=places,
+        caught_up_ms=partition_ids,
         rebuild={int(partition): end for partition, end in json.loads(rebuild).items()} if rebuild else None,
         resetting=RESETTING in notes,
     )

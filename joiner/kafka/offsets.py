@@ -46,22 +46,26 @@ def read_cluster_facts(
     """
     inputs = read_state_inputs(admin, prepared.inputs)
     changes = settings.user_info_changes_topic
-    places = {
+    partition_ids = {
         name: [(name, partition) for partition in range(inputs.topics[name].partitions)]
         for name in prepared.inputs
         if name != settings.user_info_topic
     }
-    read = [place for name in (*settings.sources, changes) for place in places[name]]
+    read = [partition_id for name in (*settings.sources, changes) for partition_id in partition_ids[name]]
     found = read_extents(
         admin,
-        [place for several in places.values() for place in several],
+        [partition_id for several in partition_ids.values() for partition_id in several],
         lambda: _read_committed(client, settings.joiner_group, read),
     )
     return ClusterFacts(
         inputs=inputs,
-        sources={place: found[place] for name in settings.sources for place in places[name]},
-        changes={place: found[place] for place in places[changes]},
-        changelogs={place: found[place] for name in prepared.changelogs for place in places[name]},
+        sources={
+            partition_id: found[partition_id] for name in settings.sources for partition_id in partition_ids[name]
+        },
+        changes={partition_id: found[partition_id] for partition_id in partition_ids[changes]},
+        changelogs={
+            partition_id: found[partition_id] for name in prepared.changelogs for partition_id in partition_ids[name]
+        },
         forgets_ms=prepared.forgets_ms,
         now_ms=now_ms(),
     )
@@ -81,21 +85,23 @@ def read_state_inputs(admin: AdminClient, names: Iterable[str]) -> StateInputs:
 
 
 def read_extents(
-    admin: AdminClient, places: Iterable[PartitionId], committed: Callable[[], Mapping[PartitionId, int]] = dict
+    admin: AdminClient, partition_ids: Iterable[PartitionId], committed: Callable[[], Mapping[PartitionId, int]] = dict
 ) -> dict[PartitionId, Extent]:
     """Return what partitions hold.
 
     Args:
         admin: a client of the cluster.
-        places: the partitions.
+        partition_ids: the partitions.
         committed: asks how far the group has come in them.
     """
-    partitions = [TopicPartition(*place) for place in places]
+    partitions = [TopicPartition(*partition_id) for partition_id in partition_ids]
     # In this order, since others of the group read on and trim meanwhile: what they have read lies between both ends.
     lows = _list_offsets(admin, partitions, OffsetSpec.earliest())
     known = committed()
     highs = _list_offsets(admin, partitions, OffsetSpec.latest())
-    return {place: Extent(low, highs[place], known.get(place)) for place, low in lows.items()}
+    return {
+        partition_id: Extent(low, highs[partition_id], known.get(partition_id)) for partition_id, low in lows.items()
+    }
 
 
 def _list_offsets(admin: AdminClient, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[PartitionId, int]:
@@ -144,17 +150,23 @@ def find_trusted_offsets(
     ]
     trusted = {}
     for tp in consumer.offsets_for_times(asked, timeout=REQUEST_SECONDS):
-        place = TopicPartition(tp.topic, tp.partition)
-        offset = tp.offset if tp.offset >= 0 else consumer.get_watermark_offsets(place, timeout=REQUEST_SECONDS)[1]
+        partition_id = TopicPartition(tp.topic, tp.partition)
+        offset = (
+            tp.offset if tp.offset >= 0 else consumer.get_watermark_offsets(partition_id, timeout=REQUEST_SECONDS)[1]
+        )
         trusted[tp.topic, tp.partition] = offset
     return trusted
 
 
-def _read_committed(client: Mapping[str, str], group: str, places: Iterable[PartitionId]) -> dict[PartitionId, int]:
+def _read_committed(
+    client: Mapping[str, str], group: str, partition_ids: Iterable[PartitionId]
+) -> dict[PartitionId, int]:
     # By a consumer that never joins, since an admin client does not wait for a coordinator that is only just starting.
     consumer = Consumer(build_config(client, {}, {"group.id": group, "enable.auto.commit": False}))
     try:
-        offsets = consumer.committed([TopicPartition(*place) for place in places], timeout=REQUEST_SECONDS)
+        offsets = consumer.committed(
+            [TopicPartition(*partition_id) for partition_id in partition_ids], timeout=REQUEST_SECONDS
+        )
     finally:
         consumer.close()
     return {(tp.topic, tp.partition): tp.offset for tp in offsets if tp.offset >= 0}

@@ -79,7 +79,7 @@ def test_a_recreated_source_is_refused_and_reset_joins_it_again(joiners: Joiners
     topics.put("users", user_id=1, username="one")
     topics.put("users", user_id=9, username="nine")
     topics.flush()
-    assert f"the topic {topics.name('users')} was deleted and made anew" in refusal(joiner)
+    assert f"the topic {topics.name('users')} was deleted and created again" in refusal(joiner)
     assert {b"0", b"1", b"2"} == compacted(topics.messages("user-info")).keys()
 
     # 2. The reset is refused while a joiner runs, and the next start follows it.
@@ -149,7 +149,7 @@ def test_a_changelog_that_lost_its_head_is_refused(joiners: Joiners) -> None:
     for deleted in topics.admin.delete_records([TopicPartition(changelog, 0, 2)]).values():
         deleted.result()
     set_policy(topics, changelog, "compact")
-    assert f"{changelog}[0] has lost its head: it begins at offset 2" in refusal(joiner)
+    assert f"{changelog}[0] has lost its first records: it begins at offset 2" in refusal(joiner)
 
 
 def test_an_absence_longer_than_a_source_remembers_is_refused(joiners: Joiners) -> None:
@@ -195,7 +195,7 @@ def test_a_topic_recreated_under_a_running_joiner_ends_it(joiners: Joiners) -> N
     joiners.await_truth()
     topics.recreate("likes")
     assert joiner.wait(90) == 1
-    assert "was deleted and made anew" in joiner.log()
+    assert "was deleted and created again" in joiner.log()
 
 
 def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joiners, tmp_path: Path) -> None:

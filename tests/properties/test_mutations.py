@@ -48,7 +48,7 @@ BUGS = {
     ),
     "a bad row is taken for a deletion": Bug(
         "core/rows",
-        'raise BadRow("bad-json", f"the value is no JSON: {error}") from None',
+        'raise BadRow("bad-json", f"the value is not JSON: {error}") from None',
         "return RowChange(row_id, None)",
         "test_histories.py::test_bad_rows_in_between_change_nothing",
     ),
@@ -72,14 +72,14 @@ BUGS = {
     ),
     "a heartbeat does not wait for all partitions": Bug(
         "core/watermarks",
-        "if len(heard) < len(self._sources):",
-        "if not heard:",
+        "if len(known) < len(self._sources):",
+        "if not known:",
         "test_watermarks.py::test_heartbeats_never_overtake_the_data",
     ),
     "the newest partition counts instead of the oldest": Bug(
         "core/watermarks",
-        "oldest = min(heard.values(), default=-1)",
-        "oldest = max(heard.values(), default=-1)",
+        "oldest = min(known.values(), default=-1)",
+        "oldest = max(known.values(), default=-1)",
         "test_watermarks.py::test_heartbeats_never_overtake_the_data",
     ),
     "a long integer id is rounded": Bug(

@@ -21,7 +21,7 @@ SOURCES: tuple[PartitionId, ...] = (("likes", 0), ("likes", 1), ("users", 0))
 JOINERS = 2
 
 joiners = st.integers(0, JOINERS - 1)
-places = st.sampled_from(SOURCES)
+partition_ids = st.sampled_from(SOURCES)
 
 
 class Change(NamedTuple):
@@ -35,8 +35,8 @@ class Change(NamedTuple):
 class Joiner:
     """One process: what it owns, and what its two stages know."""
 
-    heard: InternalWatermarks
-    passage: SourceWatermarks = field(default_factory=SourceWatermarks)
+    stage_2: InternalWatermarks
+    stage_1: SourceWatermarks = field(default_factory=SourceWatermarks)
 
 
 class Group(RuleBasedStateMachine):
@@ -48,7 +48,7 @@ class Group(RuleBasedStateMachine):
         self.clock = 0
         self.parts, self.partitions = parts, partitions
         self.heartbeat: int | None = None
-        self.sources: dict[PartitionId, list[Change]] = {place: [] for place in SOURCES}
+        self.sources: dict[PartitionId, list[Change]] = {partition_id: [] for partition_id in SOURCES}
         self.held: dict[PartitionId, int] = {}
         self.read = dict.fromkeys(SOURCES, 0)
         self.internal: list[list[Change | bytes]] = [[] for _ in range(parts)]
@@ -62,11 +62,11 @@ class Group(RuleBasedStateMachine):
 
     # The source
 
-    @rule(place=places, user=st.integers(0, 11))
-    def change(self, place: PartitionId, user: int) -> None:
+    @rule(partition_id=partition_ids, user=st.integers(0, 11))
+    def change(self, partition_id: PartitionId, user: int) -> None:
         """Change something, which reaches its topic."""
         self.clock += 1
-        self.sources[place].append(Change(self.clock, user))
+        self.sources[partition_id].append(Change(self.clock, user))
 
     @rule()
     def beat(self) -> None:
@@ -74,53 +74,57 @@ class Group(RuleBasedStateMachine):
         self.clock += 1
         self.heartbeat = self.clock
 
-    @rule(lost=st.sets(places, max_size=1))
+    @rule(lost=st.sets(partition_ids, max_size=1))
     def beat_and_be_heard(self, lost: set[PartitionId]) -> None:
         """Send a heartbeat that every joiner reads at once."""
         self.beat()
         for joiner in range(JOINERS):
             self.learn(joiner, lost)
 
-    @rule(place=places)
-    def hold(self, place: PartitionId) -> None:
+    @rule(partition_id=partition_ids)
+    def hold(self, partition_id: PartitionId) -> None:
         """Have a partition stop, as behind an open transaction: its end moves on, its reader does not."""
-        self.held.setdefault(place, self.read[place])
+        self.held.setdefault(partition_id, self.read[partition_id])
 
-    @rule(place=places, user=st.integers(0, 11))
-    def stand_still(self, place: PartitionId, user: int) -> None:
+    @rule(partition_id=partition_ids, user=st.integers(0, 11))
+    def stand_still(self, partition_id: PartitionId, user: int) -> None:
         """Have a partition stop before a row that no consumer may read yet."""
-        self.hold(place)
-        self.change(place, user)
+        self.hold(partition_id)
+        self.change(partition_id, user)
 
-    @rule(place=places)
-    def release(self, place: PartitionId) -> None:
+    @rule(partition_id=partition_ids)
+    def release(self, partition_id: PartitionId) -> None:
         """Let it move again."""
-        self.held.pop(place, None)
+        self.held.pop(partition_id, None)
 
     # The joiners
 
-    @rule(joiner=joiners, lost=st.sets(places))
+    @rule(joiner=joiners, lost=st.sets(partition_ids))
     def learn(self, joiner: int, lost: set[PartitionId]) -> None:
         """Have a joiner read the newest heartbeat and ask for its partitions' ends; not all answer."""
         if self.heartbeat is not None:
-            ends = {place: len(self.sources[place]) for place in self._owned(joiner) if place not in lost}
-            self.joiners[joiner].passage.expect(self.heartbeat, ends)
+            ends = {
+                partition_id: len(self.sources[partition_id])
+                for partition_id in self._owned(joiner)
+                if partition_id not in lost
+            }
+            self.joiners[joiner].stage_1.expect(self.heartbeat, ends)
 
     @rule(joiner=joiners, limit=st.integers(1, 3))
     def join(self, joiner: int, limit: int) -> None:
         """Have a joiner read rows, and commit what they change."""
-        for place in self._owned(joiner):
-            begin = self.read[place]
-            end = min(begin + limit, self.held.get(place, begin + limit))
-            for change in self.sources[place][begin:end]:
+        for partition_id in self._owned(joiner):
+            begin = self.read[partition_id]
+            end = min(begin + limit, self.held.get(partition_id, begin + limit))
+            for change in self.sources[partition_id][begin:end]:
                 self.internal[change.user % self.parts].append(change)
-                self.read[place] += 1
+                self.read[partition_id] += 1
 
     @rule(joiner=joiners)
     def say(self, joiner: int) -> None:
         """Have a joiner say how far its partitions are, to every part of the internal topic."""
-        positions = {place: self.read[place] for place in self._owned(joiner)}
-        moved = self.joiners[joiner].passage.reach(positions)
+        positions = {partition_id: self.read[partition_id] for partition_id in self._owned(joiner)}
+        moved = self.joiners[joiner].stage_1.reach(positions)
         if moved:
             for log in self.internal:
                 log.append(encode_watermarks(moved))
@@ -139,7 +143,7 @@ class Group(RuleBasedStateMachine):
                 else:
                     said.append(record)
             for times in said:
-                time = self.joiners[joiner].heard.hear(part, decode_watermarks(times))
+                time = self.joiners[joiner].stage_2.receive(part, decode_watermarks(times))
                 if time is not None:
                     for partition in partitions_of(part, self.partitions, self.parts):
                         self.user_info[partition].append(Heartbeat(part, self.parts, time))
@@ -164,8 +168,8 @@ class Group(RuleBasedStateMachine):
     @rule(data=st.data())
     def rebalance(self, data: st.DataObject) -> None:
         """Let partitions change hands; what was committed stays."""
-        for place in SOURCES:
-            self.owner_of_source[place] = data.draw(joiners)
+        for partition_id in SOURCES:
+            self.owner_of_source[partition_id] = data.draw(joiners)
         self.owner_of_part = [data.draw(joiners) for _ in range(self.parts)]
 
     @rule(joiner=joiners)
@@ -210,7 +214,9 @@ class Group(RuleBasedStateMachine):
         if not hasattr(self, "taken"):
             return
         unread = [
-            changes[self.read[place]].time for place, changes in self.sources.items() if changes[self.read[place] :]
+            changes[self.read[partition_id]].time
+            for partition_id, changes in self.sources.items()
+            if changes[self.read[partition_id] :]
         ]
         for partition in range(self.partitions):
             time = self.freshness.time_ms(partition)
@@ -238,7 +244,7 @@ class Group(RuleBasedStateMachine):
         assert self.freshness.oldest_ms == self.heartbeat
 
     def _owned(self, joiner: int) -> list[PartitionId]:
-        return [place for place, owner in self.owner_of_source.items() if owner == joiner]
+        return [partition_id for partition_id, owner in self.owner_of_source.items() if owner == joiner]
 
 
 Group.TestCase.settings = settings(stateful_step_count=60)

@@ -277,7 +277,7 @@ def _files() -> Iterator[str]:
 
 def _state() -> Iterator[str]:
     known = compatibility.StateInputs({"users": compatibility.TopicIdentity("id", 3)})
-    yield f"ledger inputs {known.encoded()!r}"
+    yield f"ledger inputs {known.encode()!r}"
     for key in (ledger.INPUTS, ledger.REBUILD, ledger.RESETTING, ledger.caught_up_key(("users", 3))):
         yield f"ledger key {key!r}"
     yield f"joiner format {compatibility.FORMAT}"

@@ -97,44 +97,44 @@ def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, oth
 @pytest.mark.parametrize(
     ("notes", "start", "said"),
     [
-        (LedgerNotes(resetting=True), found(), "a reset of this group was broken off before its end"),
+        (LedgerNotes(resetting=True), found(), "a reset of this group was interrupted before its end"),
         (LedgerNotes(), found(), "changelog__j--likes--default holds state, but nothing says what it was built from"),
         (
             LedgerNotes(),
             found(changelog=Extent(0, 0)),
-            "the group has read likes, but the state that came of it is gone",
+            "the group has read likes, but the state built from it is gone",
         ),
         (
             LedgerNotes(),
             found(source=Extent(0, 100), changes=Extent(41, 42), changelog=Extent(0, 0)),
-            "user-info-changes holds what another group of joiners has written, which would count twice; give each"
-            " group an internal topic of its own (USER_INFO_CHANGES_TOPIC), or if that group is gone",
+            "user-info-changes holds changes that another group of joiners has written, which would count twice (if"
+            " that group still exists, set USER_INFO_CHANGES_TOPIC to a topic of this group's own instead of a reset)",
         ),
         (
             noted(StateInputs(TOPICS, format=FORMAT + 1)),
             found(),
-            f"the state is of format {FORMAT + 1}, this version writes format {FORMAT}",
+            f"the state has format {FORMAT + 1}, this version writes format {FORMAT}",
         ),
         (
             noted(StateInputs(TOPICS, fields=("username as username", "name as fullName"))),
             found(),
-            "the state is of the fields username as username, name as fullName; this version's are others",
+            "the state was built with the fields username as username, name as fullName; this version has others",
         ),
         (
             noted(),
             found(inputs=with_topic("likes", TopicIdentity("another", 1))),
-            "the topic likes was deleted and made anew since the state was built",
+            "the topic likes was deleted and created again since the state was built",
         ),
         (
             noted(),
             found(inputs=with_topic("user-info-changes", TopicIdentity("another", 1))),
-            "the topic user-info-changes was deleted and made anew since the state was built",
+            "the topic user-info-changes was deleted and created again since the state was built",
         ),
         (
             noted(),
             found(inputs=with_topic("likes", TopicIdentity("id-likes", 3))),
-            "the topic likes had 1 partitions when the state was built, and has 3; older records of a key lie apart"
-            " from newer ones: make it anew first",
+            "the topic likes had 1 partitions when the state was built, and has 3, so newer records of a key lie in"
+            " other partitions than older ones: create it again first",
         ),
         (
             noted(
@@ -149,7 +149,7 @@ def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, oth
         (
             noted(),
             found(changelog=Extent(7, 30)),
-            "changelog__j--likes--default[0] has lost its head: it begins at offset 7",
+            "changelog__j--likes--default[0] has lost its first records: it begins at offset 7",
         ),
         (
             noted(),
@@ -164,21 +164,21 @@ def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, oth
         (
             noted(),
             found(source=Extent(0, 80, 100)),
-            "likes[0] ends at offset 80, before what was read of it: offset 100",
+            "likes[0] ends at offset 80, before offset 100, up to which it was read",
         ),
         (
             noted(hours=25),
             found(source=Extent(0, 200, 100)),
-            "likes[0] has not been read to its end for 90000 s, and remembers deletions for 86400 s only"
+            "likes[0] has not been read to its end for 90000 s, and remembers deletions for only 86400 s"
             " (delete.retention.ms)",
         ),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(notes: LedgerNotes, start: ClusterFacts, said: str) -> None:
+def test_each_mismatch_is_refused_with_a_message(notes: LedgerNotes, start: ClusterFacts, said: str) -> None:
     """Each mismatch has one message that names the topic and the fact."""
     assert [said] == find_mismatches(notes, start)
 
 
 def test_inputs_are_noted_and_read_back() -> None:
     """What is noted in the ledger says the same when it is read."""
-    assert StateInputs(TOPICS) == decode_inputs(StateInputs(TOPICS).encoded())
+    assert StateInputs(TOPICS) == decode_inputs(StateInputs(TOPICS).encode())

@@ -16,7 +16,7 @@ def test_notes_are_read_back_as_they_were_written() -> None:
     """Inputs, times and the ends of a rebuild come back as what they were."""
     inputs = StateInputs({"likes": TopicIdentity("x", 3)})
     noted = parse_notes(
-        {INPUTS: inputs.encoded(), caught_up_key(("likes", 2)): b"1700000000000", REBUILD: b'{"0": 17, "1": 0}'}
+        {INPUTS: inputs.encode(), caught_up_key(("likes", 2)): b"1700000000000", REBUILD: b'{"0": 17, "1": 0}'}
     )
     assert (inputs, {("likes", 2): 1_700_000_000_000}, {0: 17, 1: 0}, False) == (
         noted.inputs,

@@ -1,1 +1,1 @@
-"""The local stack: real Kafka, PostgreSQL and Kafka Connect out of packages, for `make run` and for the tests."""
+"""The local stack: real Kafka, PostgreSQL and Kafka Connect from packages, for `make run` and for the tests."""

@@ -54,13 +54,13 @@ def down() -> None:
 @main.command()
 def status() -> None:
     """Show which servers run and answer; exit status 1 if one does not."""
-    conditions = Servers(read_settings(StackSettings)).conditions()
-    for name, pid, port, answers, problem in conditions:
+    servers = Servers(read_settings(StackSettings)).read_status()
+    for name, pid, port, answers, problem in servers:
         state = "answers" if answers else "does not answer" if pid else "is not running"
         _say(f"{name:14} {state:16} port {port:<6} process {pid or '-'}")
         if problem is not None:
             _say(problem)
-    sys.exit(0 if all(condition.answers for condition in conditions) else 1)
+    sys.exit(0 if all(server.answers for server in servers) else 1)
 
 
 @main.command()

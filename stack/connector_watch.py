@@ -1,4 +1,4 @@
-"""A connector that is looked at while it runs: its end is told of, and does not end anything else."""
+"""Watches a connector while it runs: its failure is reported, and ends nothing else."""
 
 import time
 from collections.abc import Callable
@@ -10,10 +10,10 @@ EVERY_SECONDS = 2.0
 
 
 class ConnectorWatch:
-    """Tells once when the connector's task has failed, and once when it runs again.
+    """Says once that the connector's task has failed, and once that it runs again.
 
     Args:
-        connect: who is asked.
+        connect: the worker to ask.
         say: shows a line.
     """
 
@@ -24,16 +24,16 @@ class ConnectorWatch:
         self._next = 0.0
 
     def check(self) -> None:
-        """Look, if it is time, and say what is new."""
+        """Read the status if it is time, and say what is new."""
         if time.monotonic() < self._next:
             return
-        status = self._connect.status()
+        status = self._connect.read_status()
         self._next = time.monotonic() + EVERY_SECONDS
-        why = find_failure(status)
-        if why is not None and not self._failed:
+        reason = find_failure(status)
+        if reason is not None and not self._failed:
             self._failed = True
-            self._say(f"connect | the connector's task has failed, so changes come no more: {why}")
+            self._say(f"connect | the connector's task has failed, so no more changes come: {reason}")
             self._say(f"connect | {explain_restart(self._connect.url)}")
-        elif why is None and self._failed and all_tasks_run(status):
+        elif reason is None and self._failed and all_tasks_run(status):
             self._failed = False
             self._say("connect | the connector's task runs again")

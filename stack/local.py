@@ -13,8 +13,8 @@ from stack.servers.postgres import Postgres
 from stack.settings import StackSettings
 
 
-class Condition(NamedTuple):
-    """How one server is: its name, process id, port, whether it answers, and what it complains of."""
+class ServerStatus(NamedTuple):
+    """The status of one server: its name, process id, port, whether it answers, and what is wrong with it."""
 
     name: str
     pid: int | None
@@ -39,18 +39,19 @@ class Servers:
         )
 
     def start(self, server: "Server", say: Callable[[str], None], *, detached: bool) -> bool:
-        """Start one server where it does not run yet; return whether this call started it.
+        """Start one server unless it runs already; return whether this call started it.
 
         Raises:
             StackError: it does not come up.
         """
         name, began = server.command.name, time.monotonic()
-        process = server.command.process()
+        process = server.command.find_process()
         if process is not None:
             if not server.answers():
                 raise StackError(
                     f"{name} runs already, as process {process.pid}, but does not answer on port {server.port};"
-                    f" stop it with `python -m stack down` and start again; {server.command.last_lines()}"
+                    f" {server.command.read_last_lines()}",
+                    "stop it with `python -m stack down`, then start again",
                 )
             say(f"{name} runs already on port {server.port}")
             return False
@@ -60,35 +61,35 @@ class Servers:
         return True
 
     def fetch(self, say: Callable[[str], None]) -> None:
-        """Fetch the Java programs that this machine has not got yet, before anything runs that would wait for them.
+        """Fetch the Java programs that are not on this machine yet, before anything starts that would wait for them.
 
         Raises:
             StackError: they cannot be fetched.
         """
         for name, coordinates in (("Kafka", kafka.COORDINATES), ("Kafka Connect with Debezium", connect.COORDINATES)):
-            if java.fetched(coordinates):
+            if java.find_fetched(coordinates):
                 continue
             began = time.monotonic()
-            say(f"fetching {name} from a Maven repository, this once")
-            jars = java.jars(coordinates)
-            say(f"{name} came in {len(jars)} files after {time.monotonic() - began:.1f} s")
+            say(f"fetching {name} from a Maven repository, only this once")
+            jars = java.fetch_jars(coordinates)
+            say(f"fetched {name} in {len(jars)} files after {time.monotonic() - began:.1f} s")
 
     @property
     def all(self) -> tuple["Server", ...]:
         """The servers, each after those that it needs."""
         return self.kafka, self.postgres, self.connect
 
-    def conditions(self) -> list[Condition]:
-        """Return how each server is."""
+    def read_status(self) -> list[ServerStatus]:
+        """Return the status of each server."""
         found = []
         for server in self.all:
-            process = server.command.process()
+            process = server.command.find_process()
             answers = process is not None and server.answers()
-            problem = server.problem() if isinstance(server, Connect) and process is not None else None
+            problem = server.find_problem() if isinstance(server, Connect) and process is not None else None
             if isinstance(server, Connect) and problem is not None:
                 problem = f"{problem}\n  {explain_restart(server.url)}"
             pid = process.pid if process else None
-            found.append(Condition(server.command.name, pid, server.port, answers, problem))
+            found.append(ServerStatus(server.command.name, pid, server.port, answers, problem))
         return found
 
 

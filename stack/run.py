@@ -1,4 +1,4 @@
-"""`make run`: everything up, a population in it, the answers shown, and on Ctrl-C everything down again."""
+"""`make run`: starts everything, fills the tables, shows how to try it, and on Ctrl-C stops everything again."""
 
 import os
 import time
@@ -18,12 +18,12 @@ from stack.servers.postgres import HEARTBEATS
 from stack.servers.process import Command, check_port
 from stack.settings import Port, StackSettings
 from stack.tiers import Tier
-from stack.traffic import Load
+from stack.traffic import Traffic
 
 CATCH_UP_SECONDS = 180.0
 
-Part = Tier | Command | Load | ConnectorWatch
-"""What is looked at while everything runs."""
+Part = Tier | Command | Traffic | ConnectorWatch
+"""What is checked again and again while everything runs."""
 
 FIRST_USER = """
 SELECT user_id, (SELECT count(*) FROM tweets t WHERE t.user_id = u.user_id),
@@ -35,7 +35,7 @@ FROM users u ORDER BY user_id LIMIT 1
 
 
 class RunSettings(StackSettings):
-    """The stack's settings, and the ports of the tiers that run beside it."""
+    """The stack's settings, and the ports of the tiers that run with it."""
 
     joiner_http_port: Port = Field(8001, description="Port of the joiner's health.")
     reader_port: Port = Field(8000, description="Port of the reader.")
@@ -46,11 +46,11 @@ def run(users: int, rate: float, say: Callable[[str], None]) -> None:
 
     Args:
         users: how many users the tables get where they are empty.
-        rate: changes a second that are kept going; 0: none.
+        rate: changes a second; 0: none.
         say: shows a line.
 
     Raises:
-        StackError: a part does not come up, or ends by itself; everything else has been stopped then.
+        StackError: a part does not start, or ends by itself; everything else has been stopped by then.
     """
     settings = read_settings(RunSettings)
     servers = Servers(settings)
@@ -59,11 +59,12 @@ def run(users: int, rate: float, say: Callable[[str], None]) -> None:
         checked: list[Part] = [*tiers, *(server.command for server in servers.all)]
         checked.append(ConnectorWatch(servers.connect, say))
         _await_truth(settings, servers.postgres.dsn, checked, say)
-        say(_invitation(settings))
+        say(_format_invitation(settings))
         if rate > 0:
-            load_thread = Load(servers.postgres.dsn, rate, lambda line: say(f"load    | {line}"))
-            parts.enter_context(_announced("the load", load_thread.stop, say))
-            checked.append(load_thread)
+            traffic = Traffic(servers.postgres.dsn, rate, lambda line: say(f"load    | {line}"))
+            traffic.start()
+            parts.enter_context(_announce_stop("the load", traffic.stop, say))
+            checked.append(traffic)
         while True:
             for part in checked:
                 part.check()
@@ -81,24 +82,24 @@ def _start(
     servers.fetch(say)
     for server in (servers.kafka, servers.postgres):
         if servers.start(server, say, detached=False):
-            parts.enter_context(_announced(server.command.name, server.stop, say))
+            parts.enter_context(_announce_stop(server.command.name, server.stop, say))
     began = time.monotonic()
     written = populate(servers.postgres.dsn, users)
     say(f"wrote {written:,} rows in {time.monotonic() - began:.1f} s" if written else "the tables hold rows already")
-    # Before the joiner, which would wait for them and say so.
+    # Before the joiner, which would wait for them and log that.
     servers.connect.create_topics()
     tiers = []
-    for module, environment in _environments(settings).items():
+    for module, environment in _build_environments(settings).items():
         tier = Tier(module, environment, settings.stack_dir / module / "log", say)
-        parts.enter_context(_announced(f"the {module}", tier.stop, say))
+        parts.enter_context(_announce_stop(f"the {module}", tier.stop, say))
         tiers.append(tier)
     if servers.start(servers.connect, say, detached=False):
-        parts.enter_context(_announced(servers.connect.command.name, servers.connect.stop, say))
+        parts.enter_context(_announce_stop(servers.connect.command.name, servers.connect.stop, say))
     return tiers
 
 
 @contextmanager
-def _announced(name: str, stop: Callable[[], object], say: Callable[[str], None]) -> Iterator[None]:
+def _announce_stop(name: str, stop: Callable[[], object], say: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     finally:
@@ -106,7 +107,7 @@ def _announced(name: str, stop: Callable[[], object], say: Callable[[str], None]
         stop()
 
 
-def _environments(settings: RunSettings) -> dict[str, dict[str, str]]:
+def _build_environments(settings: RunSettings) -> dict[str, dict[str, str]]:
     kafka = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers}
     folder = settings.stack_dir.absolute()
     return {
@@ -125,34 +126,34 @@ def _environments(settings: RunSettings) -> dict[str, dict[str, str]]:
 
 
 def _await_truth(settings: RunSettings, dsn: str, checked: Sequence[Part], say: Callable[[str], None]) -> None:
-    """Wait until the first user is answered with the counts that SQL gives: the rows have come all the way."""
+    """Wait until the reader answers the first user with the counts that SQL gives: the rows have come all the way."""
     began = time.monotonic()
-    say("waiting until the rows have come through to HTTP")
+    say("waiting until the reader answers with these rows")
     with psycopg.connect(dsn, autocommit=True) as connection:
         while True:
             for part in checked:
                 part.check()
             first = connection.execute(FIRST_USER).fetchone()
-            if first is None or _answered(settings, first[0]) == first[1:]:
-                say(f"the reader answers what SQL says, {time.monotonic() - began:.1f} s later")
+            if first is None or _read_counts(settings, first[0]) == first[1:]:
+                say(f"the reader answers with what SQL says, {time.monotonic() - began:.1f} s later")
                 return
             if time.monotonic() - began > CATCH_UP_SECONDS:
-                raise StackError(f"the reader does not answer what SQL says after {CATCH_UP_SECONDS:.0f} s")
+                raise StackError(f"the reader does not answer with what SQL says after {CATCH_UP_SECONDS:.0f} s")
             time.sleep(0.2)
 
 
-def _answered(settings: RunSettings, user_id: int) -> tuple[int, ...] | None:
+def _read_counts(settings: RunSettings, user_id: int) -> tuple[int, ...] | None:
     try:
-        answer = httpx.get(f"http://127.0.0.1:{settings.reader_port}/users/{user_id}", timeout=5)
+        response = httpx.get(f"http://127.0.0.1:{settings.reader_port}/users/{user_id}", timeout=5)
     except httpx.TransportError:
         return None
-    if not answer.is_success:
+    if not response.is_success:
         return None
-    record = answer.json()
+    record = response.json()
     return tuple(record[key] for key in ("tweetCount", "followingCount", "followerCount", "likeCount"))
 
 
-def _invitation(settings: RunSettings) -> str:
+def _format_invitation(settings: RunSettings) -> str:
     reader = f"http://127.0.0.1:{settings.reader_port}"
     defaults = StackSettings.model_fields
     chosen = "".join(

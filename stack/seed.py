@@ -1,4 +1,4 @@
-"""Rows to begin with: a believable population of our own making, or a user's CSV files."""
+"""Fills the tables: with a believable generated population, or with CSV files."""
 
 import csv
 import itertools
@@ -81,7 +81,7 @@ WORDS = (
 
 
 def populate(dsn: str, users: int, seed: int = 1) -> int:
-    """Fill empty tables with a population; return how many rows were written, 0 where there were users already.
+    """Fill empty tables with a population; return how many rows were written, 0 if there are users already.
 
     Args:
         dsn: how to connect.
@@ -92,13 +92,13 @@ def populate(dsn: str, users: int, seed: int = 1) -> int:
     with psycopg.connect(dsn) as connection:
         if connection.execute("SELECT EXISTS (SELECT FROM users)").fetchone() == (True,):
             return 0
-        popular = _popularity(users)
-        written = _copy(connection, "users", _users(chance, users))
+        popular = _weigh_users(users)
+        written = _copy(connection, "users", _make_users(chance, users))
         tweets = int(users * TWEETS_PER_USER)
         written += _copy(
             connection,
             "tweets",
-            ((number, _sentence(chance, 3, 12), _pick(chance, popular)) for number in range(1, tweets + 1)),
+            ((number, _make_sentence(chance, 3, 12), _pick(chance, popular)) for number in range(1, tweets + 1)),
         )
         written += _copy(
             connection,
@@ -128,13 +128,13 @@ def load_files(dsn: str, files: Mapping[str, Path]) -> dict[str, int]:
         files: table -> a UTF-8 CSV file whose first line names columns of the table; an empty field is NULL.
 
     Raises:
-        StackError: a file is missing, names a column that its table has not got, lacks the primary key, or holds a
-            value that the column does not take; nothing of any file has been written then.
+        StackError: a file is missing, names a column that its table does not have, lacks the primary key, or has a
+            value that the column does not take; no row of any file has been written then.
     """
     counts = {}
     with psycopg.connect(dsn) as connection:
         for table, file in files.items():
-            columns = _header(table, file)
+            columns = _read_header(table, file)
             try:
                 counts[table] = _merge(connection, table, columns, file)
             except psycopg.Error as error:
@@ -143,7 +143,7 @@ def load_files(dsn: str, files: Mapping[str, Path]) -> dict[str, int]:
     return counts
 
 
-def _header(table: str, file: Path) -> list[str]:
+def _read_header(table: str, file: Path) -> list[str]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             columns = next(csv.reader(lines), [])
@@ -154,8 +154,8 @@ def _header(table: str, file: Path) -> list[str]:
     unknown = [column for column in columns if column not in COLUMNS[table]]
     if unknown:
         raise StackError(
-            f"{file} names {', '.join(map(repr, unknown))}, which the table {table} has not got;"
-            f" its columns are {', '.join(COLUMNS[table])}"
+            f"{file} names {', '.join(map(repr, unknown))}, which the table {table} does not have",
+            f"use its columns: {', '.join(COLUMNS[table])}",
         )
     if PRIMARY_KEYS[table] not in columns:
         raise StackError(f"{file} has no column {PRIMARY_KEYS[table]}, the primary key of {table}")
@@ -194,7 +194,7 @@ def _copy(connection: psycopg.Connection, table: str, rows: Iterable[tuple[objec
 
 
 def _advance_identities(connection: psycopg.Connection) -> None:
-    """Let the next row without an id come after those that were copied with theirs."""
+    """Give the next row without an id a higher one than all that were copied with theirs."""
     for table, key in PRIMARY_KEYS.items():
         connection.execute(
             sql.SQL("SELECT setval(pg_get_serial_sequence({}, {}), greatest(max({}), 1)) FROM {}").format(
@@ -203,7 +203,7 @@ def _advance_identities(connection: psycopg.Connection) -> None:
         )
 
 
-def _users(chance: random.Random, users: int) -> Iterator[tuple[object, ...]]:
+def _make_users(chance: random.Random, users: int) -> Iterator[tuple[object, ...]]:
     joined = datetime(2009, 1, 1, tzinfo=UTC)
     for user_id in range(1, users + 1):
         name = f"{chance.choice(GIVEN)} {chance.choice(FAMILY)}"
@@ -212,25 +212,25 @@ def _users(chance: random.Random, users: int) -> Iterator[tuple[object, ...]]:
             user_id,
             handle,
             name,
-            _maybe(chance, 0.8, _sentence(chance, 4, 600 if chance.random() < 0.01 else 25)),
-            _maybe(chance, 0.6, chance.choice(PLACES)),
-            _maybe(chance, 0.3, f"https://example.org/{handle}"),
+            _choose(chance, 0.8, _make_sentence(chance, 4, 600 if chance.random() < 0.01 else 25)),
+            _choose(chance, 0.6, chance.choice(PLACES)),
+            _choose(chance, 0.3, f"https://example.org/{handle}"),
             joined + timedelta(seconds=chance.randrange(500_000_000)),
-            _maybe(chance, 0.7, f"https://img.example.org/{handle}.jpg"),
-            _maybe(chance, 0.2, f"https://img.example.org/{handle}-wide.jpg"),
+            _choose(chance, 0.7, f"https://img.example.org/{handle}.jpg"),
+            _choose(chance, 0.2, f"https://img.example.org/{handle}-wide.jpg"),
         )
 
 
-def _maybe(chance: random.Random, share: float, text: str) -> str | None:
+def _choose(chance: random.Random, share: float, text: str) -> str | None:
     return text if chance.random() < share else None
 
 
-def _sentence(chance: random.Random, least: int, most: int) -> str:
+def _make_sentence(chance: random.Random, least: int, most: int) -> str:
     return " ".join(chance.choices(WORDS, k=chance.randint(least, max(least, most))))
 
 
-def _popularity(users: int) -> list[float]:
-    """Return cumulative weights: few users are followed, liked and loud, most are hardly so (Zipf's law)."""
+def _weigh_users(users: int) -> list[float]:
+    """Return cumulative weights: few users have many followers, likes and tweets, most have few (Zipf's law)."""
     return list(itertools.accumulate(1 / (rank + 10) ** 0.9 for rank in range(users)))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# Not 0, any free one: other programs are told these ports.
+# Not 0, which means any free port: other programs need to know these ports.
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

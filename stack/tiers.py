@@ -1,4 +1,4 @@
-"""The two tiers as child processes of `make run`, their log lines shown under their names."""
+"""The two tiers as child processes of `make run`; each log line is shown with its tier's name."""
 
 import os
 import subprocess
@@ -17,10 +17,10 @@ class Tier:
     """One `python -m joiner` or `python -m reader`.
 
     Args:
-        module: which of them.
+        module: `joiner` or `reader`.
         environment: its settings.
         log: the file that takes its output.
-        show: given each line of its output.
+        show: called with each line of its output.
     """
 
     def __init__(self, module: str, environment: Mapping[str, str], log: Path, show: Callable[[str], None]) -> None:
@@ -36,17 +36,17 @@ class Tier:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            # Ctrl-C is for `make run`, which then ends its parts in order.
+            # Ctrl-C is for `make run`, which then stops its parts in order.
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - started before this program has threads that matter
         )
-        threading.Thread(target=self._pass_on, name=f"log of {module}", daemon=True).start()
+        threading.Thread(target=self._copy_output, name=f"log of {module}", daemon=True).start()
 
     def check(self) -> None:
-        """Make sure that it runs.
+        """Check that it runs.
 
         Raises:
-            StackError: it has ended; its last lines say why.
+            StackError: it has ended; carries its last lines, which say why.
         """
         status = self._process.poll()
         if status is not None:
@@ -54,7 +54,7 @@ class Tier:
             raise StackError(f"the {self.module} ended with status {status}; its log, {self._log}, ends with:\n{last}")
 
     def stop(self) -> None:
-        """End it, kindly at first."""
+        """Terminate it; kill it if it does not end in time."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -63,7 +63,7 @@ class Tier:
                 self._process.kill()
                 self._process.wait()
 
-    def _pass_on(self) -> None:
+    def _copy_output(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         with self._log.open("a", encoding="utf-8") as log:
             for line in self._process.stdout:

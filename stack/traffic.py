@@ -1,18 +1,18 @@
-"""Rows that keep changing: inserts, edits, moves to another owner, deletions, at a rate."""
+"""Keeps changing rows at a rate: inserts, edits, moves to another owner, deletions."""
 
 import random
-import threading
 import time
 from collections.abc import Callable
 
 import psycopg
 
+from shared.threads import BackgroundThread
 from stack.errors import StackError
 
 REPORT_SECONDS = 10.0
 
-# Kind of change -> (how often in a hundred, statement). `random()` draws a row by its id, so a change of a row that is
-# gone already changes nothing, as in life.
+# Kind of change -> (how often in a hundred, statement). `random()` draws a row by its id, so a statement whose row is
+# gone already changes nothing, as in production.
 ANY_USER = "(SELECT (1 + floor(random() * last_value))::bigint FROM users_user_id_seq)"
 CHANGES = {
     "like": (28, f"INSERT INTO likes (user_id, tweet_id) VALUES ({ANY_USER}, 1 + floor(random() * 1000)::bigint)"),
@@ -40,16 +40,16 @@ def keep_changing(
     rate: float,
     seconds: float | None,
     say: Callable[[str], None],
-    stopped: Callable[[], bool] = lambda: False,
+    is_stopping: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Change rows at a rate until the time is over, or without end; return how many changes were made.
+    """Change rows at a rate until the time is over, or for ever; return how many changes were made.
 
     Args:
         dsn: how to connect.
         rate: changes a second; each is a transaction of its own.
         seconds: for how long; None: until interrupted.
-        say: told now and then how it goes.
-        stopped: tells whether to end early; asked at least twice a second.
+        say: called now and then with a line about the progress.
+        is_stopping: returns whether to end early; called at least twice a second.
     """
     chance = random.Random()
     statements = [statement for _, statement in CHANGES.values()]
@@ -58,7 +58,7 @@ def keep_changing(
     report_at = began + REPORT_SECONDS
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS tsm_system_rows")
-        while not stopped() and (seconds is None or time.monotonic() - began < seconds):
+        while not is_stopping() and (seconds is None or time.monotonic() - began < seconds):
             late = began + done / rate - time.monotonic()
             if late > 0:
                 time.sleep(min(late, 0.5))
@@ -71,24 +71,22 @@ def keep_changing(
     return done
 
 
-class Load:
-    """Changes that a thread keeps going beside other work.
+class Traffic(BackgroundThread):
+    """A thread that keeps changing rows next to other work.
 
     Args:
         dsn: how to connect.
         rate: changes a second.
-        say: told now and then how it goes.
+        say: called now and then with a line about the progress.
     """
 
     def __init__(self, dsn: str, rate: float, say: Callable[[str], None]) -> None:
+        super().__init__("load")
         self._arguments = (dsn, rate, None, say)
-        self._error: psycopg.Error | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._change, name="load", daemon=True)
-        self._thread.start()
+        self._error: psycopg.Error | None = None  # written by the thread, which then ends
 
     def check(self) -> None:
-        """Make sure that it goes on.
+        """Check that rows keep changing.
 
         Raises:
             StackError: PostgreSQL refused a change, or went away.
@@ -96,13 +94,8 @@ class Load:
         if self._error is not None:
             raise StackError(f"the load has ended: {str(self._error).strip()}") from self._error
 
-    def stop(self) -> None:
-        """End it, after the change under way."""
-        self._stop.set()
-        self._thread.join()
-
-    def _change(self) -> None:
+    def _run(self) -> None:
         try:
-            keep_changing(*self._arguments, stopped=self._stop.is_set)
+            keep_changing(*self._arguments, is_stopping=self.stopping.is_set)
         except psycopg.Error as error:
             self._error = error

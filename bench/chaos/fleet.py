@@ -47,7 +47,7 @@ class Fleet:
         """Start those again that ended by themselves."""
         for number in self.wanted:
             joiner = self._joiners[number]
-            if joiner.process() is None:
+            if joiner.find_process() is None:
                 self.ended_by_themselves.append(_read_last_line(joiner))
                 joiner.stop()  # it has ended: this reaps it
                 processes.start(joiner)

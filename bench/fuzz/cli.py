@@ -48,8 +48,8 @@ def _take_turns(reader: Command, port: int, folder: Path, seconds: float, seed: 
         click.echo(f"by description, seed {seed + number}: ", nl=False)
         click.echo(openapi.fuzz(port, folder, seed + number, seconds=turn))
         click.echo(f"on sockets, seed {seed + number}: ", nl=False)
-        tally = sockets.fuzz(port, seed + number, turn, lambda: reader.process() is not None)
+        tally = sockets.fuzz(port, seed + number, turn, lambda: reader.find_process() is not None)
         click.echo(f"{tally.connections:,} connections, answers {dict(sorted(tally.statuses.items()))}")
         if "Traceback" in reader.log.read_text(errors="replace"):
-            raise MeasurementError(f"the reader's log has a traceback; {reader.last_lines()}")
+            raise MeasurementError(f"the reader's log has a traceback; {reader.read_last_lines()}")
         sys.stdout.flush()

@@ -87,9 +87,9 @@ def require_running(command: Command) -> psutil.Process:
     Raises:
         MeasurementError: it has ended; carries its last lines.
     """
-    process = command.process()
+    process = command.find_process()
     if process is None:
-        raise MeasurementError(f"{command.name} has ended; {command.last_lines()}")
+        raise MeasurementError(f"{command.name} has ended; {command.read_last_lines()}")
     return process
 
 

@@ -153,7 +153,7 @@ def _await(watcher: TopicWatcher, condition: Callable[[], bool], joiner: Command
         restoring.poll()
         processes.require_running(joiner)
         if time.monotonic() > deadline:
-            raise MeasurementError(f"changes were not seen within {PATIENCE_SECONDS:g} s; {joiner.last_lines()}")
+            raise MeasurementError(f"changes were not seen within {PATIENCE_SECONDS:g} s; {joiner.read_last_lines()}")
     return time.monotonic()
 
 

@@ -56,14 +56,14 @@ class Service:
         # The process that asks must not take the core that is measured.
         with pinned_to(frozenset({cores.load})):
             while get(self.port, self.path)[0] != http.client.OK:
-                if self.command.process() is None or time.monotonic() > began + START_SECONDS:
-                    raise MeasurementError(f"{self.name} did not become ready; {self.command.last_lines()}")
+                if self.command.find_process() is None or time.monotonic() > began + START_SECONDS:
+                    raise MeasurementError(f"{self.name} did not become ready; {self.command.read_last_lines()}")
                 time.sleep(0.01)
         return time.monotonic() - began
 
     def cpu_seconds(self) -> float:
         """Return how long it has been computing so far, its children included."""
-        process = self.command.process()
+        process = self.command.find_process()
         if process is None:
             return 0.0
         times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
@@ -72,7 +72,7 @@ class Service:
     @property
     def pid(self) -> int:
         """Its process id."""
-        process = self.command.process()
+        process = self.command.find_process()
         assert process is not None  # noqa: S101 - it is asked of running services
         return process.pid
 

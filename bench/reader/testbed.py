@@ -112,7 +112,7 @@ def run_all_services(testbed: Testbed) -> Iterator[list[Service]]:
 
 
 def _keep_off_the_measured_core(server: Command, cores: Cores) -> None:
-    process = server.process()
+    process = server.find_process()
     assert process is not None  # noqa: S101 - it was just started
     pin(process.pid, cores.rest)
 

@@ -21,7 +21,7 @@ from stack.servers.kafka import Kafka
 from stack.servers.ports import free_port
 from stack.servers.postgres import HEARTBEATS, Postgres
 from stack.servers.process import Command
-from stack.traffic import Load
+from stack.traffic import Traffic
 
 RESULTS = Path(".local/bench")
 PATIENCE_SECONDS = 180.0
@@ -57,8 +57,8 @@ def freshness(rate: float, seconds: float, readers: int, users: int, outage: flo
         tweets = TweetWriter(service.dsn)
         probes = [CountProbe(port, tweets) for port in service.ports]
         heartbeats = [HeartbeatProbe(port) for port in service.ports]
-        load = Load(service.dsn, rate, lambda _: None)
-        with ExitStack() as watching:
+        traffic = Traffic(service.dsn, rate, lambda _: None)
+        with traffic, ExitStack() as watching:
             for watcher in (tweets, *probes, *heartbeats):
                 watching.enter_context(watcher)
             began = time.time() + SETTLE_SECONDS
@@ -66,8 +66,7 @@ def freshness(rate: float, seconds: float, readers: int, users: int, outage: flo
                 _stop_and_restart(service.joiner, outage, progress)
             else:
                 _wait(SETTLE_SECONDS + seconds, progress)
-            load.check()
-        load.stop()
+            traffic.check()
     broken = [str(watcher.error) for watcher in (tweets, *probes, *heartbeats) if watcher.error is not None]
     if broken:
         raise MeasurementError(f"the measurement broke off: {broken[0]}")

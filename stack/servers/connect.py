@@ -54,10 +54,10 @@ def build_worker(bootstrap_servers: str, port: int, offsets: Path) -> dict[str, 
 
 
 class Connect:
-    """Kafka Connect, standalone, with the connector's place in PostgreSQL's log.
+    """Kafka Connect, standalone, with the connector's position in PostgreSQL's log.
 
     Args:
-        folder: where settings, offsets and log are kept; started there again, it goes on where it was.
+        folder: where settings, offsets and log are kept; started there again, it continues where it was.
         bootstrap_servers: Kafka's address.
         postgres: the database whose tables it reads.
         port: of its REST interface; 0 takes a free one and keeps it.
@@ -75,15 +75,17 @@ class Connect:
 
     @cached_property
     def command(self) -> Command:
-        """How it is started."""
+        """The command that starts it."""
         files = (str(self.folder / "worker.properties"), str(self.folder / "connector.json"))
-        options = ("-Xmx512m", *java.scratch(self.folder), *java.QUIET, *self._options)
+        options = ("-Xmx512m", *java.scratch_options(self.folder), *java.QUIET, *self._options)
         main_class = "org.apache.kafka.connect.cli.ConnectStandalone"
-        return Command("Kafka Connect", java.command(COORDINATES, main_class, *files, options=options), self.folder)
+        return Command(
+            "Kafka Connect", java.build_command(COORDINATES, main_class, *files, options=options), self.folder
+        )
 
     @cached_property
     def _client(self) -> httpx.Client:
-        # One for all questions: each client reads every certificate of this machine, which takes longer than an answer.
+        # One for all requests: each client reads every certificate of this machine, which takes longer than a request.
         # It keeps no connection, so that nothing has to close it.
         return httpx.Client(timeout=5, limits=httpx.Limits(max_keepalive_connections=0))
 
@@ -91,7 +93,7 @@ class Connect:
         """Start it and wait until the connector's task runs.
 
         Raises:
-            StackError: its port is in use, it does not come up, or its task fails.
+            StackError: its port is in use, it does not start, or its task fails.
         """
         check_port("Kafka Connect", self.port, "STACK_CONNECT_PORT")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -101,11 +103,11 @@ class Connect:
         (self.folder / "worker.properties").write_text(text)
         connector = build_connector("127.0.0.1", self._postgres.port)
         (self.folder / "connector.json").write_text(json.dumps({"name": CONNECTOR, "config": connector}))
-        self.command.start(self._started, detached=detached)
+        self.command.start(self._is_running, detached=detached)
         return self
 
     def stop(self) -> bool:
-        """End it as an operator would; return whether it ran."""
+        """Stop it as an operator would; return whether it ran."""
         return self.command.stop()
 
     @property
@@ -114,30 +116,30 @@ class Connect:
         return f"http://127.0.0.1:{self.port}/connectors/{CONNECTOR}"
 
     def answers(self) -> bool:
-        """Tell whether the connector's task runs."""
-        return connect_status.all_tasks_run(self.status())
+        """Return whether the connector's task runs."""
+        return connect_status.all_tasks_run(self.read_status())
 
-    def problem(self) -> str | None:
+    def find_problem(self) -> str | None:
         """Return why the connector's task has failed, in Debezium's words; None where it has not."""
-        for task in self.status().get("tasks", []):
+        for task in self.read_status().get("tasks", []):
             if task["state"] == "FAILED":
                 reasons = [line for line in task.get("trace", "").splitlines() if not line.startswith("\tat ")]
                 return "the connector's task has failed:\n" + "\n".join(f"  {line}" for line in reasons[:5])
         return None
 
-    def status(self) -> dict[str, Any]:
-        """Return what Connect says of the connector; nothing where it does not answer."""
+    def read_status(self) -> dict[str, Any]:
+        """Return what Connect says about the connector; empty where it does not answer."""
         try:
-            answer = self._client.get(f"{self.url}/status")
+            response = self._client.get(f"{self.url}/status")
         except httpx.TransportError:
             return {}
-        found: dict[str, Any] = answer.json() if answer.is_success else {}
+        found: dict[str, Any] = response.json() if response.is_success else {}
         return found
 
-    def _started(self) -> bool:
-        problem = self.problem()
+    def _is_running(self) -> bool:
+        problem = self.find_problem()
         if problem is not None:
-            raise StackError(f"{problem}\n{self.command.last_lines()}")
+            raise StackError(f"{problem}\n{self.command.read_last_lines()}")
         return self.answers()
 
     def create_topics(self) -> None:
@@ -157,11 +159,9 @@ class Connect:
                 raise StackError(f"cannot create the topic {name}: {error.args[0].str()}") from error
 
     def __enter__(self) -> Self:
-        """Start it."""
         return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it."""
         self.stop()

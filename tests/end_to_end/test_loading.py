@@ -16,7 +16,10 @@ pytestmark = pytest.mark.end_to_end
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("user_id,nickname\n1,al\n", "names 'nickname', which the table users has not got; its columns are user_id,"),
+        (
+            "user_id,nickname\n1,al\n",
+            "names 'nickname', which the table users does not have\n  Try: use its columns: user_id,",
+        ),
         ("username\nalice\n", "has no column user_id, the primary key of users"),
         ("", "has no column user_id, the primary key of users"),
         ("user_id,username\n1,alice\n1,bob\n", "does not fit the table users"),

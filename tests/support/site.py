@@ -82,7 +82,7 @@ def run_site(folder: Path) -> Iterator[Site]:
         }
         kafka = parts.enter_context(Kafka(folder / "kafka"))
         postgres = parts.enter_context(Postgres(folder / "postgres", durable=False))
-        agent = f"-javaagent:{java.jars(AGENT)[0]}=127.0.0.1:{jobs['connect'][0]}:{ROOT / 'ops/connect/jmx.yml'}"
+        agent = f"-javaagent:{java.fetch_jars(AGENT)[0]}=127.0.0.1:{jobs['connect'][0]}:{ROOT / 'ops/connect/jmx.yml'}"
         connect = Connect(folder / "connect", kafka.bootstrap_servers, postgres, options=[agent])
         parts.enter_context(connect)
         address = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}

@@ -24,6 +24,6 @@ def test_several_that_start_at_once_fetch_once(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(java, "_fetch", fetch)
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(java.jars, ["group:kafka:1.0"] * 3))
+        found = list(pool.map(java.fetch_jars, ["group:kafka:1.0"] * 3))
     assert found == [[str(tmp_path / "kafka-1.0.jar")]] * 3
     assert fetching == ["group:kafka:1.0"]

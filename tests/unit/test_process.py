@@ -34,12 +34,12 @@ def test_a_server_is_started_found_by_another_process_and_stopped(tmp_path: Path
     """Its folder holds its log and who it is; after its end nothing of that is left but the log."""
     server, seen_elsewhere = command(tmp_path / "server", SERVER), command(tmp_path / "server", SERVER)
     server.start(says_ready(server))
-    found = seen_elsewhere.process()
+    found = seen_elsewhere.find_process()
     assert found is not None
     assert os.getpid() == found.ppid()
     assert server.stop()
     assert not found.is_running()
-    assert seen_elsewhere.process() is None
+    assert seen_elsewhere.find_process() is None
     assert ["log"] == [file.name for file in server.folder.iterdir()]
     assert not server.stop()
 
@@ -52,7 +52,7 @@ def test_a_server_that_does_not_listen_to_a_kind_word_is_killed(
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SERVER
     server = command(tmp_path, deaf)
     server.start(says_ready(server))
-    process = server.process()
+    process = server.find_process()
     assert server.stop()
     assert process is not None
     assert not process.is_running()
@@ -63,7 +63,7 @@ def test_a_process_id_that_the_system_uses_again_is_not_ours(tmp_path: Path) -> 
     server = command(tmp_path, SERVER)
     stranger = {"pid": os.getpid(), "started": psutil.Process().create_time() - 3600}
     (tmp_path / "process.json").write_text(json.dumps(stranger))
-    assert server.process() is None
+    assert server.find_process() is None
     assert not server.stop()
     assert [] == list(tmp_path.iterdir())
 
@@ -72,7 +72,7 @@ def test_a_process_id_that_the_system_uses_again_is_not_ours(tmp_path: Path) -> 
 def test_a_record_cut_short_is_no_process(tmp_path: Path, left: str) -> None:
     """A power cut in the middle of writing it does not prevent another start."""
     (tmp_path / "process.json").write_text(left)
-    assert command(tmp_path, SERVER).process() is None
+    assert command(tmp_path, SERVER).find_process() is None
 
 
 def test_a_server_that_ends_at_its_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_server_that_ends_at_its_start_shows_the_end_of_its_log(tmp_path: Path
     lines = str(failed.value).splitlines()
     assert [f"  line {number}" for number in range(15, 30)] == lines[1:]
     assert str(server.log) in lines[0]
-    assert server.process() is None
+    assert server.find_process() is None
 
 
 def test_a_server_that_never_answers_is_stopped_and_shows_the_end_of_its_log(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_server_that_never_answers_is_stopped_and_shows_the_end_of_its_log(tmp
     server = command(tmp_path, SERVER)
     with pytest.raises(StackError, match=r"Server did not answer within 1 s; its log, (?s:.*)\n  ready$"):
         server.start(lambda: False, seconds=1)
-    assert server.process() is None
+    assert server.find_process() is None
     assert not server.stop()
 
 
@@ -115,7 +115,7 @@ def test_a_server_dies_with_the_program_that_started_it(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", parent, str(tmp_path)], stdout=subprocess.PIPE, text=True) as starter:
         assert starter.stdout is not None
         assert "started\n" == starter.stdout.readline()
-        process = command(tmp_path, SERVER).process()
+        process = command(tmp_path, SERVER).find_process()
         assert process is not None
         starter.send_signal(signal.SIGKILL)
     wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 30, "the server's end")

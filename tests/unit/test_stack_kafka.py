@@ -16,6 +16,6 @@ def test_data_of_another_version_is_refused_in_words(tmp_path: Path, noted: str 
     meta.write_text("version=1\n")
     if noted is not None:
         (tmp_path / "version").write_text(noted)
-    with pytest.raises(StackError, match=rf"of another version of Kafka than {VERSION}: delete the stack's folder"):
+    with pytest.raises(StackError, match=rf"of another version of Kafka than {VERSION}; delete the stack's folder"):
         Kafka(tmp_path).start()
     assert meta.read_text() == "version=1\n"

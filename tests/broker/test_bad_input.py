@@ -8,7 +8,7 @@ import pytest
 from stack.servers.ports import free_port
 from tests.support.joiners import Joiners
 from tests.support.programs import Program
-from tests.support.topics import compacted, headers_of
+from tests.support.topics import compact, headers_of
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
@@ -73,7 +73,7 @@ def test_a_profile_that_fits_into_no_record_is_set_aside_cut(joiners: Joiners) -
     assert (told["reason"], told["cut-from-bytes"]) == (b"too-large", str(len(large)).encode())
     assert letter.key() == b"huge"
     assert large.startswith(letter.value() or b"no value")
-    served = json.loads(compacted(topics.messages("user-info"))[b"alice"])
+    served = json.loads(compact(topics.messages("user-info"))[b"alice"])
     assert len(served["description"]) == 3_900_000
 
 
@@ -89,7 +89,7 @@ def test_large_values_that_do_not_fit_together_stop_nothing(joiners: Joiners) ->
     joiners.await_truth()
 
     def served() -> tuple[int, object]:
-        body = json.loads(compacted(topics.messages("user-info"))[b"alice"])
+        body = json.loads(compact(topics.messages("user-info"))[b"alice"])
         return len(body["name"] or ""), body["description"]
 
     wait_for(lambda: served() == (3_000_000, None), 30, "the new name")

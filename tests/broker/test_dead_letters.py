@@ -21,7 +21,7 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.broker
 
 
-def said(joiners: Joiners, *arguments: str) -> str:
+def run_dead_letters(joiners: Joiners, *arguments: str) -> str:
     """Run `python -m joiner dead-letters …` to its end, and return what it printed."""
     with joiners.programs[0].run("dead-letters", *arguments) as program:
         assert program.wait(60) == 0, program.log()
@@ -41,13 +41,13 @@ def test_fixed_letters_are_replayed_unless_the_row_is_newer_already(joiners: Joi
     wait_for(lambda: len(topics.messages("user-info-dead-letters")) == 3, what="three dead letters")
 
     # 1. They are listed, and counted by reason.
-    listed = said(joiners)
+    listed = run_dead_letters(joiners)
     assert "       2  bad-json" in listed
     assert "       1  not-text" in listed
     assert f"{topics.name('users')}[" in listed
 
     # 2. Two of them are fixed in a file; the third stays as it is.
-    letters = [json.loads(line) for line in said(joiners, "--json").splitlines()]
+    letters = [json.loads(line) for line in run_dead_letters(joiners, "--json").splitlines()]
     for letter in letters:
         if letter["key"] == "10":
             letter["value"] = '{"like_id": 10, "user_id": 1}'
@@ -57,9 +57,9 @@ def test_fixed_letters_are_replayed_unless_the_row_is_newer_already(joiners: Joi
     file.write_text("".join(json.dumps(letter) + "\n" for letter in letters))
 
     # 3. Nothing is written until it is asked for; then only the like is.
-    dry = said(joiners, "replay", "--from", str(file))
+    dry = run_dead_letters(joiners, "replay", "--from", str(file))
     assert "Nothing is written yet" in dry
-    done = said(joiners, "replay", "--from", str(file), "--yes")
+    done = run_dead_letters(joiners, "replay", "--from", str(file), "--yes")
     assert "superseded by" in done
     assert "still unreadable bad-json" in done
     assert "1 written to their source topics again" in done
@@ -68,7 +68,7 @@ def test_fixed_letters_are_replayed_unless_the_row_is_newer_already(joiners: Joi
     assert b"alice, renamed" in topics.latest("user-info")[b"1"]
 
     # 4. Asked again, what was put back is the newer record itself.
-    assert "0 written to their source topics again" in said(joiners, "replay", "--from", str(file), "--yes")
+    assert "0 written to their source topics again" in run_dead_letters(joiners, "replay", "--from", str(file), "--yes")
 
 
 def test_a_letter_that_its_topic_has_outlived_is_written_only_where_that_is_asked_for(
@@ -81,23 +81,23 @@ def test_a_letter_that_its_topic_has_outlived_is_written_only_where_that_is_aske
     topics.put("users", user_id=1, username="alice")
     topics.send("likes", b"10", b"{")
     wait_for(lambda: len(topics.messages("user-info-dead-letters")) == 1, what="a dead letter")
-    letter = json.loads(said(joiners, "--json"))
+    letter = json.loads(run_dead_letters(joiners, "--json"))
     file = tmp_path / "edited.jsonl"
     file.write_text(json.dumps({**letter, "value": '{"like_id": 10, "user_id": 1}'}))
 
     # 1. Deletions are forgotten at once, but the letter is still there: nothing behind it was compacted away.
     topics.configure("likes", delete_retention_ms="0")
-    assert "       1  replay\n" in said(joiners, "replay", "--from", str(file))
+    assert "       1  replay\n" in run_dead_letters(joiners, "replay", "--from", str(file))
 
     # 2. It is gone, and so may be what came behind it.
     topics.cut("likes", 0, letter["offset"] + 1)
-    refused = said(joiners, "replay", "--from", str(file), "--yes")
+    refused = run_dead_letters(joiners, "replay", "--from", str(file), "--yes")
     assert "too old to know it is " in refused
     assert "       1  too old to know\n" in refused
     assert "0 written to their source topics again" in refused
 
     # 3. Who knows that the row is there has it written.
-    done = said(joiners, "replay", "--from", str(file), "--even-if-forgotten", "--yes")
+    done = run_dead_letters(joiners, "replay", "--from", str(file), "--even-if-forgotten", "--yes")
     assert "1 written to their source topics again" in done
     topics.rows["likes"]["10"] = {"like_id": 10, "user_id": 1}
     joiners.await_truth()
@@ -144,7 +144,7 @@ def replayer(topics: Topics, patience_seconds: float, kind: type[Replayer] = Rep
     return kind({"bootstrap.servers": topics.bootstrap_servers}, {likes: LIKES}, {likes: 1}, patience_seconds)
 
 
-def planned(topics: Topics, replayer: Replayer) -> list[Decision]:
+def plan_replay(topics: Topics, replayer: Replayer) -> list[Decision]:
     """Return what is decided about the bad record, fixed to be the old row."""
     likes = topics.name("likes")
     return replayer.plan(
@@ -156,13 +156,13 @@ def test_nothing_is_written_while_a_transaction_of_the_source_does_not_end(likes
     """What it wrote before the letters may be newer, and cannot be read yet."""
     source, replays = Source(likes), replayer(likes, 1.0)
     source.write(NEW)
-    decisions = planned(likes, replays)
+    decisions = plan_replay(likes, replays)
     assert ["replay"] == [decision.outcome for decision in decisions]
     with pytest.raises(Interrupted, match=r"has not ended within 1 s, .* nothing is written to .*; run this again"):
         replays.do(decisions)
     source.commit()
     assert [b"{", NEW] == [message.value() for message in likes.messages("likes")]
-    assert ["superseded"] == [decision.outcome for decision in planned(likes, replays)]
+    assert ["superseded"] == [decision.outcome for decision in plan_replay(likes, replays)]
 
 
 class Raced(Replayer):
@@ -187,7 +187,7 @@ def test_what_a_transaction_wrote_before_the_letters_is_written_behind_them(like
     replays = replayer(likes, 60.0, Raced)
     assert isinstance(replays, Raced)
     replays.source, replays.commit_after_seconds = Source(likes), 1.0
-    assert 1 == replays.do(planned(likes, replays))
+    assert 1 == replays.do(plan_replay(likes, replays))
     assert [b"{", NEW, OLD, NEW] == [message.value() for message in likes.messages("likes")]
 
 
@@ -197,5 +197,5 @@ def test_rows_that_an_open_transaction_leaves_in_doubt_are_named(likes: Topics) 
     assert isinstance(replays, Raced)
     replays.source = Source(likes)
     with pytest.raises(Interrupted, match=r"the letters are written; .* have the source write .* again, .*: 10$"):
-        replays.do(planned(likes, replays))
+        replays.do(plan_replay(likes, replays))
     replays.source.commit()

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.broker
 SECOND = 1_000
 
 
-def beat(topics: Topics, time_ms: int) -> None:
+def write_heartbeat(topics: Topics, time_ms: int) -> None:
     """Write a heartbeat as Debezium does, of a time at the source."""
     row = {"heartbeat_id": 1, "beat_at": "whenever"}
     envelope = {"before": None, "after": row, "op": "u", "source": {"ts_ms": time_ms}}
@@ -33,7 +33,7 @@ def heartbeats(topics: Topics) -> Iterator[tuple[int, Heartbeat]]:
             yield message.partition() or 0, heartbeat
 
 
-def times(topics: Topics, partitions: int) -> list[int]:
+def newest_times(topics: Topics, partitions: int) -> list[int]:
     """Return the newest heartbeat's time of each partition of user-info; 0 where there is none."""
     newest = dict.fromkeys(range(partitions), 0)
     for partition, heartbeat in heartbeats(topics):
@@ -58,13 +58,13 @@ def test_two_joiners_pass_a_heartbeat_on_to_every_partition(joiners: Joiners) ->
 
     def all_have_one() -> bool:
         sent.append(ago_ms(1))
-        beat(topics, sent[-1])
-        return min(times(topics, 5)) > 0
+        write_heartbeat(topics, sent[-1])
+        return min(newest_times(topics, 5)) > 0
 
     wait_for(all_have_one, 60, "a heartbeat in every partition of user-info")
     last = ago_ms(1)
-    beat(topics, last)
-    wait_for(lambda: times(topics, 5) == [last] * 5, 60, "the last heartbeat in every partition")
+    write_heartbeat(topics, last)
+    wait_for(lambda: newest_times(topics, 5) == [last] * 5, 60, "the last heartbeat in every partition")
     assert {heartbeat.time_ms for _, heartbeat in heartbeats(topics)} <= {*sent, last}
 
 
@@ -78,8 +78,8 @@ def test_one_stuck_partition_ages_every_partition(joiners: Joiners) -> None:
     joiners.await_truth()
 
     def passed(time_ms: int) -> bool:
-        beat(topics, time_ms)
-        return times(topics, 3) == [time_ms] * 3
+        write_heartbeat(topics, time_ms)
+        return newest_times(topics, 3) == [time_ms] * 3
 
     before = ago_ms(30)
     wait_for(lambda: passed(before), 60, "the first heartbeat in every partition")
@@ -96,15 +96,15 @@ def test_one_stuck_partition_ages_every_partition(joiners: Joiners) -> None:
     assert writer.flush(30) == 0
     # From now on the partition's end includes the row that no consumer may read yet.
     for number in range(3):
-        beat(topics, ago_ms(20 - number))
+        write_heartbeat(topics, ago_ms(20 - number))
         topics.put("tweets", tweet_id=number, user_id=1)
         joiners.await_truth()
-    assert times(topics, 3) == [before] * 3
+    assert newest_times(topics, 3) == [before] * 3
 
     writer.commit_transaction()
     topics.rows["likes"]["7"] = {"like_id": 7, "user_id": 1, "tweet_id": 1}
     # The marker that ends the transaction is no record: it must not hold anything back either.
-    wait_for(lambda: min(times(topics, 3)) > before, 60, "heartbeats that go on")
+    wait_for(lambda: min(newest_times(topics, 3)) > before, 60, "heartbeats that go on")
     joiners.await_truth()
     last = ago_ms(1)
     wait_for(lambda: passed(last), 60, "the last heartbeat in every partition")
@@ -118,7 +118,7 @@ def test_a_joiner_writes_heartbeats_itself_and_says_what_they_leave_out(joiners:
         HEARTBEATS_TOPIC=topics.name("heartbeats"), JOINER_WRITES_HEARTBEATS="true", USER_INFO_PARTITIONS="2"
     )
     began = ago_ms(0)
-    wait_for(lambda: min(times(topics, 2)) > began, 60, "heartbeats of its own in every partition")
+    wait_for(lambda: min(newest_times(topics, 2)) > began, 60, "heartbeats of its own in every partition")
     report = joiner.get("/readyz").json()
     assert report["heartbeats"] == "written by the joiner itself: what happens before Kafka is not covered"
     assert report["heartbeats"] in joiner.log()

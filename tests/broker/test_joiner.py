@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 from joiner.kafka.offsets import read_extents
 from stack.servers.ports import free_port
 from tests.support.joiners import Joiner, Joiners
-from tests.support.topics import Topics, compacted, headers_of
+from tests.support.topics import Topics, compact, headers_of
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
@@ -31,7 +31,7 @@ def test_counts_follow_rows_through_insert_move_and_delete(joiners: Joiners) -> 
     topics.put("tweets", tweet_id=70, text="hello", user_id=1)
     topics.put("likes", like_id=700, user_id=1, tweet_id=70)
     joiners.await_truth()
-    alice = compacted(topics.messages("user-info"))[b"1"]
+    alice = compact(topics.messages("user-info"))[b"1"]
     assert (
         alice
         == (
@@ -50,7 +50,7 @@ def test_counts_follow_rows_through_insert_move_and_delete(joiners: Joiners) -> 
     # 3. Alice goes: no record is left of her; her like is kept for when she returns.
     topics.delete("users", 1)
     joiners.await_truth()
-    assert b"1" not in compacted(topics.messages("user-info"))
+    assert b"1" not in compact(topics.messages("user-info"))
     topics.put("users", user_id=1, username="alice")
     joiners.await_truth()
     assert topics.user_info()["1"]["likeCount"] == 1
@@ -121,7 +121,7 @@ def test_poison_goes_to_the_dead_letters_and_stops_nothing(joiners: Joiners) -> 
     first = headers_of(letters[0])
     assert first["topic"] == topics.name("users").encode()
     assert (first["partition"], first["offset"]) == (b"0", b"2")
-    bodies = {key: json.loads(value) for key, value in compacted(topics.messages("user-info")).items()}
+    bodies = {key: json.loads(value) for key, value in compact(topics.messages("user-info")).items()}
     assert len(bodies[b"1"]["description"]) == 1024 * 1024
     assert (bodies[b"3"]["username"], bodies[b"3"]["name"]) == ("12345678901234567890123", "true")
     assert joiners.programs[0].stop() == 0

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (
 from rocksdict import Options, Rdict
 
 from tests.support.joiners import Joiner, Joiners
-from tests.support.topics import Topics, compacted
+from tests.support.topics import Topics, compact
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.broker
 RESET = "stop every joiner of the group and run `python -m joiner reset`"
 
 
-def counted(joiners: Joiners) -> Joiner:
+def count_and_stop(joiners: Joiners) -> Joiner:
     """Return a joiner that has counted three users' likes and is stopped."""
     topics = joiners.topics
     joiner = joiners.start()
@@ -72,7 +72,7 @@ def test_a_recreated_source_is_refused_and_reset_joins_it_again(joiners: Joiners
     """After a reset user-info equals the new topics, without the users that they no longer have."""
     topics = joiners.topics
     topics.create_sources()
-    joiner = counted(joiners)
+    joiner = count_and_stop(joiners)
 
     # 1. The connector starts over: other rows of users, under the old topic's name.
     topics.recreate("users")
@@ -80,14 +80,14 @@ def test_a_recreated_source_is_refused_and_reset_joins_it_again(joiners: Joiners
     topics.put("users", user_id=9, username="nine")
     topics.flush()
     assert f"the topic {topics.name('users')} was deleted and created again" in refusal(joiner)
-    assert {b"0", b"1", b"2"} == compacted(topics.messages("user-info")).keys()
+    assert {b"0", b"1", b"2"} == compact(topics.messages("user-info")).keys()
 
     # 2. The reset is refused while a joiner runs, and the next start follows it.
     reset = joiners.reset()
     assert "has no state any more" in reset.log()
     joiner.start()
     joiners.await_truth()
-    assert {b"1", b"9"} == compacted(topics.messages("user-info")).keys()
+    assert {b"1", b"9"} == compact(topics.messages("user-info")).keys()
     joiner.wait_until_said("the rebuild is complete")
     topics.put("likes", like_id=7, user_id=9, tweet_id=1)
     joiners.await_truth()
@@ -107,7 +107,7 @@ def test_a_repartitioned_source_is_refused_until_it_is_recreated(joiners: Joiner
     """Rows lie in two partitions: continuing would count them twice, and so would joining them again."""
     topics = joiners.topics
     topics.create_sources(partitions=2)
-    joiner = counted(joiners)
+    joiner = count_and_stop(joiners)
     for grown in topics.admin.create_partitions([NewPartitions(topics.name("likes"), 4)]).values():
         grown.result()
     assert f"the topic {topics.name('likes')} had 2 partitions when the state was built, and has 4" in refusal(joiner)
@@ -125,7 +125,7 @@ def test_user_info_with_more_partitions_is_refused_until_it_is_recreated(joiners
     """A user's old record would stay where no new one comes, and a reader could keep either."""
     topics = joiners.topics
     topics.create_sources(partitions=1)
-    joiner = counted(joiners)
+    joiner = count_and_stop(joiners)
     for grown in topics.admin.create_partitions([NewPartitions(topics.name("user-info"), 9)]).values():
         grown.result()
     said = f"the topic {topics.name('user-info')} had 8 partitions when the state was built, and has 9"
@@ -142,7 +142,7 @@ def test_a_changelog_that_lost_its_head_is_refused(joiners: Joiners) -> None:
     """A state restored from what is left would be missing rows."""
     topics = joiners.topics
     topics.create_sources(partitions=1)
-    joiner = counted(joiners)
+    joiner = count_and_stop(joiners)
     changelog = f"changelog__{topics.prefix}joiner--{topics.name('likes')}--default"
     # Kafka deletes records of no topic that is compacted alone.
     set_policy(topics, changelog, "compact,delete")
@@ -157,7 +157,7 @@ def test_an_absence_longer_than_a_source_remembers_is_refused(joiners: Joiners) 
     topics = joiners.topics
     topics.create("users", "tweets", "follows")
     topics.create("likes", delete_retention_ms="1")
-    joiner = counted(joiners)
+    joiner = count_and_stop(joiners)
     # Gone while nothing was written: nothing can be missing.
     joiner.start_and_wait()
     assert joiner.stop() == 0
@@ -170,7 +170,7 @@ def test_offsets_lost_with_their_group_count_nothing_twice(joiners: Joiners) -> 
     """Where state lives and its offsets do not, all is read again and every count stays what it was."""
     topics = joiners.topics
     topics.create_sources()
-    joiner = counted(joiners)
+    joiner = count_and_stop(joiners)
     group = f"{topics.prefix}joiner"
 
     def deleted() -> bool:
@@ -202,7 +202,7 @@ def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joi
     """What a killed joiner left open hides what others committed after it, and may be committed itself."""
     topics = joiners.topics
     topics.create_sources(partitions=1)
-    joiner = counted(joiners)
+    joiner = count_and_stop(joiners)
     changelog = f"changelog__{topics.prefix}joiner--{topics.name('likes')}--default"
 
     def is_open() -> bool:
@@ -241,8 +241,8 @@ def test_what_a_killed_predecessor_left_open_is_ended_at_once(joiners: Joiners) 
     """Killed between its offsets and its commit, it would keep the next from learning what the group has read."""
     topics = joiners.topics
     topics.create_sources(partitions=1)
-    joiner = counted(joiners)
-    killed = transactional(topics, f"{topics.prefix}joiner-0", seconds=300)
+    joiner = count_and_stop(joiners)
+    killed = open_transaction(topics, f"{topics.prefix}joiner-0", seconds=300)
     reading = Consumer({"bootstrap.servers": topics.bootstrap_servers, "group.id": f"{topics.prefix}joiner"})
     killed.send_offsets_to_transaction([TopicPartition(topics.name("likes"), 0, 1)], reading.consumer_group_metadata())
     reading.close()
@@ -255,12 +255,12 @@ def test_what_a_killed_predecessor_left_open_is_ended_at_once(joiners: Joiners) 
 
 def leave_open(topics: Topics, changelog: str) -> None:
     """Write a record in a transaction that stays open until the broker aborts it."""
-    killed = transactional(topics, f"{topics.prefix}killed", seconds=18)
+    killed = open_transaction(topics, f"{topics.prefix}killed", seconds=18)
     killed.produce(changelog, b"[]", b"never committed", partition=0)
     assert killed.flush(10) == 0
 
 
-def transactional(topics: Topics, transactional_id: str, seconds: int) -> Producer:
+def open_transaction(topics: Topics, transactional_id: str, seconds: int) -> Producer:
     """Return a producer in an open transaction, which the broker aborts after so long."""
     producer = Producer(
         {
@@ -277,7 +277,7 @@ def transactional(topics: Topics, transactional_id: str, seconds: int) -> Produc
 def test_what_another_group_left_in_the_internal_topic_is_refused(joiners: Joiners) -> None:
     """It would be counted on top of the sources; a reset recreates the topic."""
     joiners.topics.create_sources(partitions=1)
-    counted(joiners)
+    count_and_stop(joiners)
     other = joiners.add(JOINER_GROUP=f"{joiners.topics.prefix}other")
     said = refusal(other)
     assert "holds what another group of joiners has written, which would count twice" in said
@@ -286,7 +286,7 @@ def test_what_another_group_left_in_the_internal_topic_is_refused(joiners: Joine
 def test_local_state_that_another_program_has_open_ends_the_joiner_in_words(joiners: Joiners, tmp_path: Path) -> None:
     """The error comes up while partitions are assigned, and must not keep the process from ending; nothing is lost."""
     joiners.topics.create_sources(partitions=1)
-    joiner = counted(joiners)
+    joiner = count_and_stop(joiners)
     (store,) = tmp_path.glob("joiner-0/state/**/default/*-likes/0")
     families = {name: Options(raw_mode=True) for name in Rdict.list_cf(str(store))}
     other = Rdict(str(store), Options(raw_mode=True), column_families=families)

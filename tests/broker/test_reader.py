@@ -11,7 +11,7 @@ from confluent_kafka.admin import NewPartitions
 
 from stack.servers.kafka import Kafka
 from tests.support.readers import Reader, body
-from tests.support.topics import USER_INFO_PARTITIONS, Topics, compacted
+from tests.support.topics import USER_INFO_PARTITIONS, Topics, compact
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
@@ -81,7 +81,7 @@ def test_three_readers_agree_though_one_is_killed_again_and_again(topics: Topics
     readers[0].await_state("ready", 60)
     topics.flush()
     readers[0].await_state("ready", 60)
-    truth = {key.decode(): value for key, value in compacted(topics.messages("user-info")).items()}
+    truth = {key.decode(): value for key, value in compact(topics.messages("user-info")).items()}
     wait_for(lambda: all(reader.holds(truth) for reader in readers), 60, "each reader equal to the topic")
 
 

@@ -27,13 +27,13 @@ def small_disk(folder: Path, reader: Reader) -> Iterator[Callable[[], object]]:
 
     Root gets a file system of its own; anyone else a limit on the size of a file, which a write meets just so.
     """
-    if ran("mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)):
+    if run_system("mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)):
         try:
             reader.start_and_wait()
-            yield lambda: ran("mount", "-o", f"remount,size={LARGE}", str(folder))
+            yield lambda: run_system("mount", "-o", f"remount,size={LARGE}", str(folder))
         finally:
             reader.kill()
-            assert ran("umount", str(folder))
+            assert run_system("umount", str(folder))
         return
     reader.start_and_wait()
     unlimited = resource.prlimit(reader.pid, resource.RLIMIT_FSIZE)
@@ -41,7 +41,7 @@ def small_disk(folder: Path, reader: Reader) -> Iterator[Callable[[], object]]:
     yield lambda: resource.prlimit(reader.pid, resource.RLIMIT_FSIZE, unlimited)
 
 
-def ran(*command: str) -> bool:
+def run_system(*command: str) -> bool:
     """Run one of the system's commands, and return whether it succeeded."""
     program = shutil.which(command[0])
     return program is not None and subprocess.run([program, *command[1:]], check=False).returncode == 0

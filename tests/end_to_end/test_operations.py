@@ -67,7 +67,7 @@ def procedure(heading: str) -> list[Step]:
     return [step for block in blocks(OPERATIONS, heading) for step in block]
 
 
-def at(service: Service, port: int) -> Service:
+def service_at(service: Service, port: int) -> Service:
     """Return the service as another reader answers for it."""
     return replace(service, reader_port=port)
 
@@ -94,7 +94,7 @@ def test_a_reader_is_added_and_removed(populated: Service, shell: Shell) -> None
     """The new one answers as SQL says once it is ready; the old one notices neither its coming nor its going."""
     with ContinuousReads(populated):
         shell.follow(procedure("Add a reader"))
-    await_truth(at(populated, shell.port(READER_2)))
+    await_truth(service_at(populated, shell.port(READER_2)))
     await_no_lag(populated.joiner_port, populated.reader_port, shell.port(READER_2))
 
     with ContinuousReads(populated):
@@ -128,7 +128,7 @@ def test_lost_disks_fill_again(populated: Service, shell: Shell) -> None:
         shell.follow(again)
 
     for port in (populated.reader_port, shell.port(READER_2)):
-        await_truth(at(populated, port))
+        await_truth(service_at(populated, port))
     await_no_lag(populated.joiner_port, shell.port(JOINER_2), populated.reader_port, shell.port(READER_2))
 
 
@@ -153,7 +153,7 @@ def test_a_field_is_added_and_renamed(populated: Service, shell: Shell) -> None:
     # 1. Added, next to the old topics.
     with ContinuousReads(populated):
         shell.follow(procedure("Add a field"))
-    new = at(populated, shell.port(READER_V2))
+    new = service_at(populated, shell.port(READER_V2))
     await_truth(populated)
     await_truth(new, pronouns="they/them")
     await_no_lag(shell.port(JOINER_V2), shell.port(READER_V2))

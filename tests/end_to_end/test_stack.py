@@ -181,7 +181,7 @@ def test_run_as_a_person_would(stack: Stack) -> None:
     """The three printed commands work, a further run continues where the last one was, and no process is ever left."""
     # 1. First run, up to the invitation; its three commands, word for word.
     run = stack.program("run", "--users", "300").start()
-    read, change, read_again = invitation(run)
+    read, change, read_again = await_invitation(run)
     before = likes(shell(read))
     assert shell(change) == "INSERT 0 1\n"
     wait_for(lambda: likes(shell(read_again)) == before + 1, 30, "one more like")
@@ -195,7 +195,7 @@ def test_run_as_a_person_would(stack: Stack) -> None:
 
     # 3. Second run: rows and answers are what they were. Killed outright, it takes its parts with it.
     run = stack.program("run").start()
-    read, *_ = invitation(run)
+    read, *_ = await_invitation(run)
     assert "the tables hold rows already" in run.log()
     assert likes(shell(read)) == before + 1
     parts = parts_of(run)
@@ -204,7 +204,7 @@ def test_run_as_a_person_would(stack: Stack) -> None:
 
     # 4. Third run, after that crash, with rows that keep changing: Ctrl-C is as orderly as without.
     run = stack.program("run", "--load", "50").start()
-    invitation(run)
+    await_invitation(run)
     parts = parts_of(run)
     run.wait_until_said("load    | ", 60)
     run.signal(signal.SIGINT)
@@ -216,7 +216,7 @@ def test_run_as_a_person_would(stack: Stack) -> None:
 def test_run_tells_of_what_fails_and_ends_with_what_ends(stack: Stack) -> None:
     """A connector that fails is reported, with the remedy; a part that dies stops the rest, its last lines shown."""
     run = stack.program("run", "--users", "10").start()
-    invitation(run)
+    await_invitation(run)
     parts = parts_of(run)
 
     # 1. The connector's task fails: reported once, with Kafka's reason, and everything else continues.
@@ -241,7 +241,7 @@ def test_run_tells_of_what_fails_and_ends_with_what_ends(stack: Stack) -> None:
     assert alive(parts) == []
 
 
-def invitation(run: Program) -> list[str]:
+def await_invitation(run: Program) -> list[str]:
     """Wait until everything runs; return the three commands to try."""
     run.wait_until_said("Ctrl-C stops everything", 120)
     lines = [line.strip() for line in run.log().splitlines()]

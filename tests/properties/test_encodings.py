@@ -11,7 +11,7 @@ from joiner.core.rows import RowChange, parse_row
 from shared.errors import BadRow
 from shared.records import FOLLOWS, MAX_ID_BYTES, TABLES, USERS, Table
 from tests.support.cluster import DictStore
-from tests.support.strategies import keys, rows, spelled, values
+from tests.support.strategies import keys, rows, spell_id, values
 
 user_rows = rows("users")
 tables = st.sampled_from(TABLES)
@@ -109,4 +109,8 @@ def test_ids_are_1_to_511_bytes_of_utf_8(text: str) -> None:
 
 def test_spelled_knows_numbers() -> None:
     """The strategies do use both spellings of an id."""
-    assert (7, "7", "a") == (spelled("7", as_number=True), spelled("7", as_number=False), spelled("a", as_number=True))
+    assert (7, "7", "a") == (
+        spell_id("7", as_number=True),
+        spell_id("7", as_number=False),
+        spell_id("a", as_number=True),
+    )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from shared.records import COUNT_KEYS
 from tests.support import sql_truth
 from tests.support.cluster import INTERNAL_PARTITIONS, Cluster
-from tests.support.strategies import OWNERS, PRIMARY_KEYS, History, histories, poisoned
+from tests.support.strategies import OWNERS, PRIMARY_KEYS, History, histories, poisoned_histories
 
 steps = st.lists(
     st.tuples(
@@ -20,7 +20,7 @@ steps = st.lists(
 )
 
 
-def played(history: History, schedule: list[tuple[int, list[int], str]]) -> Cluster:
+def play(history: History, schedule: list[tuple[int, list[int], str]]) -> Cluster:
     """Run a history through joiners whose checkpoints end, crash and lose offsets as the schedule says."""
     cluster = Cluster()
     events = list(history.events)
@@ -37,14 +37,14 @@ def played(history: History, schedule: list[tuple[int, list[int], str]]) -> Clus
 @given(histories(), steps)
 def test_user_info_equals_sql(history: History, schedule: list[tuple[int, list[int], str]]) -> None:
     """Every user's record is, byte for byte, what the design's SQL gives; other ids have none."""
-    assert sql_truth.expected_bodies(history.tables) == played(history, schedule).user_info()
+    assert sql_truth.expected_bodies(history.tables) == play(history, schedule).user_info()
 
 
 @given(histories(), steps)
 def test_a_history_delivered_twice_counts_once(history: History, schedule: list[tuple[int, list[int], str]]) -> None:
     """Records that come again, all of them and in their order, as after lost offsets, change nothing in the end."""
     twice = History(history.events + history.events, history.tables)
-    assert sql_truth.expected_bodies(history.tables) == played(twice, schedule).user_info()
+    assert sql_truth.expected_bodies(history.tables) == play(twice, schedule).user_info()
 
 
 @given(histories(), steps)
@@ -52,7 +52,7 @@ def test_each_record_shows_something_new(history: History, schedule: list[tuple[
     """No record repeats the one before it, and its times are those of changes that were made."""
     latest: dict[bytes, bytes | None] = {}
     times = {event.source_ms for event in history.events}
-    for record in played(history, schedule).output:
+    for record in play(history, schedule).output:
         assert latest.get(record.key) != record.value
         latest[record.key] = record.value
         oldest_ms = record.newest_ms if record.oldest_ms is None else record.oldest_ms
@@ -63,7 +63,7 @@ def test_each_record_shows_something_new(history: History, schedule: list[tuple[
 @given(histories())
 def test_one_checkpoint_or_one_for_each_row_makes_no_difference(history: History) -> None:
     """Sums over a checkpoint end where single steps do."""
-    one = played(history, [])
+    one = play(history, [])
     each = Cluster()
     for event in history.events:
         each.work([event], [0] * INTERNAL_PARTITIONS)
@@ -77,7 +77,7 @@ def test_state_is_kept_of_rows_and_users_that_are_there_and_of_no_others(
     history: History, schedule: list[tuple[int, list[int], str]]
 ) -> None:
     """State grows with the rows that have an owner and the users that have anything, not with all there ever were."""
-    cluster = played(history, schedule)
+    cluster = play(history, schedule)
     users = {row["user_id"] for row in history.tables["users"]}
     for table, columns in OWNERS.items():
         owned = [row for row in history.tables[table] if any(row[column] is not None for column in columns)]
@@ -90,7 +90,7 @@ def test_state_is_kept_of_rows_and_users_that_are_there_and_of_no_others(
 def test_no_record_shows_what_never_was(history: History, schedule: list[tuple[int, list[int], str]]) -> None:
     """On the way to the truth no count is negative, and each profile is one that the user had."""
     names = {(event.row_id, event.row["username"]) for event in history.events if event.table == "users" and event.row}
-    for record in played(history, schedule).output:
+    for record in play(history, schedule).output:
         if record.value is not None:
             shown = json.loads(record.value)
             assert (shown["userId"], shown["username"]) in names
@@ -102,7 +102,7 @@ def test_bad_rows_in_between_change_nothing(
     data: st.DataObject, history: History, schedule: list[tuple[int, list[int], str]]
 ) -> None:
     """Records that no row can be read from are set aside, each once; all else ends as if they had not been there."""
-    events = data.draw(poisoned(history))
-    cluster = played(History(events, history.tables), schedule)
+    events = data.draw(poisoned_histories(history))
+    cluster = play(History(events, history.tables), schedule)
     assert sql_truth.expected_bodies(history.tables) == cluster.user_info()
     assert len(events) - len(history.events) == len(cluster.dead_letters)

@@ -86,7 +86,7 @@ class Deadly:
         return self._number
 
 
-def take(store: Store, records: Iterable[Record], offsets: dict[int, int]) -> None:
+def apply_batch(store: Store, records: Iterable[Record], offsets: dict[int, int]) -> None:
     """Apply a batch as the reader does: with a larger map where it does not fit."""
     batch = list(records)
     while True:
@@ -103,13 +103,13 @@ def die_applying(folder: Path, topic: Topic, batches: list[list[int]], among: st
     try:
         store = Generations(folder, TINY_MAP_BYTES).live
         for amounts in batches:
-            take(store, *topic.batch(store.offsets(), amounts))
+            apply_batch(store, *topic.batch(store.offsets(), amounts))
         offset = store.offsets().get(0, 0)
         batch = [Record(key, b"torn", 0, offset, 0) for key in (b"alice", b"bob", b"torn")]
         if among == "records":
-            take(store, [*batch, Record(b"\x7f", b"", cast("int", Deadly(0)), offset, 0)], {0: offset + 1})
+            apply_batch(store, [*batch, Record(b"\x7f", b"", cast("int", Deadly(0)), offset, 0)], {0: offset + 1})
         else:
-            take(store, batch, {0: cast("int", Deadly(offset + 1))})
+            apply_batch(store, batch, {0: cast("int", Deadly(offset + 1))})
     finally:
         os._exit(1)
 
@@ -143,14 +143,14 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(amounts=amounts)
     def apply(self, amounts: list[int]) -> None:
         """Continue from the offsets."""
-        take(self.live, *self.topic.batch(self.live.offsets(), amounts))
+        apply_batch(self.live, *self.topic.batch(self.live.offsets(), amounts))
 
     @rule(back=amounts, amounts=amounts)
     def replay(self, back: list[int], amounts: list[int]) -> None:
         """Deliver records again, from before the offsets, and perhaps end there too: nothing goes back in time."""
         offsets = self.live.offsets()
         earlier = {partition: max(0, offset - back[partition]) for partition, offset in offsets.items()}
-        take(self.live, *self.topic.batch(earlier, amounts))
+        apply_batch(self.live, *self.topic.batch(earlier, amounts))
         assert all(self.live.offsets()[partition] >= offset for partition, offset in offsets.items())
 
     @rule()
@@ -186,8 +186,8 @@ class StoreMachine(RuleBasedStateMachine):
             topic.write(key, value)
         built = self.generations.open_next(lambda _: False)
         assert built.count() == 0
-        take(built, *topic.batch({}, amounts))
-        take(built, *topic.batch(built.offsets(), amounts))
+        apply_batch(built, *topic.batch({}, amounts))
+        apply_batch(built, *topic.batch(built.offsets(), amounts))
         if ends == "swap":
             Generations.drop(self.generations.swap(built))
             self.topic = topic

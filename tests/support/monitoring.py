@@ -64,7 +64,7 @@ def prometheus(folder: Path, jobs: Jobs, alertmanager: int, port: int) -> Server
     assert jobs.keys() == {job["job_name"] for job in settings["scrape_configs"]}
     for job in settings["scrape_configs"]:
         job["static_configs"] = targets(jobs[job["job_name"]])
-    file = written(folder, "prometheus.yml", settings)
+    file = write_configuration(folder, "prometheus.yml", settings)
     flags = (f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}")
     listening = f"--web.listen-address=127.0.0.1:{port}"
     arguments = [require(PROMETHEUS_SERVER), *flags, listening]
@@ -78,7 +78,7 @@ def alertmanager(folder: Path, webhook: str, port: int) -> Server:
     for receiver in settings["receivers"]:
         receiver.pop("email_configs", None)
         receiver["webhook_configs"] = [{"url": f"{webhook}/{receiver['name']}", "send_resolved": True}]
-    file = written(folder, "alertmanager.yml", settings)
+    file = write_configuration(folder, "alertmanager.yml", settings)
     flags = (f"--config.file={file}", f"--storage.path={folder / 'data'}", "--cluster.listen-address=")
     listening = f"--web.listen-address=127.0.0.1:{port}"
     arguments = [require(ALERTMANAGER_SERVER), *flags, listening]
@@ -97,7 +97,7 @@ def targets(ports: Sequence[int]) -> list[dict[str, list[str]]]:
     return [{"targets": [f"127.0.0.1:{port}" for port in ports]}]
 
 
-def written(folder: Path, name: str, settings: object) -> Path:
+def write_configuration(folder: Path, name: str, settings: object) -> Path:
     """Write a configuration into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(yaml.safe_dump(settings))

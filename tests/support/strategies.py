@@ -71,7 +71,7 @@ number_or_text = st.booleans()
 wrapped = st.booleans()
 
 
-def spelled(value: str | None, as_number: bool) -> object:
+def spell_id(value: str | None, as_number: bool) -> object:
     """Return an id as a row may hold it: 7 and "7" are the same."""
     return int(value) if value is not None and value.isdigit() and as_number else value
 
@@ -80,7 +80,7 @@ def spelled(value: str | None, as_number: bool) -> object:
 def keys(draw: st.DrawFn, table: str, row_id: str) -> bytes:
     """Draw one of the encodings of a key."""
     column = PRIMARY_KEYS[table]
-    spelling = spelled(row_id, draw(number_or_text))
+    spelling = spell_id(row_id, draw(number_or_text))
     document: object = {column: spelling}
     match draw(st.sampled_from(["text", "string", "object", "wrapped"])):
         case "text":
@@ -103,7 +103,7 @@ def values(draw: st.DrawFn, table: str, row_id: str, change: tuple[Row | None, R
         if values is None:
             return None
         whole = {PRIMARY_KEYS[table]: row_id, **values, "unknown_column": [1]}
-        return {name: spelled(value, as_number) if name in ids_of else value for name, value in whole.items()}  # type: ignore[arg-type]
+        return {name: spell_id(value, as_number) if name in ids_of else value for name, value in whole.items()}  # type: ignore[arg-type]
 
     document: object = spelt(row)
     if row is None or draw(st.booleans()):
@@ -156,7 +156,7 @@ def row_histories(draw: st.DrawFn, table: str, row_id: str) -> tuple[list[Event]
 
 
 @st.composite
-def poisoned(draw: st.DrawFn, history: History) -> tuple[Event, ...]:
+def poisoned_histories(draw: st.DrawFn, history: History) -> tuple[Event, ...]:
     """Draw a history with records in between that no row can be read from, under the keys of its rows."""
     events = list(history.events)
     for _ in range(draw(st.integers(1, 4))):

@@ -139,13 +139,13 @@ class Topics:
 
     def user_info(self) -> dict[str, dict[str, int]]:
         """Return what the topic user-info says: user id -> the four counts."""
-        records = compacted(self.messages("user-info"))
+        records = compact(self.messages("user-info"))
         bodies = {key.decode(): json.loads(value) for key, value in records.items()}
         return {user: {count: body[count] for count in COUNTS} for user, body in bodies.items()}
 
     def latest(self, topic: str) -> Mapping[bytes, bytes]:
         """Return each key's last value in a topic."""
-        return compacted(self.messages(topic))
+        return compact(self.messages(topic))
 
     def messages(self, topic: str) -> list[Message]:
         """Return all committed records of a topic, partition by partition; none where it does not exist."""
@@ -183,7 +183,7 @@ def read_all(bootstrap_servers: str, topic: str) -> list[Message]:
         consumer.close()
 
 
-def compacted(messages: Iterable[Message]) -> Mapping[bytes, bytes]:
+def compact(messages: Iterable[Message]) -> Mapping[bytes, bytes]:
     """Return each key's last value, as compaction leaves it; reserved keys left out."""
     latest: dict[bytes, bytes] = {}
     for message in messages:

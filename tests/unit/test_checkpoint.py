@@ -29,7 +29,7 @@ def entries(checkpoint: Checkpoint, partitions: int = 1) -> list[list[object]]:
     return [entry for _, pack in checkpoint.packs(partitions) for entry in json.loads(pack)]
 
 
-def shown(store: Store, *packs: bytes, first_offset: int = 0) -> list[OutputRecord]:
+def apply_and_show(store: Store, *packs: bytes, first_offset: int = 0) -> list[OutputRecord]:
     """Apply internal records in a checkpoint of their own, save it, and return what it shows."""
     checkpoint = Checkpoint()
     for offset, pack in enumerate(packs, first_offset):
@@ -126,10 +126,10 @@ def test_an_internal_record_is_applied_once_however_often_it_is_delivered() -> N
     """The offset is stored with the states, so that a group that lost its offsets counts nothing twice."""
     store = DictStore()
     profile, a_like = b'[["a",1,1,[0,0,0,0],[null,null,null,null,null,null,null,null]]]', b'[["a",2,2,[0,0,0,1],false]]'
-    assert 1 == len(shown(store, profile, a_like))
+    assert 1 == len(apply_and_show(store, profile, a_like))
     assert b"2" == store.content[APPLIED_OFFSET_KEY]
-    assert [] == shown(store, profile, a_like)
-    (record,) = shown(store, a_like, first_offset=2)
+    assert [] == apply_and_show(store, profile, a_like)
+    (record,) = apply_and_show(store, a_like, first_offset=2)
     assert 2 == json.loads(record.value or b"")["likeCount"]
 
 
@@ -139,14 +139,14 @@ def test_a_user_is_shown_once_a_checkpoint_and_only_where_something_is_new() -> 
     up, down = b'[["a",5,5,[0,0,0,1],false]]', b'[["a",6,6,[0,0,0,-1],false]]'
     profile = b'[["a",7,7,[0,0,0,0],["alice",null,null,null,null,null,null,null]]]'
     gone = b'[["a",8,8,[0,0,0,0],null]]'
-    assert [] == shown(store, up, first_offset=0)
-    (record,) = shown(store, up, profile, first_offset=1)
+    assert [] == apply_and_show(store, up, first_offset=0)
+    (record,) = apply_and_show(store, up, profile, first_offset=1)
     assert (b"a", 7, 5) == (record.key, record.newest_ms, record.oldest_ms)
-    assert [] == shown(store, up, down, first_offset=3)
-    assert [OutputRecord(b"a", None, 8, 8)] == shown(store, gone, first_offset=5)
-    assert [] == shown(store, gone, first_offset=6)
+    assert [] == apply_and_show(store, up, down, first_offset=3)
+    assert [OutputRecord(b"a", None, 8, 8)] == apply_and_show(store, gone, first_offset=5)
+    assert [] == apply_and_show(store, gone, first_offset=6)
     assert {b"a", APPLIED_OFFSET_KEY} == store.content.keys()
-    assert [] == shown(store, down, down, first_offset=7)
+    assert [] == apply_and_show(store, down, down, first_offset=7)
     assert {APPLIED_OFFSET_KEY} == store.content.keys()
 
 
@@ -158,16 +158,16 @@ def test_rows_of_a_snapshot_and_what_had_been_waiting_have_no_age() -> None:
     had_waited = SourceRecord(b"2", json.dumps({"like_id": "2", "user_id": "a"}).encode(), 4, 10, is_news=False)
     new = SourceRecord(b"3", json.dumps({"like_id": "3", "user_id": "a"}).encode(), 6, 10)
     alice = b'[["a",1,1,[0,0,0,0],["alice",null,null,null,null,null,null,null]]]'
-    shown(changes, alice)
+    apply_and_show(changes, alice)
     for offset, (rows, times) in enumerate([([as_it_stood], (3, None)), ([had_waited, new], (6, 6))], 1):
         checkpoint = Checkpoint()
         for row in rows:
             checkpoint.take_row(LIKES, store, row)
         checkpoint.save()
         ((_, pack),) = checkpoint.packs(1)
-        (record,) = shown(changes, pack, first_offset=offset)
+        (record,) = apply_and_show(changes, pack, first_offset=offset)
         assert times == (record.newest_ms, record.oldest_ms)
-    (again,) = shown(changes, json.dumps([make_show_entry("a", 99)]).encode(), first_offset=3)
+    (again,) = apply_and_show(changes, json.dumps([make_show_entry("a", 99)]).encode(), first_offset=3)
     assert (6, None) == (again.newest_ms, again.oldest_ms)
 
 
@@ -186,10 +186,10 @@ def test_a_record_that_is_asked_for_is_shown_as_it_is() -> None:
     store = DictStore()
     profile = Checkpoint()
     profile.take_row(USERS, None, source("a", {"user_id": "a", "username": "alice"}))
-    shown(store, *[pack for _, pack in profile.packs(1)])
+    apply_and_show(store, *[pack for _, pack in profile.packs(1)])
     before = dict(store.content)
     asked = json.dumps([make_show_entry("a", 77), make_show_entry("nobody", 77)]).encode()
-    alice, nobody = shown(store, asked, first_offset=1)
+    alice, nobody = apply_and_show(store, asked, first_offset=1)
     assert (b"a", 10) == (alice.key, alice.newest_ms)
     assert alice.value is not None
     assert OutputRecord(b"nobody", None, 77, None) == nobody

@@ -31,7 +31,7 @@ def serving() -> Iterator[LocalServer]:
 
 
 @contextmanager
-def connected(serving: LocalServer, sent: bytes = b"") -> Iterator[socket.socket]:
+def open_connection(serving: LocalServer, sent: bytes = b"") -> Iterator[socket.socket]:
     """Give a connection on which bytes were sent."""
     with closing(socket.create_connection(("127.0.0.1", serving.port), timeout=30)) as connection:
         connection.sendall(sent)
@@ -86,7 +86,7 @@ def test_requests_up_to_the_limits_are_answered(serving: LocalServer) -> None:
 
 def test_a_request_that_does_not_arrive_is_408(serving: LocalServer) -> None:
     """A client that sends a byte now and then does not keep a connection for longer than a request may take."""
-    with connected(serving, b"GET /users/alice HTTP/1.1\r\nX: ") as connection:
+    with open_connection(serving, b"GET /users/alice HTTP/1.1\r\nX: ") as connection:
         connection.settimeout(0.1)
         received = b""
         deadline = time.monotonic() + 30
@@ -103,14 +103,14 @@ def test_a_request_that_does_not_arrive_is_408(serving: LocalServer) -> None:
 
 def test_an_idle_connection_is_closed(serving: LocalServer) -> None:
     """Silence ends it, before the first request as after a response."""
-    with connected(serving) as silent, connected(serving, ALICE) as once:
+    with open_connection(serving) as silent, open_connection(serving, ALICE) as once:
         assert read_all(silent) == b""
         assert read_all(once).count(b"HTTP/1.1 200 OK") == 1
 
 
 def test_a_connection_lives_from_request_to_request(serving: LocalServer) -> None:
     """Each response, on either path, restarts the idle time."""
-    with connected(serving) as connection:
+    with open_connection(serving) as connection:
         began = time.monotonic()
         while time.monotonic() - began < 2 * LIMITS.idle_seconds:
             for path in (b"/users/alice", b"/livez"):
@@ -127,7 +127,7 @@ def test_an_unexpected_body_does_not_hold_a_connection(serving: LocalServer) -> 
 def test_a_client_that_reads_nothing_is_cut_off(serving: LocalServer) -> None:
     """Unread responses are not kept for ever, and no further ones are prepared meanwhile."""
     request = b"GET /users/big HTTP/1.1\r\nHost: here\r\n\r\n"
-    with connected(serving, request * 20) as connection:
+    with open_connection(serving, request * 20) as connection:
         # The system may still buffer a little for a client that reads nothing, at ever longer intervals.
         wait_for(lambda: not serving.server.server_state.connections, 120, "the connection's end")
         received = read_all(connection)
@@ -136,7 +136,7 @@ def test_a_client_that_reads_nothing_is_cut_off(serving: LocalServer) -> None:
 
 def test_a_slow_client_gets_all(serving: LocalServer) -> None:
     """One that reads, however slowly, is not cut off."""
-    with connected(serving, b"GET /users/big HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n") as connection:
+    with open_connection(serving, b"GET /users/big HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n") as connection:
         received = 0
         began = time.monotonic()
         while piece := connection.recv(1 << 16):

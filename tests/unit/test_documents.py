@@ -22,7 +22,7 @@ from reader.settings import ReaderSettings
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
 from stack.run import RunSettings
 from tests.support.programs import ROOT
-from tests.unit.test_imports import PROMISES
+from tests.support.promises import PROMISES
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SETTINGS: tuple[type[BaseSettings], ...] = (JoinerSettings, ReaderSettings, DoctorSettings, RunSettings)

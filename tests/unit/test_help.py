@@ -20,7 +20,7 @@ SETTINGS: dict[str, type[BaseSettings]] = {
 }
 
 
-def helped(*command: str) -> str:
+def read_help(*command: str) -> str:
     """Return what a command says to --help."""
     asked = [sys.executable, "-m", *command, "--help"]
     answered = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -32,7 +32,7 @@ def helped(*command: str) -> str:
 @pytest.mark.parametrize("program", SETTINGS)
 def test_help_names_every_setting_with_its_default(program: str) -> None:
     """Operators need not read the code to set something."""
-    said = helped(program)
+    said = read_help(program)
     for name, field in SETTINGS[program].model_fields.items():
         if field.description:
             assert f"\n    {name.upper()}\n" in said
@@ -42,12 +42,12 @@ def test_help_names_every_setting_with_its_default(program: str) -> None:
 @pytest.mark.parametrize("program", ["doctor", "joiner", "reader"])
 def test_help_names_the_properties_of_the_kafka_client(program: str) -> None:
     """There is no list of them in the code, hence none in the settings."""
-    assert "KAFKA_<PROPERTY>" in helped(program)
+    assert "KAFKA_<PROPERTY>" in read_help(program)
 
 
 @pytest.mark.parametrize("command", ["up", "down", "status", "seed", "load", "doctor", "run"])
 def test_every_command_of_the_stack_says_what_it_does(command: str) -> None:
     """One sentence at least, and the meaning of each option."""
-    said = helped("stack", command)
+    said = read_help("stack", command)
     assert f"Usage: python -m stack {command}" in said
     assert len(said.split("Options:")[0].splitlines()) > 2

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from tests.support.programs import ROOT
+from tests.support.promises import PROMISES
 
 SHIPPED = ("joiner", "reader", "doctor", "shared")
 OURS = {*SHIPPED, "stack", "tests", "bench"}
@@ -24,48 +24,6 @@ MOST_FUNCTION_LINES = 60
 
 INPUT_OUTPUT = {"os", "pathlib", "socket", "subprocess", "threading", "time", "asyncio", "logging", "random", "io"}
 
-
-class Promise(NamedTuple):
-    """What a folder may import besides the standard library and itself.
-
-    Args:
-        libraries: names, blanks between.
-        knows: our folders, blanks between; a folder's name covers what is directly in it.
-        is_pure: no input, no output, no clock, no thread: values in, values out.
-    """
-
-    libraries: str = ""
-    knows: str = "shared"
-    is_pure: bool = False
-
-
-PROMISES = {
-    "shared": Promise("click pydantic pydantic_settings", knows=""),
-    "joiner": Promise(
-        "click confluent_kafka prometheus_client pydantic",
-        "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka shared",
-    ),
-    "joiner/core": Promise("orjson", is_pure=True),
-    "joiner/kafka": Promise("confluent_kafka", "joiner joiner/core shared"),
-    "joiner/background": Promise("confluent_kafka", "joiner joiner/core joiner/kafka shared"),
-    "joiner/dead_letters": Promise("click confluent_kafka", "joiner joiner/core joiner/kafka shared"),
-    "joiner/engine": Promise(
-        "confluent_kafka orjson quixstreams rocksdict",
-        "joiner joiner/background joiner/core joiner/dead_letters joiner/kafka shared",
-    ),
-    "reader": Promise(
-        "click pydantic",
-        "reader/admin reader/http reader/replication reader/status reader/storage reader/workers shared",
-    ),
-    "reader/admin": Promise("click", "reader reader/replication reader/storage shared"),
-    "reader/http": Promise("httptools starlette uvicorn uvloop", "reader reader/status reader/storage shared"),
-    "reader/replication": Promise("confluent_kafka", "reader reader/status reader/storage shared"),
-    "reader/status": Promise("prometheus_client"),
-    "reader/storage": Promise("lmdb"),
-    "reader/workers": Promise("", "reader reader/http reader/status reader/storage shared"),
-    "doctor": Promise("click confluent_kafka httpx pydantic"),
-}
-"""Folder -> what it may import; every folder that ships is here."""
 
 ONLY_IMPORTER = {
     "quixstreams": "joiner/engine",
@@ -101,22 +59,22 @@ PRIVATE_BY_THEIR_NAME_ALONE = {"_PARTITION_EOF", "_replace"}
 """A public error code of librdkafka's Python client, and what named tuples offer to all."""
 
 
-def modules(folder: str) -> list[Path]:
+def list_modules(folder: str) -> list[Path]:
     """Return the source files below a folder."""
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def shipped() -> list[Path]:
+def list_shipped() -> list[Path]:
     """Return all source files that ship."""
-    return [module for package in SHIPPED for module in modules(package)]
+    return [module for package in SHIPPED for module in list_modules(package)]
 
 
-def name_of(module: Path) -> str:
+def path_of(module: Path) -> str:
     """Return a file's path within the project."""
     return str(module.relative_to(ROOT))
 
 
-def imported(module: Path) -> Iterator[str]:
+def find_imports(module: Path) -> Iterator[str]:
     """Yield the modules that a source file imports, wherever in it, dots between their parts."""
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):
@@ -128,14 +86,14 @@ def imported(module: Path) -> Iterator[str]:
                 yield whole if _file_of(whole) is not None else node.module or ""
 
 
-def packages(module: Path) -> set[str]:
+def find_packages(module: Path) -> set[str]:
     """Return the top-level packages that a source file imports."""
-    return {name.partition(".")[0] for name in imported(module)}
+    return {name.partition(".")[0] for name in find_imports(module)}
 
 
-def libraries(module: Path) -> set[str]:
+def find_libraries(module: Path) -> set[str]:
     """Return the packages among them that are neither ours nor Python's."""
-    return packages(module) - OURS - set(sys.stdlib_module_names)
+    return find_packages(module) - OURS - set(sys.stdlib_module_names)
 
 
 def _file_of(dotted: str) -> Path | None:
@@ -143,20 +101,20 @@ def _file_of(dotted: str) -> Path | None:
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
 
 
-def our_imports(module: Path) -> set[Path]:
+def find_our_imports(module: Path) -> set[Path]:
     """Return the files of ours that a source file imports."""
-    ours = {_file_of(name) for name in imported(module) if name.partition(".")[0] in OURS}
+    ours = {_file_of(name) for name in find_imports(module) if name.partition(".")[0] in OURS}
     return {file for file in ours if file is not None}
 
 
-def folders_of_promises() -> set[str]:
+def list_folders() -> set[str]:
     """Return the folders that ship and hold code."""
-    return {str(module.parent.relative_to(ROOT)) for module in shipped()}
+    return {str(module.parent.relative_to(ROOT)) for module in list_shipped()}
 
 
 def test_every_folder_has_its_promise() -> None:
     """A new folder says what it may import, and a promise without a folder goes."""
-    assert set(PROMISES) == folders_of_promises()
+    assert set(PROMISES) == list_folders()
 
 
 @pytest.mark.parametrize("folder", PROMISES)
@@ -164,36 +122,36 @@ def test_a_folder_imports_what_it_promises_and_nothing_else(folder: str) -> None
     """No tier imports the other, and nothing that ships imports the stack, the tests or the measurements."""
     promise = PROMISES[folder]
     for module in sorted((ROOT / folder).glob("*.py")):
-        assert libraries(module) <= set(promise.libraries.split()), module
-        known = {str(file.parent.relative_to(ROOT)) for file in our_imports(module)}
+        assert find_libraries(module) <= set(promise.libraries.split()), module
+        known = {str(file.parent.relative_to(ROOT)) for file in find_our_imports(module)}
         assert known <= {folder, *promise.knows.split()}, module
-        assert not promise.is_pure or set() == packages(module) & INPUT_OUTPUT, module
+        assert not promise.is_pure or set() == find_packages(module) & INPUT_OUTPUT, module
 
 
 def test_no_promise_is_wider_than_what_the_folder_imports() -> None:
     """A library that a folder no longer needs is no longer allowed there."""
     for folder, promise in PROMISES.items():
-        used = {library for module in (ROOT / folder).glob("*.py") for library in libraries(module)}
+        used = {library for module in (ROOT / folder).glob("*.py") for library in find_libraries(module)}
         assert set(promise.libraries.split()) == used, folder
 
 
 @pytest.mark.parametrize("library", ONLY_IMPORTER)
 def test_a_library_is_known_in_one_folder(library: str) -> None:
     """Replacing it changes this folder and no other."""
-    found = {str(module.parent.relative_to(ROOT)) for module in shipped() if library in packages(module)}
+    found = {str(module.parent.relative_to(ROOT)) for module in list_shipped() if library in find_packages(module)}
     assert {ONLY_IMPORTER[library]} == found
 
 
 @pytest.mark.parametrize("module", PURE)
 def test_a_module_that_decides_is_pure(module: str) -> None:
     """Nothing but values goes in, nothing but values comes out."""
-    assert set() == packages(ROOT / module) & INPUT_OUTPUT
-    assert libraries(ROOT / module) <= set(PURE[module].split())
+    assert set() == find_packages(ROOT / module) & INPUT_OUTPUT
+    assert find_libraries(ROOT / module) <= set(PURE[module].split())
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """Each can be read after those that it imports."""
-    graph = {name_of(module): {name_of(file) for file in our_imports(module)} for module in shipped()}
+    graph = {path_of(module): {path_of(file) for file in find_our_imports(module)} for module in list_shipped()}
     order = list(TopologicalSorter(graph).static_order())
     assert set(graph) == set(order)
 
@@ -205,8 +163,8 @@ def test_a_package_imports_no_library_that_its_extra_does_not_bring(package: str
     lines = [*project["dependencies"], *project["optional-dependencies"][package], "pydantic"]
     brought = {re.split(r"[;>=<\[ ]", line.strip())[0] for line in lines}
     origins = packages_distributions()
-    for module in modules(package):
-        for name in libraries(module):
+    for module in list_modules(package):
+        for name in find_libraries(module):
             assert brought & {origin.replace("_", "-") for origin in origins[name]}, (
                 f"{module} imports {name}, which the extra {package} does not bring"
             )
@@ -215,9 +173,9 @@ def test_a_package_imports_no_library_that_its_extra_does_not_bring(package: str
 def test_private_parts_of_another_class_are_touched_in_the_engine_alone() -> None:
     """A name that begins with an underscore belongs to its class; those of Quix stay behind one wall."""
     touched = {
-        f"{name_of(module)}: {node.attr}"
-        for module in shipped()
-        if not name_of(module).startswith("joiner/engine/")
+        f"{path_of(module)}: {node.attr}"
+        for module in list_shipped()
+        if not path_of(module).startswith("joiner/engine/")
         for node in ast.walk(ast.parse(module.read_text()))
         if isinstance(node, ast.Attribute) and _is_foreign(node) and node.attr not in PRIVATE_BY_THEIR_NAME_ALONE
     }
@@ -232,7 +190,7 @@ def _is_foreign(node: ast.Attribute) -> bool:
 @pytest.mark.parametrize("package", SHIPPED)
 def test_no_file_and_no_function_is_too_long_to_be_read_at_once(package: str) -> None:
     """A longer one is split where it has two reasons to change."""
-    for module in modules(package):
+    for module in list_modules(package):
         text = module.read_text()
         assert len(text.splitlines()) <= MOST_LINES, module
         for node in ast.walk(ast.parse(text)):

@@ -44,7 +44,7 @@ def found(
     )
 
 
-def noted(inputs: StateInputs | None = None, hours: float = 1) -> LedgerNotes:
+def build_notes(inputs: StateInputs | None = None, hours: float = 1) -> LedgerNotes:
     """Return the notes of a group that was caught up some hours ago."""
     return LedgerNotes(inputs or StateInputs(TOPICS), {SOURCE: NOW_MS - int(hours * HOUR_MS)})
 
@@ -56,8 +56,8 @@ def with_topic(name: str, identity: TopicIdentity) -> StateInputs:
 
 def test_state_that_fits_is_accepted() -> None:
     """The same topics, a short absence, everything still there: no mismatch."""
-    assert [] == find_mismatches(noted(), found())
-    assert [] == find_mismatches(noted(), found(source=Extent(0, 200, 100)))
+    assert [] == find_mismatches(build_notes(), found())
+    assert [] == find_mismatches(build_notes(), found(source=Extent(0, 200, 100)))
 
 
 def test_a_first_start_needs_no_notes() -> None:
@@ -69,13 +69,13 @@ def test_a_first_start_needs_no_notes() -> None:
 
 def test_an_absence_in_which_nothing_was_written_may_last_for_ever() -> None:
     """What was not deleted cannot have been forgotten."""
-    assert [] == find_mismatches(noted(hours=1_000), found())
+    assert [] == find_mismatches(build_notes(hours=1_000), found())
 
 
 def test_a_source_that_is_not_compacted_forgets_no_deletions() -> None:
     """Its records go with its retention, which is checked by offsets."""
     assert [] == find_mismatches(
-        noted(hours=1_000),
+        build_notes(hours=1_000),
         ClusterFacts(StateInputs(TOPICS), {SOURCE: Extent(0, 200, 100)}, {}, {}, {}, NOW_MS),
     )
 
@@ -111,33 +111,33 @@ def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, oth
             " that group still exists, set USER_INFO_CHANGES_TOPIC to a topic of this group's own instead of a reset)",
         ),
         (
-            noted(StateInputs(TOPICS, format=FORMAT + 1)),
+            build_notes(StateInputs(TOPICS, format=FORMAT + 1)),
             found(),
             f"the state has format {FORMAT + 1}, this version writes format {FORMAT}",
         ),
         (
-            noted(StateInputs(TOPICS, fields=("username as username", "name as fullName"))),
+            build_notes(StateInputs(TOPICS, fields=("username as username", "name as fullName"))),
             found(),
             "the state was built with the fields username as username, name as fullName; this version has others",
         ),
         (
-            noted(),
+            build_notes(),
             found(inputs=with_topic("likes", TopicIdentity("another", 1))),
             "the topic likes was deleted and created again since the state was built",
         ),
         (
-            noted(),
+            build_notes(),
             found(inputs=with_topic("user-info-changes", TopicIdentity("another", 1))),
             "the topic user-info-changes was deleted and created again since the state was built",
         ),
         (
-            noted(),
+            build_notes(),
             found(inputs=with_topic("likes", TopicIdentity("id-likes", 3))),
             "the topic likes had 1 partitions when the state was built, and has 3, so newer records of a key lie in"
             " other partitions than older ones: create it again first",
         ),
         (
-            noted(
+            build_notes(
                 StateInputs(
                     {name: identity for name, identity in TOPICS.items() if name != "likes"}
                     | {"l": TopicIdentity("", 1)}
@@ -147,27 +147,27 @@ def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, oth
             "the state was not built from the topic likes, but from l",
         ),
         (
-            noted(),
+            build_notes(),
             found(changelog=Extent(7, 30)),
             "changelog__j--likes--default[0] has lost its first records: it begins at offset 7",
         ),
         (
-            noted(),
+            build_notes(),
             found(source=Extent(120, 200, 100)),
             "likes[0] has lost records before they were read: offsets 100 to 119",
         ),
         (
-            noted(),
+            build_notes(),
             found(changes=Extent(60, 90, 50)),
             "user-info-changes[0] has lost records before they were read: offsets 50 to 59",
         ),
         (
-            noted(),
+            build_notes(),
             found(source=Extent(0, 80, 100)),
             "likes[0] ends at offset 80, before offset 100, up to which it was read",
         ),
         (
-            noted(hours=25),
+            build_notes(hours=25),
             found(source=Extent(0, 200, 100)),
             "likes[0] has not been read to its end for 90000 s, and remembers deletions for only 86400 s"
             " (delete.retention.ms)",

@@ -21,7 +21,7 @@ from shared.kafka import (
 from shared.topics import MAX_MESSAGE_BYTES, MAX_RECORD_BYTES
 
 
-def taken(environment: dict[str, str]) -> dict[str, str]:
+def build_properties(environment: dict[str, str]) -> dict[str, str]:
     """Return the properties that reach the client."""
     return filter_known_properties(read_properties(environment), AdminClient)
 
@@ -42,7 +42,7 @@ def test_a_property_reaches_the_client_under_its_own_name() -> None:
         "sasl.mechanism": "PLAIN",
         "sasl.username": "reader",
         "sasl.password": "p_A_ss",
-    } == taken(environment)
+    } == build_properties(environment)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_name_that_the_client_does_not_know_is_ignored_with_a_warning(
     variable: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Platforms inject such; the others still pass."""
-    assert {"client.id": "me"} == taken({variable: "tcp://10.0.0.1:9092", "KAFKA_CLIENT_ID": "me"})
+    assert {"client.id": "me"} == build_properties({variable: "tcp://10.0.0.1:9092", "KAFKA_CLIENT_ID": "me"})
     assert f"{variable} is ignored" in caplog.text
 
 
@@ -108,7 +108,7 @@ def test_every_refused_name_is_one_that_the_client_knows(caplog: pytest.LogCaptu
 def test_a_value_that_the_client_refuses_names_its_variable(variable: str, value: str, said: str) -> None:
     """And no other one, for any other settings."""
     with pytest.raises(SettingError) as refused:
-        taken({variable: value, "KAFKA_CLIENT_ID": "me"})
+        build_properties({variable: value, "KAFKA_CLIENT_ID": "me"})
     assert str(refused.value).startswith(f"{variable}: the Kafka client refuses it: ")
     assert said in str(refused.value)
 
@@ -116,7 +116,9 @@ def test_a_value_that_the_client_refuses_names_its_variable(variable: str, value
 def test_a_combination_that_the_client_refuses_names_its_variables_and_no_secret() -> None:
     """Where the client does not say which property is at fault, all that are set are named."""
     with pytest.raises(SettingError) as refused:
-        taken({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "NOPE", "KAFKA_SASL_PASSWORD": "s3cret"})
+        build_properties(
+            {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_MECHANISM": "NOPE", "KAFKA_SASL_PASSWORD": "s3cret"}
+        )
     assert "KAFKA_SASL_MECHANISM" in str(refused.value)
     assert "s3cret" not in str(refused.value)
 

@@ -25,7 +25,7 @@ with PauseDetector() as pulse:
 PAUSE_SECONDS = 2.0
 
 
-def stood_still(*, paused: bool) -> float:
+def run_ticking_process(*, paused: bool) -> float:
     """Return what a process says that beats for some seconds, stopped by a signal or not."""
     program = subprocess.Popen([sys.executable, "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert program.stdin is not None
@@ -43,8 +43,8 @@ def stood_still(*, paused: bool) -> float:
 
 def test_a_pause_is_known_at_once_and_the_rest_is_none() -> None:
     """However soon after the signal it is asked, and however long it only waited for something."""
-    assert stood_still(paused=True) >= PAUSE_SECONDS - 0.5
-    assert stood_still(paused=False) < PAUSE_SECONDS - 0.5
+    assert run_ticking_process(paused=True) >= PAUSE_SECONDS - 0.5
+    assert run_ticking_process(paused=False) < PAUSE_SECONDS - 0.5
 
 
 def test_what_broke_off_in_a_pause_ends_the_process() -> None:

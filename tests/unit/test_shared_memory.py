@@ -92,7 +92,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReaderSettings:
     return read_settings(ReaderSettings)
 
 
-def tell(memory: SharedMemory, copy: str) -> None:
+def announce_copy(memory: SharedMemory, copy: str) -> None:
     """Say which copy is live."""
     memory.write(REPORT_SLOT, json.dumps(StatusReport(READY, live_copy=LiveCopy(copy)).to_document()).encode())
 
@@ -105,10 +105,10 @@ def test_a_worker_switches_to_another_copy_when_the_supervisor_says_so(
         store = Store(settings.reader_state_dir / name)
         store.apply([Record(b"alice", name.encode(), 0, 0, 0)], {0: 1})
         store.close()
-    tell(memory, "copy-1")
+    announce_copy(memory, "copy-1")
     follower = Follower(settings, memory)
     for told, served in (("copy-1", b"copy-1"), ("copy-9", b"copy-1"), ("copy-2", b"copy-2")):
-        tell(memory, told)
+        announce_copy(memory, told)
         view = follower.view()
         found = view.find(b"alice")
         assert found is not None
@@ -157,7 +157,7 @@ def test_a_worker_reads_on_while_the_map_grows(memory: SharedMemory, settings: R
         assert writer.stdin is not None
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
-        tell(memory, "copy-1")
+        announce_copy(memory, "copy-1")
         follower = Follower(settings, memory, map_bytes=1 << 16)
         grown = 0
         for number in range(20):

@@ -1,0 +1,46 @@
+"""What each folder that ships may import: the table that tests and documents are held to."""
+
+from typing import NamedTuple
+
+
+class Promise(NamedTuple):
+    """What a folder may import besides the standard library and itself.
+
+    Args:
+        libraries: names, blanks between.
+        knows: our folders, blanks between; a folder's name covers what is directly in it.
+        is_pure: no input, no output, no clock, no thread: values in, values out.
+    """
+
+    libraries: str = ""
+    knows: str = "shared"
+    is_pure: bool = False
+
+
+PROMISES = {
+    "shared": Promise("click pydantic pydantic_settings", knows=""),
+    "joiner": Promise(
+        "click confluent_kafka prometheus_client pydantic",
+        "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka shared",
+    ),
+    "joiner/core": Promise("orjson", is_pure=True),
+    "joiner/kafka": Promise("confluent_kafka", "joiner joiner/core shared"),
+    "joiner/background": Promise("confluent_kafka", "joiner joiner/core joiner/kafka shared"),
+    "joiner/dead_letters": Promise("click confluent_kafka", "joiner joiner/core joiner/kafka shared"),
+    "joiner/engine": Promise(
+        "confluent_kafka orjson quixstreams rocksdict",
+        "joiner joiner/background joiner/core joiner/dead_letters joiner/kafka shared",
+    ),
+    "reader": Promise(
+        "click pydantic",
+        "reader/admin reader/http reader/replication reader/status reader/storage reader/workers shared",
+    ),
+    "reader/admin": Promise("click", "reader reader/replication reader/storage shared"),
+    "reader/http": Promise("httptools starlette uvicorn uvloop", "reader reader/status reader/storage shared"),
+    "reader/replication": Promise("confluent_kafka", "reader reader/status reader/storage shared"),
+    "reader/status": Promise("prometheus_client"),
+    "reader/storage": Promise("lmdb"),
+    "reader/workers": Promise("", "reader reader/http reader/status reader/storage shared"),
+    "doctor": Promise("click confluent_kafka httpx pydantic"),
+}
+"""Folder -> what it may import; every folder that ships is here."""

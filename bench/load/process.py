@@ -80,7 +80,7 @@ class LoadProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End it, whatever happened."""
+        """Kill it if it still runs."""
         if self.running:
             self._process.kill()
         self._process.wait()

@@ -133,7 +133,7 @@ def count_seconds_above(ages: list[tuple[float, float]], limit: float, every_sec
     Args:
         ages: (when, age), in order.
         limit: seconds.
-        every_seconds: between samples; each stands for the time since the one before.
+        every_seconds: between samples; each covers the time since the one before.
     """
     above, seen_at = 0.0, ages[0][0] if ages else 0.0
     for when, age in ages:

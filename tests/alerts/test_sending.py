@@ -1,6 +1,6 @@
 """From a fault to a human: a real Prometheus and Alertmanager, a real service, a webhook. `make test-alerts` is this.
 
-What this machine does beside may slow single reads down, so that pages for slow reads may come at any time here; what
+Other work of this machine may slow single reads down, so that pages for slow reads may come at any time here; what
 is asserted is which alert a fault must bring, and which must not come of it.
 """
 

@@ -28,16 +28,16 @@ def test_it_says_what_is_wrong_with_a_deployment(joiners: Joiners) -> None:
     topics = joiners.topics
     topics.create("users", "tweets")
     topics.create("follows", cleanup_policy="delete")
-    nobody = f"http://127.0.0.1:{free_port()}"
+    nowhere = f"http://127.0.0.1:{free_port()}"
     status, said = doctor(
-        topics.settings(), "--connector", f"{nobody}/connectors/user-info", "--joiner", nobody, "--reader", nobody
+        topics.settings(), "--connector", f"{nowhere}/connectors/user-info", "--joiner", nowhere, "--reader", nowhere
     )
     assert status == 1
     assert f"wrong     topic {topics.name('likes')} does not exist" in said
     assert f"wrong     topic {topics.name('follows')} has cleanup.policy=delete" in said
     assert f"doubtful  topic {topics.name('users')} has one replica" in said
-    assert f"wrong     connector {nobody}/connectors/user-info gives no status" in said
-    assert f"wrong     reader {nobody}/readyz does not answer" in said
+    assert f"wrong     connector {nowhere}/connectors/user-info gives no status" in said
+    assert f"wrong     reader {nowhere}/readyz does not answer" in said
 
 
 def test_it_calls_a_joiner_that_works_well(joiners: Joiners) -> None:
@@ -45,8 +45,8 @@ def test_it_calls_a_joiner_that_works_well(joiners: Joiners) -> None:
     joiners.topics.create_sources()
     joiner = joiners.start()
     url = joiner.url
-    nobody = f"http://127.0.0.1:{free_port()}"
-    _, said = doctor(joiners.topics.settings(), "--connector", nobody, "--joiner", url, "--reader", nobody)
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    _, said = doctor(joiners.topics.settings(), "--connector", nowhere, "--joiner", url, "--reader", nowhere)
     assert f"well      joiner {url}/readyz is running" in said
     assert [line for line in said.splitlines() if line.startswith("wrong") and "topic" in line] == []
 

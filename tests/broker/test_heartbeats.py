@@ -104,7 +104,7 @@ def test_one_stuck_partition_ages_every_partition(joiners: Joiners) -> None:
     writer.commit_transaction()
     topics.rows["likes"]["7"] = {"like_id": 7, "user_id": 1, "tweet_id": 1}
     # The marker that ends the transaction is no record: it must not hold anything back either.
-    wait_for(lambda: min(newest_times(topics, 3)) > before, 60, "heartbeats that go on")
+    wait_for(lambda: min(newest_times(topics, 3)) > before, 60, "newer heartbeats")
     joiners.await_truth()
     last = ago_ms(1)
     wait_for(lambda: passed(last), 60, "the last heartbeat in every partition")

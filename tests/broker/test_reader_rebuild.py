@@ -59,7 +59,7 @@ def test_a_rebuild_continues_where_a_crash_left_it(topics: Topics, reader: Reade
         assert reader.get("/users/old").content == body("old")
         reader.kill()
         reader.start()
-        again = wait_for(partial(built, reader, 0), 60, "the rebuild that goes on")
+        again = wait_for(partial(built, reader, 0), 60, "the continued rebuild")
         assert again >= kept
     reader.await_state("ready", 60)
     for user in ("0", "31234", "59999"):

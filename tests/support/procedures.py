@@ -1,7 +1,7 @@
 """Procedures of a document, followed word for word: its commands in a shell, their output compared with what it shows.
 
-Guarantees that nothing of a procedure is repeated in a test: commands and expected output stand in the document alone.
-Ports are replaced by free ones; everything else is typed as it stands.
+Guarantees that nothing of a procedure is repeated in a test: commands and expected output are in the document alone.
+Ports are replaced by free ones; everything else is typed unchanged.
 """
 
 import os

@@ -132,10 +132,10 @@ def test_profile_fields_stand_in_the_records_order() -> None:
         ('""', ""),
     ],
 )
-@pytest.mark.parametrize("beside", ["null", "0.5"])
-def test_a_number_or_a_boolean_in_a_profile_becomes_its_json_text(text: str, stored: str, beside: str) -> None:
+@pytest.mark.parametrize("neighbour", ["null", "0.5"])
+def test_a_number_or_a_boolean_in_a_profile_becomes_its_json_text(text: str, stored: str, neighbour: str) -> None:
     """No digit is lost, and neighbouring fields do not change how a field is read."""
-    row = f'{{"user_id": 1, "username": {text}, "name": {beside}}}'.encode()
+    row = f'{{"user_id": 1, "username": {text}, "name": {neighbour}}}'.encode()
     values = parse_row(USERS, b"1", row).values
     assert values is not None
     assert stored == values[0]

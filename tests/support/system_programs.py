@@ -1,8 +1,8 @@
 """The programs that the tests start and no Python package carries: finds them, and installs those that are missing.
 
-Guarantees that a program on PATH is enough, however it was installed, and that nothing is installed but by Debian's package
-manager, as root or where sudo asks for no password; anywhere else one message says what to type. `make test` runs this
-file before there is a virtual environment: it imports the standard library alone.
+Guarantees that a program on PATH is enough, however it was installed, and that nothing is installed but by Debian's
+package manager, as root or where sudo asks for no password; anywhere else one message says what to type. `make test`
+runs this file before there is a virtual environment: it imports the standard library alone.
 """
 
 import importlib.util

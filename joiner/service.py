@@ -159,32 +159,32 @@ def _run_once(context: Context, progress: CommittedProgress, patience: float, re
         from joiner.engine.application import JoinerApplication  # noqa: PLC0415
 
         ended.result()
-    found, rebuilding = check_state(context, prepared)
+    facts, rebuilding = check_state(context, prepared)
     logger.info("joining as %s", settings.transactional_id)
     with ExitStack() as background:
-        pulse = background.enter_context(PauseDetector())
-        background.enter_context(Maintenance(context, found, progress, rebuilding=rebuilding))
+        detector = background.enter_context(PauseDetector())
+        background.enter_context(Maintenance(context, facts, progress, rebuilding=rebuilding))
         if settings.heartbeats_topic is not None:
-            background.enter_context(HeartbeatRelay(context, settings.heartbeats_topic, found.inputs, progress))
+            background.enter_context(HeartbeatRelay(context, settings.heartbeats_topic, facts.inputs, progress))
         application = JoinerApplication(context, prepared, progress)
         retired.append(application)
         try:
             application.join()
         except Interrupted as error:
-            _stop_if_paused(pulse, settings, error)
+            _stop_if_paused(detector, settings, error)
             raise
 
 
-def _stop_if_paused(pulse: PauseDetector, settings: JoinerSettings, error: Interrupted) -> None:
+def _stop_if_paused(detector: PauseDetector, settings: JoinerSettings, error: Interrupted) -> None:
     """End a zombie: after a pause longer than its session, Kafka says what it broke off, but not why.
 
     Raises:
         StateError: this process was paused.
     """
-    if pulse.longest_pause_seconds > config.session_seconds(settings):
+    if detector.longest_pause_seconds > config.session_seconds(settings):
         raise StateError(
-            f"this joiner was paused for {pulse.longest_pause_seconds:.0f} s, longer than its session, so other joiners"
-            " may own its partitions; it ends without committing",
+            f"this joiner was paused for {detector.longest_pause_seconds:.0f} s, longer than its session, so other"
+            " joiners may own its partitions; it ends without committing",
             hint="start it again",
         ) from error
 
@@ -205,32 +205,32 @@ def check_state(context: Context, prepared: topics.PreparedTopics) -> tuple[Clus
     settings = context.settings
     ledger = Ledger(context.client, prepared.ledger)
     # The ledger after the topics: another joiner may be starting the group at this moment.
-    found = read_cluster_facts(context.admin, context.client, settings, prepared)
+    facts = read_cluster_facts(context.admin, context.client, settings, prepared)
     noted = ledger.read()
-    wrong = find_mismatches(noted, found)
+    mismatches = find_mismatches(noted, facts)
     retry_until = time.monotonic() + SETTLE_SECONDS
-    while wrong and found.is_behind and time.monotonic() < retry_until:
+    while mismatches and facts.is_behind and time.monotonic() < retry_until:
         time.sleep(1)
-        found = read_cluster_facts(context.admin, context.client, settings, prepared)
-        wrong = find_mismatches(noted, found)
-    if wrong:
-        raise StateError("; ".join(wrong), hint=RESET)
+        facts = read_cluster_facts(context.admin, context.client, settings, prepared)
+        mismatches = find_mismatches(noted, facts)
+    if mismatches:
+        raise StateError("; ".join(mismatches), hint=RESET)
     if noted.inputs is None:
-        partitions = range(found.inputs.topics[settings.user_info_topic].partitions)
+        partitions = range(facts.inputs.topics[settings.user_info_topic].partitions)
         ends = read_extents(context.admin, [(settings.user_info_topic, partition) for partition in partitions])
         user_info_ends = {partition: extent.high for (_, partition), extent in ends.items()}
-        rebuild.begin_rebuild(ledger, found.inputs, user_info_ends, found.sources, found.now_ms)
+        rebuild.begin_rebuild(ledger, facts.inputs, user_info_ends, facts.sources, facts.now_ms)
         noted = ledger.read()
-    elif found.is_forgotten:
+    elif facts.is_forgotten:
         logger.warning("the group's committed offsets are lost; reading the sources again, which changes no count")
-    _drop_foreign_stores(settings, found, prepared)
-    return found, noted.rebuild is not None
+    _drop_foreign_stores(settings, facts, prepared)
+    return facts, noted.rebuild is not None
 
 
-def _drop_foreign_stores(settings: JoinerSettings, found: ClusterFacts, prepared: topics.PreparedTopics) -> None:
+def _drop_foreign_stores(settings: JoinerSettings, facts: ClusterFacts, prepared: topics.PreparedTopics) -> None:
     """Delete local stores that belong to other changelogs; they are restored from Kafka."""
     mark = settings.joiner_state_dir / "changelogs"
-    wanted = " ".join(f"{name}={found.inputs.topics[name].id}" for name in sorted(prepared.changelogs))
+    wanted = " ".join(f"{name}={facts.inputs.topics[name].id}" for name in sorted(prepared.changelogs))
     if settings.local_state.exists() and (not mark.exists() or mark.read_text() != wanted):
         logger.warning("the local state belongs to other changelogs; restoring it from Kafka")
         shutil.rmtree(settings.local_state)

@@ -3,7 +3,7 @@
 #   docker build --target joiner --tag user-info-joiner .
 #   docker build --target reader --tag user-info-reader .
 #
-# Each holds its own tier's locked packages and nothing of the other's. No compiler is needed anywhere: every package
+# Each contains its own tier's locked packages and nothing of the other's. No compiler is needed anywhere: every package
 # comes as a wheel, checked against the hash in its lock file.
 ARG PYTHON=3.13-slim
 
@@ -50,7 +50,7 @@ FROM tier AS joiner
 COPY --from=joiner-packages /opt/service /opt/service
 ENV JOINER_STATE_DIR=/var/lib/user-info JOINER_HTTP_HOST=0.0.0.0 JOINER_HTTP_PORT=8001
 EXPOSE 8001
-# Whoever sets JOINER_HTTP_PORT=0 runs the container with --no-healthcheck.
+# With JOINER_HTTP_PORT=0, run the container with --no-healthcheck.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['JOINER_HTTP_PORT'] + '/livez', timeout=4)"]
 ENTRYPOINT ["python", "-m", "joiner"]

@@ -1,1 +1,1 @@
-"""The reader: the whole topic of user-info records in a local store, and answers out of it."""
+"""The reader: keeps the topic user-info as a materialized view on local disk, and serves it over HTTP."""

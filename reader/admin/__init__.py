@@ -1,1 +1,1 @@
-"""The commands beside the running reader: snapshot, inspect, verify."""
+"""Commands on a reader's copy, while the reader runs or not: snapshot, inspect, verify."""

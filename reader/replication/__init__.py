@@ -1,1 +1,1 @@
-"""Follows `user-info` from Kafka into the store; the only folder of the reader that talks to Kafka."""
+"""Replicates the topic into a copy on disk: the reader's only folder that imports Kafka's client."""

@@ -1,5 +1,7 @@
 """How fresh a copy is by the source's clock: the newest heartbeat of its slowest partition. Pure."""
 
+from collections.abc import Mapping
+
 from shared.heartbeats import Heartbeat, parts_of
 
 
@@ -46,5 +48,8 @@ class Freshness:
     @property
     def oldest_ms(self) -> int | None:
         """The source time up to which every partition is complete; None where that is not known of all of them."""
-        times = self.by_partition()
-        return min(times.values()) if times and len(times) == self._partitions else None
+        return self.oldest_of(self.by_partition())
+
+    def oldest_of(self, times_ms: Mapping[int, int]) -> int | None:
+        """Return the same where `by_partition` has been called already."""
+        return min(times_ms.values()) if times_ms and len(times_ms) == self._partitions else None

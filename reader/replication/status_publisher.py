@@ -70,13 +70,13 @@ class StatusPublisher:
         """
         news = readiness.state != self.readiness.state
         self._freshness = freshness or self._freshness
+        fresh_ms = self._freshness.by_partition()
         self.readiness = replace(
             readiness,
             complete_at=self._complete_at,
-            fresh_ms=self._freshness.oldest_ms,
+            fresh_ms=self._freshness.oldest_of(fresh_ms),
             max_staleness_seconds=self._max_staleness_seconds,
         )
-        fresh_ms = self._freshness.by_partition()
         self._published = _Publication(self.readiness, lags, applied.copy(), fresh_ms)
         if news or (readiness.state != "ready" and time.monotonic() >= self._remind_at):
             self._remind_at = time.monotonic() + REMIND_SECONDS

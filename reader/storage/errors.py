@@ -24,7 +24,15 @@ MapFullError = lmdb.MapFullError
 
 
 class StoreFullError(StateError):
-    """The disk does not take the next batch; it may later."""
+    """The disk does not take the next batch; it may later.
+
+    Args:
+        folder: of the copy.
+        error: what LMDB says.
+    """
+
+    def __init__(self, folder: Path, error: object) -> None:
+        super().__init__(f"the reader's folder {folder} cannot be written to: {error}", "make room on its disk")
 
 
 class DamagedError(StateError):
@@ -43,7 +51,9 @@ def translate_open_errors(folder: Path) -> Iterator[None]:
     except DAMAGE as error:
         raise DamagedError(f"the copy in {folder} cannot be read: {error}") from error
     except (OSError, lmdb.Error) as error:
-        raise StateError(f"the reader's folder {folder} cannot be opened: {error}") from error
+        raise StateError(
+            f"the reader's folder {folder} cannot be opened: {error}", "make room on its disk, or name another folder"
+        ) from error
 
 
 @contextmanager
@@ -60,4 +70,4 @@ def translate_write_errors(folder: Path) -> Iterator[None]:
     except DAMAGE as error:
         raise DamagedError(f"the copy in {folder} is damaged: {error}") from error
     except lmdb.Error as error:
-        raise StoreFullError(f"the reader's folder {folder} takes nothing more: {error}") from error
+        raise StoreFullError(folder, error) from error

@@ -219,7 +219,9 @@ class Store:
         try:
             self._environment.copy(str(folder), compact=True)
         except lmdb.Error as error:
-            raise StateError(f"the folder {folder} does not take a copy: {error}") from error
+            raise StateError(
+                f"no copy can be written to the folder {folder}: {error}", "make room on its disk"
+            ) from error
 
     def release_dead_readers(self) -> None:
         """Give back the pages that processes were reading when they died."""
@@ -236,7 +238,7 @@ class Store:
             # The pages that such a process was reading would be kept for ever, and the file grow.
             self._environment.reader_check()
         except lmdb.Error as error:
-            raise StoreFullError(f"the reader's folder {self.folder} cannot be written to: {error}") from error
+            raise StoreFullError(self.folder, error) from error
 
     def close(self) -> None:
         """Close the files, without waiting for the disk: see `sync`."""

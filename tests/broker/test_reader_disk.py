@@ -58,7 +58,7 @@ def test_a_full_disk_keeps_the_copy_served_and_recovers(topics: Topics, reader: 
             topics.send("user-info", str(number).encode(), b"%d" % number * 1000)
         topics.send("user-info", b"alice", body("alice", 1))
         topics.flush()
-        full = f"the reader's folder {folder}/copy-1 takes nothing more"
+        full = f"the reader's folder {folder}/copy-1 cannot be written to"
         wait_for(lambda: full in str(reader.state().get("reason")), 60, "what is wrong")
         assert reader.state()["state"] == "stale"
         assert reader.get("/readyz").status_code == 200

@@ -144,9 +144,10 @@ def test_a_copy_of_another_topic_never_becomes_whole(scene: Scene) -> None:
 def test_a_batch_that_the_disk_does_not_take_is_tried_again(scene: Scene) -> None:
     """Nothing is skipped, nothing further is read, and the trouble goes with the batch."""
     session = scene.begin(trusted=True, batches=[FIRST, SECOND])
-    scene.store.failures = [StoreFullError("full"), StoreFullError("full")]
+    scene.store.failures = [StoreFullError(scene.store.folder, "full"), StoreFullError(scene.store.folder, "full")]
     assert (True, True) == (session.step(serving=True), session.step(serving=True))
-    assert ("full", 0, [SECOND]) == (session.trouble, session.positions.applied, scene.reader.batches)
+    assert "cannot be written to: full; make room" in str(session.trouble)
+    assert (0, [SECOND]) == (session.positions.applied, scene.reader.batches)
     assert session.step(serving=True)
     assert (None, 1, {0: 1}) == (session.trouble, session.positions.applied, scene.store.offsets())
     assert 1 == scene.counters.records

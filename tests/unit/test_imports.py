@@ -36,6 +36,18 @@ ONLY_IMPORTER = {
 }
 """Library -> the one folder that knows it, so that replacing it changes nothing elsewhere."""
 
+ONLY_FILES = {
+    "httptools": {"reader/http/connection.py"},
+    "starlette": {"reader/http/events_route.py", "reader/http/routes.py", "reader/http/static_routes.py"},
+    "uvicorn": {
+        "reader/http/connection.py",
+        "reader/http/fast_path.py",
+        "reader/http/server.py",
+        "reader/http/server_state.py",
+    },
+}
+"""Library -> the files of its folder that know it: responses are decided without a server."""
+
 PURE = {
     "doctor/checks.py": "pydantic",
     "doctor/connect_status.py": "",
@@ -140,6 +152,8 @@ def test_a_library_is_known_in_one_folder(library: str) -> None:
     """Replacing it changes this folder and no other."""
     found = {str(module.parent.relative_to(ROOT)) for module in list_shipped() if library in find_packages(module)}
     assert {ONLY_IMPORTER[library]} == found
+    files = {path_of(module) for module in list_shipped() if library in find_packages(module)}
+    assert ONLY_FILES.get(library, files) == files
 
 
 @pytest.mark.parametrize("module", PURE)

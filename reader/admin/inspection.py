@@ -14,7 +14,11 @@ from reader.storage.store import Store
 from shared.errors import KafkaError, StateError
 
 BATCH = 5_000
+"""Records in one read: no client waits meanwhile."""
+
 SILENT_SECONDS = 30.0
+"""How long Kafka may send nothing: long enough for a broker to be replaced."""
+
 REPORT_SECONDS = 2.0
 
 

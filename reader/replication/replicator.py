@@ -30,6 +30,8 @@ from shared.threads import BackgroundThread
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
+"""Between two sessions: how often a Kafka that is away is asked again."""
+
 PATIENCE_SECONDS = 10.0
 """How long a reader that has complete data waits for Kafka at its start before it serves what it has."""
 

@@ -27,10 +27,13 @@ REPLAY_BATCH = 5_000
 """Records in one transaction while no client is served."""
 
 POLL_SECONDS = 0.05
+"""How long a read waits for records: that a stop is asked for, or a check is due, is noticed within this."""
+
 MIN_RETENTION_SECONDS = 30.0
 """Absences shorter than this do not end a session, whatever the topic's `delete.retention.ms`."""
 
 SAVE_SECONDS = 5.0
+"""How often the copy is saved: a sync in the middle of traffic costs tens of milliseconds."""
 
 
 class ReplicationSession:

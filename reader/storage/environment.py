@@ -9,6 +9,8 @@ DATA, LOCK = "data.mdb", "lock.mdb"
 """LMDB's own names of its two files."""
 
 MAX_READERS = 512
+"""Room for one read transaction of each of 64 workers, the main process and commands, and of the dead among them that
+were not released yet."""
 
 
 def open_environment(folder: Path, map_bytes: int, *, read_only: bool, shared: bool) -> lmdb.Environment:

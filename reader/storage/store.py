@@ -28,6 +28,7 @@ from shared.errors import StateError
 from shared.heartbeats import Heartbeat
 
 FIRST_MAP_BYTES = 1 << 30
+"""Size of a new map: address space, neither memory nor disk."""
 
 
 class Store:

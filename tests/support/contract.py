@@ -150,8 +150,8 @@ def _metrics() -> Iterator[str]:
         for name in names:
             yield f"joiner {name}{{{','.join(vars(metric)['_labelnames'])}}}"
     counted, applied = ResponseCounters({200: 1}), ApplyCounters()
-    standing = StatusReport(READY, True, LiveCopy("copy-2", 7, 4096), {0: 3}, {0: 1.5}, applied, {0: 1})
-    for family in text_string_to_metric_families(render_metrics([counted], standing).decode()):
+    report = StatusReport(READY, True, LiveCopy("copy-2", 7, 4096), {0: 3}, {0: 1.5}, applied, {0: 1})
+    for family in text_string_to_metric_families(render_metrics([counted], report).decode()):
         for sample in family.samples:
             yield f"reader {sample.name}{{{','.join(sample.labels)}}} {family.type}"
             if "state" in sample.labels:

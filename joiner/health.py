@@ -1,4 +1,4 @@
-"""What the joiner says of itself over HTTP: `/livez`, `/readyz` and `/metrics`. Knows nothing of what it does."""
+"""The joiner's state over HTTP: `/livez`, `/readyz` and `/metrics`. Knows nothing of the join itself."""
 
 import json
 import logging
@@ -14,27 +14,31 @@ from shared.errors import AlreadyRunning
 logger = logging.getLogger(__name__)
 
 STUCK_SECONDS = 120.0
-"""Longer than any single step of the loop takes, a batch of a state that is being restored included."""
+"""Longer than any single step of the loop takes, also while a batch of state is restored."""
 
 
 class Health:
-    """The joiner's state, written by its loop and read by whoever asks."""
+    """The joiner's state.
+
+    The main thread, which runs the loop, writes it; the HTTP server's threads read it. Each field is one reference, so
+    at worst a response shows an old state with a new reason.
+    """
 
     def __init__(self) -> None:
         self._state = "starting"
         self._reason: str | None = None
-        self._beat = time.monotonic()
+        self._alive_at = time.monotonic()
         self.heartbeats = "off: HEARTBEATS_TOPIC is not set"
-        """Where heartbeats come from."""
+        """Where heartbeats come from; written by HeartbeatRelay before its thread starts."""
 
     def enter(self, state: str, reason: str | None = None) -> None:
         """Note what the joiner does now: starting, restoring, running or stopping."""
         self._state, self._reason = state, reason
-        self.beat()
+        self.note_alive()
 
-    def beat(self) -> None:
-        """Note that the loop goes round."""
-        self._beat = time.monotonic()
+    def note_alive(self) -> None:
+        """Note that the loop turns."""
+        self._alive_at = time.monotonic()
 
     @property
     def ready(self) -> bool:
@@ -43,12 +47,12 @@ class Health:
 
     @property
     def alive(self) -> bool:
-        """False when the loop has not gone round for too long."""
-        goes_round = self._state in {"running", "restoring"}
-        return not goes_round or time.monotonic() - self._beat < STUCK_SECONDS
+        """False if the loop has not turned for STUCK_SECONDS."""
+        has_loop = self._state in {"running", "restoring"}
+        return not has_loop or time.monotonic() - self._alive_at < STUCK_SECONDS
 
-    def answer(self, path: str) -> tuple[int, dict[str, object]]:
-        """Return status and body for a path."""
+    def respond(self, path: str) -> tuple[int, dict[str, object]]:
+        """Return the status and the body for a path."""
         report: dict[str, object] = {"state": self._state if self.alive else "stuck", "reason": self._reason}
         if path == "/readyz":
             report["heartbeats"] = self.heartbeats
@@ -60,11 +64,11 @@ class Health:
 
 
 def serve_health(health: Health, metrics: Metrics, host: str, port: int) -> None:
-    """Answer in a thread of its own until the process ends.
+    """Start answering, in a thread that runs until the process ends.
 
     Args:
-        health: what `/livez` and `/readyz` tell.
-        metrics: what `/metrics` tells.
+        health: shown at `/livez` and `/readyz`.
+        metrics: shown at `/metrics`.
         host: the address to listen on.
         port: the port to listen on.
 
@@ -80,7 +84,7 @@ def serve_health(health: Health, metrics: Metrics, host: str, port: int) -> None
             if path == "/metrics":
                 self._send(200, CONTENT_TYPE_LATEST, metrics.text())
             else:
-                status, report = health.answer(path)
+                status, report = health.respond(path)
                 self._send(status, "application/json", json.dumps(report).encode())
 
         def _send(self, status: int, content_type: str, body: bytes) -> None:
@@ -97,8 +101,8 @@ def serve_health(health: Health, metrics: Metrics, host: str, port: int) -> None
         server = ThreadingHTTPServer((host, port), Handler)
     except OSError as error:
         raise AlreadyRunning(
-            f"JOINER_HTTP_PORT={port} on {host} cannot be listened on: {error.strerror}; another process has it,"
-            " or set another port (0: off)"
+            f"cannot listen on JOINER_HTTP_PORT={port} at {host}: {error.strerror}",
+            hint="stop the process that uses it, or set another port (0: off)",
         ) from error
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What the joiner counts and measures, as Prometheus reads it at `/metrics`. Knows nothing of what is counted."""
+"""What the joiner counts and measures, in Prometheus' format at `/metrics`. Knows nothing of the join itself."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ CHECKPOINT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
-    """One process's metrics; each attribute's help says what it is."""
+    """One process's metrics; the help of each attribute describes it. May be used from any thread."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -26,12 +26,12 @@ class Metrics:
         )
         self.lag_records = Gauge(
             "joiner_lag_records",
-            "Records of a topic not read yet, of this process's partitions.",
+            "Consumer lag: records of a topic that are not read yet, in this process's partitions.",
             ["topic"],
             registry=registry,
         )
         self.lag_seconds = Gauge(
-            "joiner_lag_seconds", "Age of the last record read; 0 where all are read.", ["topic"], registry=registry
+            "joiner_lag_seconds", "Age of the last record read; 0 once all are read.", ["topic"], registry=registry
         )
         self.checkpoint_seconds = Histogram(
             "joiner_checkpoint_seconds", "Time to commit a checkpoint.", buckets=CHECKPOINT_BUCKETS, registry=registry
@@ -39,7 +39,7 @@ class Metrics:
         self.heartbeats = Counter("joiner_heartbeats", "Heartbeats written to user-info.", registry=registry)
         self.heartbeat_time = Gauge(
             "joiner_heartbeat_time_seconds",
-            "Source time of the newest heartbeat that came in, in seconds since 1970; 0: none did.",
+            "Source time of the newest heartbeat received, in seconds since 1970; 0: none.",
             registry=registry,
         )
         self.joined_time = Gauge(
@@ -50,26 +50,26 @@ class Metrics:
         )
         self.rebalances = Counter("joiner_rebalances", "Assignments of partitions to this process.", registry=registry)
         self.restarts = Counter(
-            "joiner_restarts", "Times that it began again from the last commit, by itself.", registry=registry
+            "joiner_restarts", "Times that the joiner continued from the last commit by itself.", registry=registry
         )
         self.seconds_since_commit = Gauge(
             "joiner_seconds_since_commit",
-            "Time since the last commit, or since it was last seen that nothing is left to commit.",
+            "Time since the last commit, or since nothing was left to commit.",
             registry=registry,
         )
         self.state_bytes = Gauge("joiner_state_bytes", "Size of the local stores on disk.", registry=registry)
         self.disk_free_bytes = Gauge(
-            "joiner_disk_free_bytes", "What the disk of the local stores has left.", registry=registry
+            "joiner_disk_free_bytes", "Free space on the disk of the local stores.", registry=registry
         )
         self.ready = Gauge("joiner_ready", "1 while changes are processed.", registry=registry)
 
     def text(self) -> bytes:
-        """Return all of them in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return what the files below a folder take; files that vanish meanwhile count nothing."""
+    """Return the size of all files below a folder; files that vanish meanwhile count nothing."""
     total = 0
     for path in folder.rglob("*"):
         try:

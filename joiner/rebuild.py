@@ -1,9 +1,10 @@
-"""Forgetting the joined state, joining anew, and taking back the records of users that are no more.
+"""Deletes the joined state, joins from scratch, and removes the records of users that no longer exist.
 
-While sources are joined anew the old records of user-info stay, so readers never answer a false 404. Every user that
-is still there is written again on the way. What was not written again once all sources have been read to the ends they
-had, is asked for through the internal topic: its owner, in order with all changes of that user, writes the record as it
-is, or its absence. Asking twice, or for a user who is still there, does no harm, so a crash at any point only repeats.
+While the sources are joined from scratch, the old records of user-info stay, so readers never answer a false 404. Every
+user that still exists is written again on the way. Once all sources have been read to the ends they had, the records
+that were not written again are requested through the internal topic: the owner of the user's partition, in order with
+all changes of that user, writes the record as it is, or a tombstone. A request that is repeated, or that is about a
+user who exists, does no harm, so a crash at any point only repeats work.
 """
 
 import json
@@ -33,7 +34,10 @@ from shared.topics import partition_of
 logger = logging.getLogger(__name__)
 
 PACK_USERS = 1_000
+"""Requests in one internal record: small entries, so far from a record's limit."""
+
 GONE_SECONDS = 60.0
+"""How long Kafka may still list topics that it has deleted."""
 
 
 def begin_rebuild(
@@ -44,19 +48,19 @@ def begin_rebuild(
     Args:
         ledger: the group's.
         inputs: the topics as they are.
-        user_info_ends: for each partition of user-info, its end; records before it may be of users that are no more.
+        user_info_ends: for each partition of user-info, its end; records before it may be of users that are gone.
         sources: the source partitions, none of which has been read.
-        now_ms: the time, from which an absence is measured.
+        now_ms: the time, epoch ms, from which an absence is measured.
     """
     rebuild = json.dumps(user_info_ends).encode() if any(user_info_ends.values()) else None
     started = {caught_up_key(partition_id): str(now_ms).encode() for partition_id in sources}
-    # In this order: a start that is broken off before the last note begins again.
+    # In this order: a start that is interrupted before the last note begins again.
     ledger.write({**started, REBUILD: rebuild})
     ledger.write({INPUTS: inputs.encode()})
 
 
 def finish_rebuild(ledger: Ledger, client: Mapping[str, str], settings: JoinerSettings, inputs: StateInputs) -> bool:
-    """Ask for the records that a rebuild has not written again, once all sources have been joined.
+    """Request the records that a rebuild has not written again, once all sources have been joined.
 
     Args:
         ledger: the group's.
@@ -65,7 +69,7 @@ def finish_rebuild(ledger: Ledger, client: Mapping[str, str], settings: JoinerSe
         inputs: the topics as they are.
 
     Returns:
-        True where no rebuild is under way any more.
+        True if no rebuild is under way any more.
     """
     noted, read = ledger.rebuilding_since()
     if noted.rebuild is None:
@@ -73,15 +77,15 @@ def finish_rebuild(ledger: Ledger, client: Mapping[str, str], settings: JoinerSe
     sources = {(topic, p) for topic in settings.sources for p in range(inputs.topics[topic].partitions)}
     if not sources <= read:
         return False
-    asked = 0
+    requested = 0
     for partition, end in noted.rebuild.items():
         users = _find_unwritten_users(client, settings.user_info_topic, partition, end)
         _request_records(
             users, client, settings.user_info_changes_topic, inputs.topics[settings.user_info_changes_topic].partitions
         )
-        asked += len(users)
+        requested += len(users)
     ledger.write({REBUILD: None})
-    logger.info("the rebuild is complete; asked for %d records that it had not written", asked)
+    logger.info("the rebuild is complete; requested %d records that it had not written", requested)
     return True
 
 
@@ -118,7 +122,7 @@ def _pack_requests(users: Iterable[bytes], partitions: int) -> Iterator[tuple[in
 
 
 def reset_state(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
-    """Delete the joined state, its changelogs, the internal topic and the group; the next start joins anew.
+    """Delete the joined state, its changelogs, the internal topic and the group; the next start joins from scratch.
 
     Args:
         admin: a client of the cluster.
@@ -126,7 +130,7 @@ def reset_state(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) ->
         settings: names of group and topics.
 
     Raises:
-        StateError: a joiner of the group is still running, or what stays could not be joined exactly.
+        StateError: a joiner of the group is still running, or topics that stay could not be joined exactly.
         KafkaError: Kafka does not answer, or refuses.
     """
     _refuse_members(admin, settings.joiner_group, membership_seconds(settings))
@@ -142,7 +146,7 @@ def reset_state(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) ->
 
 
 def _refuse_repartitioned(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
-    """Refuse where a source or user-info was given more partitions: joined anew, it would be wrong all the same."""
+    """Refuse if a source or user-info was given partitions: joined from scratch, the result would still be wrong."""
     noted = ledger.read().inputs
     there = admin.list_topics(timeout=REQUEST_SECONDS).topics.keys()
     kept = {*settings.sources, settings.user_info_topic} & there
@@ -151,18 +155,21 @@ def _refuse_repartitioned(admin: AdminClient, ledger: Ledger, settings: JoinerSe
     wrong = list(find_repartitioned(noted.topics, read_state_inputs(admin, kept).topics))
     if wrong:
         raise StateError(
-            f"{'; '.join(wrong)}: delete the topic, have a source written anew by its connector (a joiner makes"
-            " user-info anew by itself), and run this again; readers go on answering meanwhile"
+            "; ".join(wrong),
+            hint="delete the topic, have its connector write a source again from scratch (a joiner creates user-info by"
+            " itself), and run this again; readers keep answering meanwhile",
         )
 
 
 def _refuse_members(admin: AdminClient, group: str, membership_seconds: float) -> None:
-    """Wait for the sessions of joiners that were just killed, and refuse where somebody is still there after that."""
+    """Wait for the sessions of joiners that were just killed, and refuse if the group still has members then."""
     deadline = time.monotonic() + membership_seconds
     while members := _members(admin, group):
         if time.monotonic() > deadline:
             named = ", ".join(sorted(members))
-            raise StateError(f"the group {group} still has members: {named}; stop every joiner of the group first")
+            raise StateError(
+                f"the group {group} still has members: {named}", hint="stop every joiner of the group first"
+            )
         time.sleep(0.5)
 
 
@@ -196,5 +203,7 @@ def _delete_topics(admin: AdminClient, names: list[str]) -> None:
     deadline = time.monotonic() + GONE_SECONDS
     while set(names) & admin.list_topics(timeout=REQUEST_SECONDS).topics.keys():
         if time.monotonic() > deadline:
-            raise TopicError(f"the topics {', '.join(names)} were deleted, but Kafka still lists them; run it again")
+            raise TopicError(
+                f"the topics {', '.join(names)} were deleted, but Kafka still lists them", hint="run this again"
+            )
         time.sleep(0.2)

@@ -12,7 +12,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$"
 
 
 class JoinerSettings(KafkaSettings):
-    """What the joiner is told."""
+    """The joiner's settings."""
 
     users_topic: TopicName = Field("users", description="Changelog topic of the table users.")
     tweets_topic: TopicName = Field("tweets", description="Changelog topic of the table tweets.")
@@ -22,30 +22,36 @@ class JoinerSettings(KafkaSettings):
         "user-info-changes", description="The joiner's internal topic; created where missing."
     )
     dead_letters_topic: TopicName = Field(
-        "user-info-dead-letters", description="Where records go that no row can be read from; created where missing."
+        "user-info-dead-letters",
+        description="Topic for source records that no row can be read from; created where missing.",
     )
     heartbeats_topic: TopicName | None = Field(
-        None, description="Changelog topic of a table that is written once a second; unset: nobody knows how fresh."
+        None, description="Changelog topic of a table that is written once a second; unset: freshness is not measured."
     )
     joiner_writes_heartbeats: bool = Field(
-        False, description="Write heartbeats into HEARTBEATS_TOPIC here, where no table is; leaves out CDC."
+        False,
+        description="Write heartbeats to HEARTBEATS_TOPIC, where no table does; leaves out delays before Kafka.",
     )
     user_info_partitions: int = Field(
-        8, ge=1, le=10_000, description="Partitions of user-info and the internal topic where they are created."
+        8, ge=1, le=10_000, description="Partitions of user-info and of the internal topic when they are created."
     )
     topic_replication_factor: int | None = Field(
         None, ge=1, le=100, description="Replicas of the topics that the joiner creates; unset: the broker's default."
     )
     joiner_group: Identifier = Field(
-        "user-info-joiner", description="Consumer group, shared by every process that does this job together."
+        "user-info-joiner", description="Consumer group; joiners with the same group share the work."
     )
-    joiner_instance_id: Identifier = Field("0", description="This process within its group; each needs its own.")
-    joiner_state_dir: Path = Field(Path(".local/joiner"), description="Folder of this process's state.")
+    joiner_instance_id: Identifier = Field(
+        "0", description="Id of this process within its group; each process needs its own."
+    )
+    joiner_state_dir: Path = Field(
+        Path(".local/joiner"), description="Folder of this process's local state; each process needs its own."
+    )
     joiner_commit_interval_seconds: float = Field(
-        0.1, gt=0, le=60, description="The shortest checkpoint: from one commit to the next while caught up."
+        0.1, gt=0, le=60, description="Shortest time from one commit to the next, while caught up."
     )
     joiner_commit_interval_max_seconds: float = Field(
-        1.0, gt=0, le=60, description="The longest checkpoint: how often they are passed on while catching up."
+        1.0, gt=0, le=60, description="Longest time from one commit to the next, while catching up."
     )
     joiner_wait_for_topics_seconds: float = Field(
         60, ge=0, description="How long to wait for Kafka and the source topics before giving up."
@@ -56,7 +62,7 @@ class JoinerSettings(KafkaSettings):
     @model_validator(mode="after")
     def _heartbeats_have_a_topic(self) -> Self:
         if self.joiner_writes_heartbeats and self.heartbeats_topic is None:
-            raise ValueError("JOINER_WRITES_HEARTBEATS needs HEARTBEATS_TOPIC, the topic to write them into")
+            raise ValueError("JOINER_WRITES_HEARTBEATS needs HEARTBEATS_TOPIC, the topic to write them to")
         return self
 
     @property
@@ -71,26 +77,26 @@ class JoinerSettings(KafkaSettings):
 
     @property
     def transactional_id(self) -> str:
-        """Stable per process, so that a restarted one ends its predecessor's open transaction at once."""
+        """Id of this process's transactions: stable, so a restarted process aborts its old transaction at once."""
         return f"{self.joiner_group}-{self.joiner_instance_id}"
 
     @property
     def changelog_prefix(self) -> str:
-        """What the names of the stores' changelogs begin with, as the engine has it."""
+        """What the names of the stores' changelogs begin with; the engine chooses it."""
         return f"changelog__{self.joiner_group}--"
 
     @property
     def changelogs(self) -> dict[str, str]:
-        """Topic -> the changelog of its store, under the engine's name; `users` has no store, its rows pass through."""
+        """Topic -> the changelog of its store, named by the engine; `users` has no store, its rows are passed on."""
         stored = [topic for topic in (*self.sources, self.user_info_changes_topic) if topic != self.users_topic]
         return {topic: f"{self.changelog_prefix}{topic}--default" for topic in stored}
 
     @property
     def ledger_topic(self) -> str:
-        """The topic in which the group notes what its state was built from."""
+        """Topic in which the group notes what its state was built from."""
         return f"{self.joiner_group}-ledger"
 
     @property
     def local_state(self) -> Path:
-        """Folder of the local stores; whoever deletes it loses time and nothing else."""
+        """Folder of the local stores; deleting it costs time and nothing else."""
         return self.joiner_state_dir / "state"

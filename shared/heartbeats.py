@@ -1,8 +1,8 @@
-"""Heartbeats in `user-info`: what the joiner writes beside the records, and how a reader tells what they promise.
+"""Heartbeats in `user-info`: what the joiner writes next to the records, and what they promise to a reader.
 
-A heartbeat of time T in a partition says: of all that changed at the source up to T, what concerns users of one part of
-`user-info-changes` has been written before it. As many parts feed a partition as its users are spread over; what holds
-for the partition is the oldest of their newest heartbeats. Pure; knows nothing of Kafka, nor of who writes or reads.
+A heartbeat with time T in a partition promises: of all changes at the source up to T, those of the users in one part
+(partition of `user-info-changes`) have been written before it. Several parts may feed a partition; the oldest of their
+newest heartbeats holds for the whole partition. Pure: knows nothing of Kafka, nor of who writes or reads.
 """
 
 import json
@@ -21,9 +21,9 @@ class Heartbeat(NamedTuple):
     """One heartbeat.
 
     Args:
-        part: the partition of `user-info-changes` that it speaks for.
-        parts: how many there are.
-        time_ms: source time up to which everything of that part is shown, epoch ms.
+        part: the partition of `user-info-changes` that it is about.
+        parts: how many partitions `user-info-changes` has.
+        time_ms: source time up to which all changes of that part are written, epoch ms.
     """
 
     part: int
@@ -32,7 +32,7 @@ class Heartbeat(NamedTuple):
 
     @property
     def key(self) -> bytes:
-        """The record's key: compaction keeps the newest of each part."""
+        """The record's key: compaction keeps the newest heartbeat of each part."""
         return HEARTBEAT_PREFIX + b"%d/%d" % (self.part, self.parts)
 
     @property
@@ -42,7 +42,7 @@ class Heartbeat(NamedTuple):
 
 
 def parse_heartbeat(key: bytes, value: bytes | None) -> Heartbeat | None:
-    """Return the heartbeat that a record of `user-info` is; None where it is none, or deletes one.
+    """Return the heartbeat in a record of `user-info`; None if the record is not one, or is a tombstone.
 
     Args:
         key: the record's key.
@@ -63,8 +63,8 @@ def parse_heartbeat(key: bytes, value: bytes | None) -> Heartbeat | None:
 def parts_of(partition: int, partitions: int, parts: int) -> range:
     """Return the parts of `user-info-changes` that have users in a partition of `user-info`.
 
-    Both topics place a user by the same number, its key's CRC-32, modulo their own counts; so users of a part lie where
-    the two agree modulo what the counts have in common.
+    Both topics place a user by the same number, the CRC-32 of the key, modulo their own partition counts. So a part and
+    a partition share users where their numbers agree modulo the greatest common divisor of the counts.
 
     Args:
         partition: of user-info.
@@ -76,5 +76,5 @@ def parts_of(partition: int, partitions: int, parts: int) -> range:
 
 
 def partitions_of(part: int, partitions: int, parts: int) -> range:
-    """Return the partitions of `user-info` that hold users of a part: the other way round."""
+    """Return the partitions of `user-info` that hold users of a part: the inverse of `parts_of`."""
     return parts_of(part, parts, partitions)

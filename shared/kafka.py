@@ -1,7 +1,7 @@
-"""Kafka client properties out of the environment: `KAFKA_<PROPERTY>` becomes librdkafka's `<property>`.
+"""Kafka client properties from the environment: `KAFKA_<PROPERTY>` becomes librdkafka's `<property>`.
 
-Platforms inject variables of their own that begin with KAFKA_, so a name that librdkafka does not know is only warned
-of; a name that exactness rests on is refused. No client library is imported: the caller hands in the client to try.
+Platforms inject variables of their own that begin with KAFKA_, so a name that librdkafka does not know causes only a
+warning. A name that exactness depends on is refused. Imports no client library: callers pass the client to try.
 """
 
 import logging
@@ -48,23 +48,25 @@ REFUSED = frozenset(
         "transactional.id",
     }
 )
-"""Properties that exactness, replication or the contract of the topics rests on; the service sets them itself."""
+"""Properties that exactness, replication or the contract of the topics depends on; the service sets them itself."""
 
 ALIASES = {"delivery.timeout.ms": "message.timeout.ms", "fetch.message.max.bytes": "max.partition.fetch.bytes"}
-"""A property -> the client library's other name for it, under which it refuses values."""
+"""A property -> the client library's other name for it, which it uses when it refuses a value."""
 
 FOR_PROGRAMS = frozenset({"default.topic.config", "logger"})
-"""Names under which the Python client takes objects of a program; no text can set them."""
+"""Names under which the Python client takes objects of a program; text cannot set them."""
 
 CREDENTIALS_SECONDS = 5.0
-"""How long Kafka may take to refuse us before its silence is taken for something that passes."""
+"""How long Kafka may take to refuse the credentials; after that, its silence is treated as an outage that passes."""
 
 REFUSALS = {
-    "_AUTHENTICATION": "Kafka at {servers} does not accept the credentials: {reason}; check KAFKA_SASL_USERNAME,"
-    " KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
-    "_SSL": "the certificate of Kafka at {servers} is not trusted: {reason}; check KAFKA_SSL_CA_LOCATION",
+    "_AUTHENTICATION": (
+        "Kafka at {servers} does not accept the credentials: {reason}",
+        "check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM",
+    ),
+    "_SSL": ("the certificate of Kafka at {servers} is not trusted: {reason}", "check KAFKA_SSL_CA_LOCATION"),
 }
-"""What the client library calls a refusal -> what is said of it."""
+"""The client library's name for a refusal -> what happened, and what to do."""
 
 PARTITION_EOF = -191
 """librdkafka's error code for the end of a partition, which a consumer reports like a message."""
@@ -74,7 +76,7 @@ COMMON = {
     "log.connection.close": False,
     "reconnect.backoff.max.ms": 2000,
 }
-"""What every client of the service is given: records of 4 MiB pass, a broker that comes back is found soon."""
+"""What every client gets: records of 4 MiB pass, and a broker that comes back is found soon."""
 
 
 def read_properties(environment: Mapping[str, str]) -> dict[str, str]:
@@ -84,8 +86,8 @@ def read_properties(environment: Mapping[str, str]) -> dict[str, str]:
         environment: variable name -> value, such as os.environ.
 
     Raises:
-        SettingError: a property is the service's own to set, or its value would keep records out that the topics may
-            hold; names the variable.
+        SettingError: only the service may set a property, or its value would refuse records that the topics may hold;
+            names the variable.
     """
     found = {}
     for variable, value in sorted(environment.items()):
@@ -97,7 +99,8 @@ def read_properties(environment: Mapping[str, str]) -> dict[str, str]:
             continue
         if name in REFUSED:
             raise SettingError(
-                f"{variable}: the service sets {name} itself, because its exactness rests on it; unset {variable}"
+                f"{variable}: the service sets {name} itself, because its exactness depends on it",
+                hint=f"unset {variable}",
             )
         _refuse_value(variable, name, value)
         found[name] = value
@@ -106,25 +109,26 @@ def read_properties(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _refuse_value(variable: str, name: str, value: str) -> None:
     if name == "bootstrap.servers":
-        raise SettingError(f"{variable}: Kafka's addresses are read from {BOOTSTRAP} alone; spell it so")
+        raise SettingError(f"{variable}: Kafka's addresses are read from {BOOTSTRAP} alone", hint="set that instead")
     if name == "message.max.bytes" and not (value.isdecimal() and int(value) >= MAX_MESSAGE_BYTES):
         raise SettingError(
             f"{variable}: must be at least {MAX_MESSAGE_BYTES}, so that every record of the topics passes"
-            f" (it is {value!r}); raise it, or unset {variable}"
+            f" (it is {value!r})",
+            hint=f"raise it, or unset {variable}",
         )
 
 
 def build_config(
     properties: Mapping[str, str], preferred: Mapping[str, object], own: Mapping[str, object]
 ) -> dict[str, object]:
-    """Return a client's configuration: what the environment sets goes before what the service prefers.
+    """Return a client's configuration: the environment overrides what the service prefers, and nothing else.
 
     Args:
-        properties: librdkafka property -> value, out of the environment.
-        preferred: what the client is given where the environment says nothing.
-        own: what nobody else may set; of `REFUSED`, so that nothing is overruled in silence.
+        properties: librdkafka property -> value, from the environment.
+        preferred: what the client gets where the environment says nothing.
+        own: what only the service may set; each is in `REFUSED`, so nothing is overridden silently.
     """
-    assert own.keys() <= REFUSED, own.keys() - REFUSED  # noqa: S101 - a mistake of the caller's
+    assert own.keys() <= REFUSED, own.keys() - REFUSED  # noqa: S101 - a mistake of the caller
     return {**COMMON, **preferred, **properties, **own}
 
 
@@ -133,14 +137,14 @@ def filter_known_properties(
     client: Callable[[dict[str, object]], object],
     configuration: Callable[[Mapping[str, str]], Mapping[str, object]] = dict,
 ) -> dict[str, str]:
-    """Return the properties that the client library takes, having warned of those that it does not know.
+    """Return the properties that the client library knows, and warn of the others.
 
     Args:
         properties: librdkafka property -> value, as `read_properties` returns them.
-        client: makes a client out of a configuration and raises where it is wrong, such as confluent_kafka's
-            AdminClient; it connects to nothing before it is used.
-        configuration: what a client will be given with such properties, so that values that do not go together are
-            found now; such as `build_config` returns it.
+        client: creates a client from a configuration and raises if it is wrong, such as confluent_kafka's AdminClient;
+            it does not connect before it is used.
+        configuration: returns what the client will get with these properties, such as `build_config` does, so that
+            conflicting values are found now.
 
     Raises:
         SettingError: a property is known, but its value is refused; names the variable.
@@ -165,9 +169,9 @@ def filter_known_properties(
 def check_credentials(
     servers: str, properties: Mapping[str, str], client: Callable[[dict[str, object]], Any]
 ) -> dict[str, str]:
-    """Return properties with which Kafka lets us in, having asked it once where they are about that.
+    """Check once that Kafka accepts the configured credentials; return the properties unchanged.
 
-    A Kafka that does not answer at all is left to whoever waits for it.
+    If Kafka does not answer at all, this returns too: waiting for Kafka is the caller's task.
 
     Args:
         servers: Kafka's addresses.
@@ -175,15 +179,16 @@ def check_credentials(
         client: confluent_kafka's AdminClient.
 
     Raises:
-        KafkaError: Kafka refuses the credentials, or its certificate is not trusted; names the variables to look at.
+        KafkaError: Kafka refuses the credentials, or its certificate is not trusted; the hint names the variables.
     """
-    told: list[Any] = []
+    errors: list[Any] = []
     if any(name.startswith(("security.", "sasl.", "ssl.")) for name in properties):
-        admin = client({"bootstrap.servers": servers, **properties, "log_level": 0, "error_cb": told.append})
+        admin = client({"bootstrap.servers": servers, **properties, "log_level": 0, "error_cb": errors.append})
         deadline = time.monotonic() + CREDENTIALS_SECONDS
         while not _answers(admin) and time.monotonic() < deadline:
-            for refusal in (error for error in told if error.name() in REFUSALS):
-                raise KafkaError(REFUSALS[refusal.name()].format(servers=servers, reason=refusal.str()))
+            for refusal in (error for error in errors if error.name() in REFUSALS):
+                what, hint = REFUSALS[refusal.name()]
+                raise KafkaError(what.format(servers=servers, reason=refusal.str()), hint)
     return dict(properties)
 
 
@@ -207,7 +212,7 @@ def is_end_of_partition(event: Any) -> bool:  # noqa: ANN401 - the client's clas
 
 
 def variable_name(name: str) -> str:
-    """Return the environment variable that sets a property."""
+    """Return the name of the environment variable that sets a property."""
     return PREFIX + name.upper().replace(".", "_")
 
 
@@ -220,10 +225,10 @@ def _describe_refusal(message: str, properties: Mapping[str, str], tried: Mappin
     reason = said[1].strip() if said else message
     named = [name for name in properties if name in reason or ALIASES.get(name, name) in reason] or list(properties)
     ours = [name for name in re.findall(r"`([a-z.]+)`", reason) if name in tried and name not in properties]
-    beside = f" (the service sets {', '.join(f'{name}={tried[name]}' for name in ours)})" if ours else ""
-    return f"{', '.join(variable_name(name) for name in named)}: the Kafka client refuses it: {reason}{beside}"
+    others = f" (the service sets {', '.join(f'{name}={tried[name]}' for name in ours)})" if ours else ""
+    return f"{', '.join(variable_name(name) for name in named)}: the Kafka client refuses it: {reason}{others}"
 
 
 def to_kafka_error(error: Any) -> KafkaError:  # noqa: ANN401 - the client's class is the caller's
-    """Return a KafkaException of the client library as an error with a hint."""
+    """Return the client library's KafkaException as an error with a hint."""
     return KafkaError(f"Kafka: {error.args[0].str()}", f"check that Kafka works and that {BOOTSTRAP} leads to it")

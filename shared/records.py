@@ -1,16 +1,16 @@
 """What a user-info record is: its fields, its counts, its identifiers.
 
-The tables, the columns that are read from them, and how each row adds to its owners' counts stand here once, so that
-whatever reads or writes a record agrees on it. Knows nothing of Kafka, of JSON libraries, or of storage.
+The tables, the columns that are read, and which counts a row raises are defined here once, so all programs agree on
+them. Knows nothing of Kafka, of JSON libraries, or of storage.
 """
 
 from dataclasses import dataclass
 
 MAX_ID_BYTES = 511
-"""LMDB's limit for a key, hence ours for an id, in UTF-8 bytes."""
+"""LMDB's limit for a key, and therefore the limit for an id, in UTF-8 bytes."""
 
 RESERVED_KEY_PREFIX = b"\xff"
-"""No UTF-8 text begins so: keys of `user-info` that do are the service's own, and readers skip them."""
+"""No UTF-8 text begins with this byte: keys of `user-info` that do belong to the service, and are not users."""
 
 OLDEST_CHANGE_HEADER = "oldest-change-ms"
 """Header of a user-info record: source time of the oldest change that it shows for the first time, decimal epoch ms."""
@@ -38,7 +38,7 @@ Counts = tuple[int, int, int, int]
 """The four counts, in the order of COUNT_KEYS."""
 
 Profile = tuple[str | None, ...]
-"""Values of PROFILE_COLUMNS in their order; a value may be UNAVAILABLE until the last known one is put in its place."""
+"""Values of PROFILE_COLUMNS in their order; a value may be UNAVAILABLE until the last known one replaces it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Table:
     Args:
         name: the table's name, also its topic's default name.
         primary_key: the column that identifies a row.
-        owners: the columns that name users whose counts the row raises; none for `users` itself.
+        owners: the columns that name the users whose counts the row raises; none for `users` itself.
         counts: for each owner column, the index in COUNT_KEYS of the count that it raises.
     """
 

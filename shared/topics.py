@@ -1,20 +1,22 @@
-"""What the topics promise: names, policies, sizes, partitioning. Knows no client library."""
+"""What the topics promise: policies, sizes, partitioning. Knows no client library."""
 
 import zlib
 from dataclasses import dataclass, field
 
 MAX_RECORD_BYTES = 4 * 1024 * 1024
-"""The largest value that passes through the service: a profile with a description of 1 MiB fits with room to spare."""
+"""The largest record that passes through the service: a profile with a description of 1 MiB fits easily."""
 
 MAX_MESSAGE_BYTES = MAX_RECORD_BYTES + 256 * 1024
-"""What topics and clients allow for a whole message: the largest record, its key, its headers and the framing."""
+"""The largest message that topics and clients accept: the largest record, its key, its headers and the framing."""
 
 PARTITIONER = "consistent"
-"""librdkafka's name for CRC-32 of the key: a router computes a user's partition with zlib or HAProxy's `crc32`."""
+"""librdkafka's name for CRC-32 of the key: routers can compute a user's partition with zlib or HAProxy's `crc32`."""
 
 HEARTBEATS_RETENTION_MS = 60 * 60 * 1000
+"""Only the newest heartbeat counts; an hour of them helps to look into a delay."""
 
 DEAD_LETTERS_RETENTION_MS = 14 * 24 * 60 * 60 * 1000
+"""Two weeks: enough time to notice dead letters, correct their source and replay them."""
 
 _SIZE = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
 
@@ -28,7 +30,7 @@ class TopicSpec:
 
     Args:
         name: as set for this deployment.
-        partitions: how many it gets when it is created.
+        partitions: how many it is created with.
         config: broker-side properties that it is created with.
     """
 
@@ -43,7 +45,7 @@ def user_info_spec(name: str, partitions: int) -> TopicSpec:
 
 
 def user_info_changes_spec(name: str, partitions: int) -> TopicSpec:
-    """Return the joiner's internal topic: kept until consumed, never compacted, since each record is a difference."""
+    """Return the joiner's internal topic: kept until consumed, never compacted, because each record is a difference."""
     return TopicSpec(
         name, partitions, {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **_SIZE}
     )
@@ -55,21 +57,21 @@ def changelog_spec(name: str, partitions: int) -> TopicSpec:
 
 
 def ledger_spec(name: str) -> TopicSpec:
-    """Return the topic in which a group of joiners notes what its state was built from: few keys, one partition."""
-    # Short segments, because compaction leaves the newest one alone and every start reads the topic from its beginning.
+    """Return the ledger, where a group of joiners notes what its state was built from: few keys, one partition."""
+    # Short segments: compaction skips the newest one, and every start reads the whole topic.
     return TopicSpec(name, 1, {"cleanup.policy": "compact", "segment.ms": "3600000"})
 
 
 def dead_letters_spec(name: str) -> TopicSpec:
-    """Return the topic of records that no row could be read from, kept for a fortnight."""
+    """Return the topic of dead letters: source records that no row could be read from."""
     return TopicSpec(name, 1, {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTERS_RETENTION_MS), **_SIZE})
 
 
 def heartbeats_spec(name: str) -> TopicSpec:
-    """Return the topic of heartbeats, where no capture of a table makes it."""
+    """Return the topic of heartbeats, for a joiner that writes them itself because no table does."""
     return TopicSpec(name, 1, {"cleanup.policy": "delete", "retention.ms": str(HEARTBEATS_RETENTION_MS), **_SIZE})
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition that the `consistent` partitioner gives a key."""
+    """Return the partition that the `consistent` partitioner chooses for a key."""
     return zlib.crc32(key) % partitions

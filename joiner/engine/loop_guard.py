@@ -44,7 +44,7 @@ class LoopGuard:
         Raises:
             Exception: as a callback raised it, or a background thread found it.
         """
-        self._health.beat()
+        self._health.note_alive()
         error = self._error or self._progress.failure
         if error is not None:
             self._error = None

@@ -1,1 +1,1 @@
-"""Talks to Kafka outside the engine: client configuration, topics, offsets, scans, the group's ledger."""
+"""Talks to Kafka outside the engine: configurations, topics, offsets, scans, writes, the group's ledger."""

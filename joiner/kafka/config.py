@@ -1,6 +1,7 @@
-"""Properties of the joiner's Kafka clients, and why each is as it is.
+"""Configurations of the joiner's Kafka clients, and the reason for each property.
 
-What the environment sets is tried on clients as the join makes them, before anything is begun; none is connected.
+Properties from the environment are tried on the clients that the join will create, before anything else is done. None
+of those clients connects.
 """
 
 from collections.abc import Mapping
@@ -15,34 +16,34 @@ from shared.kafka import build_config, check_credentials, filter_known_propertie
 from shared.topics import MAX_MESSAGE_BYTES, PARTITIONER
 
 SESSION_MS = 6_000
-"""The lowest that a broker takes by default: how soon a killed joiner is noticed, where nobody starts it again."""
+"""The lowest that brokers accept by default: how soon the group notices a killed joiner that is not started again."""
 
 SESSION_MARGIN_SECONDS = 4.0
-"""How long after a session's time a broker may go on listing its member."""
+"""How long after the end of a session a broker may still list its member."""
 
 MIN_POLL_INTERVAL_MS = 60_000
-"""The engine waits for Kafka a share of max.poll.interval.ms; a shorter one would fail commits that only take long."""
+"""The engine waits for Kafka for a share of max.poll.interval.ms; with a shorter one, slow commits would fail."""
 
 REQUEST_SECONDS = 30.0
-"""How long Kafka may take to answer a request that a start or a command needs: electing leaders takes it seconds."""
+"""How long Kafka may take to answer a request that a start or a command needs: electing leaders takes seconds."""
 
 SHORT_REQUEST_SECONDS = 10.0
-"""The same for a request that is made again by itself, and for those about topics, which need no coordinator."""
+"""The same for requests about topics, which need no coordinator, and for requests that are repeated anyway."""
 
 TRANSACTION_MS = 6_000
-"""How long a transaction that a killed joiner left open keeps its heir waiting. It begins with the first record that a
-checkpoint writes, at its end, so it covers one commit and not the time between two."""
+"""How long an open transaction of a killed joiner delays the joiner that takes over its partitions. A transaction
+begins with the first record that a closing checkpoint writes, so it covers one commit and not the time between two."""
 
 
 def load_properties(settings: JoinerSettings) -> dict[str, str]:
-    """Return the properties that the environment sets and Kafka lets us in with.
+    """Return the client properties that the environment sets, once each is checked and Kafka accepts the credentials.
 
     Args:
-        settings: what the joiner is told.
+        settings: the joiner's.
 
     Raises:
-        SettingError: a property's value is refused, or does not go together with the others; names the variables.
-        KafkaError: Kafka refuses us.
+        SettingError: a property's value is refused, or conflicts with the others; names the variables.
+        KafkaError: Kafka refuses the credentials.
     """
     taken = filter_known_properties(settings.kafka_properties, AdminClient)
     for name, least in (("max.poll.interval.ms", MIN_POLL_INTERVAL_MS), ("session.timeout.ms", 1)):
@@ -58,7 +59,7 @@ def _refuse_below(name: str, value: str | None, least: int) -> None:
 
 
 def _group_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
-    """Return the consumer's properties with those that the engine adds."""
+    """Return the consumer's configuration together with what the engine adds to it."""
     added = {
         "group.id": settings.joiner_group,
         "enable.auto.commit": False,
@@ -69,26 +70,23 @@ def _group_config(settings: JoinerSettings, properties: Mapping[str, str]) -> di
 
 
 def session_seconds(settings: JoinerSettings) -> float:
-    """Return for how long a joiner of these settings may be silent before others get its partitions."""
+    """Return how long a joiner may be silent before others get its partitions."""
     return int(settings.kafka_properties.get("session.timeout.ms", SESSION_MS)) / 1000
 
 
 def membership_seconds(settings: JoinerSettings) -> float:
-    """Return after how long a joiner of these settings that was killed is no member of its group any more."""
+    """Return after how long a joiner that was killed is no longer a member of its group."""
     return session_seconds(settings) + SESSION_MARGIN_SECONDS
 
 
 def client_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, str]:
-    """Return what every client needs: where Kafka is, and what the environment sets."""
+    """Return what every client needs: Kafka's addresses, and what the environment sets."""
     return {"bootstrap.servers": settings.kafka_bootstrap_servers, **properties}
 
 
 def consumer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
-    """Return the properties of the consumer that the join reads with; the environment's come before ours.
-
-    Those that exactness rests on are not among the environment's: `shared.kafka` refuses them.
-    """
-    # The engine reckons with this one, so it must be a number.
+    """Return the configuration of the consumer that the join reads with."""
+    # The engine calculates with this one, so it must be a number.
     numbers = {name: int(value) for name, value in properties.items() if name == "max.poll.interval.ms"}
     own = {
         "isolation.level": "read_committed",
@@ -116,13 +114,13 @@ def consumer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> 
 
 
 def query_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
-    """Return the properties of a consumer that never joins the group, and reads offsets up to the high watermark."""
+    """Return the configuration of a consumer that never joins the group, and sees offsets up to the high watermark."""
     own = {"group.id": settings.joiner_group, "isolation.level": "read_uncommitted", "enable.auto.commit": False}
     return build_config(client_config(settings, properties), {}, own)
 
 
 def producer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:
-    """Return the properties of the transactional producer; the environment's come before ours, as above."""
+    """Return the configuration of the transactional producer."""
     own = {
         "enable.idempotence": True,
         "partitioner": PARTITIONER,
@@ -134,7 +132,7 @@ def producer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> 
 
 
 def abort_open_transaction(settings: JoinerSettings, properties: Mapping[str, str]) -> None:
-    """End the transaction that this joiner's predecessor, killed, may have left open.
+    """Abort the transaction that a killed process with this joiner's id may have left open.
 
     Raises:
         KafkaException: Kafka does not answer, or refuses.

@@ -1,8 +1,8 @@
-"""The group's ledger: one small compacted topic that says what its state was built from, and how far it has come.
+"""The group's ledger: a small compacted topic that says what the group's state was built from, and how far it has come.
 
-In Kafka, because it must be shared by every joiner of the group, outlive their disks, and go where the state goes; in a
-topic of its own, because committed offsets expire with the group and changelogs are read only as far as a partition is
-assigned. One partition, so that all that is noted has one order.
+It is in Kafka because every joiner of the group shares it, and because it must outlive their disks and move with the
+state. It is a topic of its own because committed offsets expire with the group, and changelogs are read only where a
+partition is assigned. It has one partition, so all notes have one order.
 """
 
 import json
@@ -20,7 +20,7 @@ CAUGHT_UP = b"caught-up"
 
 
 def caught_up_key(partition_id: PartitionId) -> bytes:
-    """Return the key under which is noted when a source partition was last read to its end."""
+    """Return the key of the note that says when a source partition was last read to its end."""
     return json.dumps([CAUGHT_UP.decode(), *partition_id]).encode()
 
 
@@ -28,8 +28,8 @@ class LedgerRecord(NamedTuple):
     """One record of a ledger.
 
     Args:
-        key: what it is about.
-        value: what it says; None forgets what was said before.
+        key: what the note is about.
+        value: the note; None deletes it.
         time_ms: when it was written.
     """
 
@@ -43,7 +43,7 @@ class Ledger:
 
     Args:
         client: where Kafka is and how to reach it, as librdkafka's properties.
-        topic: the ledger's name; the topic exists.
+        topic: the ledger's name; the topic must exist.
     """
 
     def __init__(self, client: Mapping[str, str], topic: str) -> None:
@@ -52,11 +52,11 @@ class Ledger:
         self._producer = open_producer(client)
 
     def read(self) -> LedgerNotes:
-        """Return all that is noted."""
+        """Return all notes."""
         return parse_notes({message.key() or b"": message.value() for message in scan(self._client, self._topic, [0])})
 
     def rebuilding_since(self) -> tuple[LedgerNotes, set[PartitionId]]:
-        """Return all that is noted, and which source partitions were read to their end since the rebuild began."""
+        """Return all notes, and which source partitions were read to their ends since the rebuild began."""
         notes = [
             LedgerRecord(message.key() or b"", message.value(), message.timestamp()[1])
             for message in scan(self._client, self._topic, [0])
@@ -64,10 +64,13 @@ class Ledger:
         return parse_notes({note.key: note.value for note in notes}), find_read_since_rebuild(notes)
 
     def write(self, notes: Mapping[bytes, bytes | None]) -> None:
-        """Write notes, and wait until they are kept; None forgets one.
+        """Write notes, and wait until Kafka has acknowledged them.
+
+        Args:
+            notes: key -> note; None deletes it.
 
         Raises:
-            Interrupted: they were not taken.
+            Interrupted: Kafka did not accept them.
         """
         write_all(self._producer, self._topic, [NewRecord(key, value) for key, value in notes.items()])
 
@@ -83,7 +86,7 @@ def find_read_since_rebuild(notes: Iterable[LedgerRecord]) -> set[PartitionId]:
     """Return which source partitions were read to their ends since the last rebuild began.
 
     Args:
-        notes: all of a ledger, in its order.
+        notes: all records of a ledger, in their order.
     """
     began_ms = 0
     read: set[PartitionId] = set()
@@ -91,7 +94,7 @@ def find_read_since_rebuild(notes: Iterable[LedgerRecord]) -> set[PartitionId]:
         if note.key == REBUILD:
             began_ms = note.time_ms
             read.clear()
-        # A joiner that was paused may write, behind the rebuild's begin, what it had read before it.
+        # After the rebuild has begun, a joiner that was paused may still note what it had read before.
         elif (
             note.value is not None
             and (partition_id := _parse_partition(note.key)) is not None
@@ -102,7 +105,7 @@ def find_read_since_rebuild(notes: Iterable[LedgerRecord]) -> set[PartitionId]:
 
 
 def parse_notes(latest: Mapping[bytes, bytes | None]) -> LedgerNotes:
-    """Return what the latest value under each key says."""
+    """Return the notes, given the latest value under each key."""
     notes = {key: value for key, value in latest.items() if value is not None}
     partition_ids = {
         partition_id: int(value) for key, value in notes.items() if (partition_id := _parse_partition(key)) is not None

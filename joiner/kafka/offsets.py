@@ -27,7 +27,7 @@ from shared.errors import Interrupted
 from shared.kafka import build_config
 
 LEADER_SECONDS = 10.0
-"""How long partitions that were only just made may be without a leader before that is taken for an answer."""
+"""How long partitions that have just been created may lack a leader before that is treated as an error."""
 
 
 def read_cluster_facts(
@@ -45,37 +45,32 @@ def read_cluster_facts(
         Interrupted: Kafka does not answer, or refuses.
     """
     inputs = read_state_inputs(admin, prepared.inputs)
+
+    def partitions_of(names: Iterable[str]) -> list[PartitionId]:
+        return [(name, partition) for name in names for partition in range(inputs.topics[name].partitions)]
+
     changes = settings.user_info_changes_topic
-    partition_ids = {
-        name: [(name, partition) for partition in range(inputs.topics[name].partitions)]
-        for name in prepared.inputs
-        if name != settings.user_info_topic
-    }
-    read = [partition_id for name in (*settings.sources, changes) for partition_id in partition_ids[name]]
+    read = partitions_of((*settings.sources, changes))
     found = read_extents(
         admin,
-        [partition_id for several in partition_ids.values() for partition_id in several],
+        partitions_of(name for name in prepared.inputs if name != settings.user_info_topic),
         lambda: _read_committed(client, settings.joiner_group, read),
     )
     return ClusterFacts(
         inputs=inputs,
-        sources={
-            partition_id: found[partition_id] for name in settings.sources for partition_id in partition_ids[name]
-        },
-        changes={partition_id: found[partition_id] for partition_id in partition_ids[changes]},
-        changelogs={
-            partition_id: found[partition_id] for name in prepared.changelogs for partition_id in partition_ids[name]
-        },
+        sources={each: found[each] for each in partitions_of(settings.sources)},
+        changes={each: found[each] for each in partitions_of([changes])},
+        changelogs={each: found[each] for each in partitions_of(prepared.changelogs)},
         forgets_ms=prepared.forgets_ms,
         now_ms=now_ms(),
     )
 
 
 def read_state_inputs(admin: AdminClient, names: Iterable[str]) -> StateInputs:
-    """Return which topics they are.
+    """Return the identities of topics.
 
     Raises:
-        Interrupted: Kafka does not answer, or a topic is gone.
+        Interrupted: Kafka does not answer, or a topic no longer exists.
     """
     described = admin.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_SECONDS)
     topics = {name: _await_result(future, f"describe the topic {name}") for name, future in described.items()}
@@ -92,16 +87,14 @@ def read_extents(
     Args:
         admin: a client of the cluster.
         partition_ids: the partitions.
-        committed: asks how far the group has come in them.
+        committed: asks for the group's committed offsets.
     """
     partitions = [TopicPartition(*partition_id) for partition_id in partition_ids]
-    # In this order, since others of the group read on and trim meanwhile: what they have read lies between both ends.
+    # In this order, because other joiners read on and trim meanwhile: what they have read lies between both ends.
     lows = _list_offsets(admin, partitions, OffsetSpec.earliest())
     known = committed()
     highs = _list_offsets(admin, partitions, OffsetSpec.latest())
-    return {
-        partition_id: Extent(low, highs[partition_id], known.get(partition_id)) for partition_id, low in lows.items()
-    }
+    return {each: Extent(low, highs[each], known.get(each)) for each, low in lows.items()}
 
 
 def _list_offsets(admin: AdminClient, partitions: Iterable[TopicPartition], spec: OffsetSpec) -> dict[PartitionId, int]:
@@ -137,7 +130,7 @@ def find_trusted_offsets(
     changelogs: Iterable[TopicPartition],
     forgets_ms: Mapping[str, int],
 ) -> dict[PartitionId, int]:
-    """Return how far a local store must have come, so that all it misses is newer than what its changelog forgets.
+    """Return the offset up to which each local store must hold its changelog; see `oldest_trusted_ms`.
 
     Args:
         consumer: asked for offsets by time.
@@ -146,30 +139,29 @@ def find_trusted_offsets(
     """
     time_ms = now_ms()
     asked = [
-        TopicPartition(tp.topic, tp.partition, oldest_trusted_ms(time_ms, forgets_ms[tp.topic])) for tp in changelogs
+        TopicPartition(each.topic, each.partition, oldest_trusted_ms(time_ms, forgets_ms[each.topic]))
+        for each in changelogs
     ]
     trusted = {}
-    for tp in consumer.offsets_for_times(asked, timeout=REQUEST_SECONDS):
-        partition_id = TopicPartition(tp.topic, tp.partition)
-        offset = (
-            tp.offset if tp.offset >= 0 else consumer.get_watermark_offsets(partition_id, timeout=REQUEST_SECONDS)[1]
-        )
-        trusted[tp.topic, tp.partition] = offset
+    for found in consumer.offsets_for_times(asked, timeout=REQUEST_SECONDS):
+        offset = found.offset
+        if offset < 0:  # nothing is as new as that
+            partition = TopicPartition(found.topic, found.partition)
+            _, offset = consumer.get_watermark_offsets(partition, timeout=REQUEST_SECONDS)
+        trusted[found.topic, found.partition] = offset
     return trusted
 
 
 def _read_committed(
     client: Mapping[str, str], group: str, partition_ids: Iterable[PartitionId]
 ) -> dict[PartitionId, int]:
-    # By a consumer that never joins, since an admin client does not wait for a coordinator that is only just starting.
+    # Asked by a consumer that never joins: an admin client does not wait for a coordinator that is just starting.
     consumer = Consumer(build_config(client, {}, {"group.id": group, "enable.auto.commit": False}))
     try:
-        offsets = consumer.committed(
-            [TopicPartition(*partition_id) for partition_id in partition_ids], timeout=REQUEST_SECONDS
-        )
+        offsets = consumer.committed([TopicPartition(*each) for each in partition_ids], timeout=REQUEST_SECONDS)
     finally:
         consumer.close()
-    return {(tp.topic, tp.partition): tp.offset for tp in offsets if tp.offset >= 0}
+    return {(each.topic, each.partition): each.offset for each in offsets if each.offset >= 0}
 
 
 def _await_result(future: Future[Any], what: str) -> Any:  # noqa: ANN401 - each request has a result of its own

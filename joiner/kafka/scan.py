@@ -1,4 +1,4 @@
-"""Reading a topic from its beginning to its end, once: no group, no commit, committed records only."""
+"""Reads a topic once from its beginning to its end: no group, no commits, committed records only."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,22 +10,25 @@ from shared.kafka import build_config, is_end_of_partition
 
 BATCH = 1_000
 POLL_SECONDS = 0.05
+
 PATIENCE_SECONDS = 30.0
+"""How long nothing may arrive, neither a record nor an end: electing a partition's leader takes seconds."""
 
 
 def scan(
     client: Mapping[str, str], topic: str, partitions: Iterable[int], start: Mapping[int, int] | None = None
 ) -> Iterator[Message]:
-    """Yield a topic's committed records, in order within each partition, up to the ends that it reaches.
+    """Yield a topic's committed records, in order within each partition, until each partition's end is reached.
 
     Args:
         client: where Kafka is and how to reach it, as librdkafka's properties.
         topic: the topic's name.
         partitions: which of its partitions.
-        start: partition -> the first offset to read; the beginning where it is not named.
+        start: partition -> the first offset to read; partitions that are not named are read from the beginning.
 
     Raises:
-        Interrupted: Kafka does not answer for half a minute, or refuses.
+        Interrupted: Kafka does not answer for PATIENCE_SECONDS.
+        KafkaException: Kafka refuses.
     """
     own = {
         "group.id": "user-info-joiner-scan",  # librdkafka requires one; the group is never joined
@@ -45,7 +48,7 @@ def scan(
             if messages:
                 deadline = time.monotonic() + PATIENCE_SECONDS
             elif time.monotonic() > deadline:
-                raise Interrupted(f"Kafka sends nothing of the topic {topic}, not even its end")
+                raise Interrupted(f"Kafka sends neither records nor the end of the topic {topic}")
             for message in messages:
                 error = message.error()
                 if error is None:

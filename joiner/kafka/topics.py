@@ -1,6 +1,6 @@
-"""The joiner's topics at start: sources awaited, own ones created, each checked for what exactness needs of it.
+"""Prepares the joiner's topics at start: waits for the sources, creates its own topics, checks what exactness needs.
 
-Knows the Kafka admin interface and nothing of rows, states or Quix.
+Knows Kafka's admin interface and nothing of rows, states or Quix.
 """
 
 import logging
@@ -39,7 +39,7 @@ class PreparedTopics:
     Args:
         changes_partitions: how many partitions the internal topic has.
         changelogs: names of the stores' changelogs.
-        ledger: name of the topic of the group's notes.
+        ledger: name of the ledger topic.
         inputs: names of all topics that the joined state belongs to.
         forgets_ms: compacted topic -> how long it remembers deletions, its `delete.retention.ms`.
     """
@@ -54,17 +54,17 @@ class PreparedTopics:
 def prepare_topics(
     admin: AdminClient, settings: JoinerSettings, waiting: Callable[[str], None], patience_seconds: float
 ) -> PreparedTopics:
-    """Wait for the source topics, create the joiner's own where missing, check them all.
+    """Wait for the source topics, create the joiner's own topics where they are missing, and check all of them.
 
     Args:
         admin: a client of the cluster.
         settings: names and partition counts.
-        waiting: told what is being waited for, each time that it is logged.
+        waiting: called with what is missing, each time that it is logged.
         patience_seconds: how long to wait for Kafka and the source topics; may be infinite.
 
     Raises:
-        KafkaError: no broker answers within the patience, or it refuses.
-        TopicError: a source is still missing then, or a topic is not what it must be; names the topic.
+        KafkaError: no broker answers in that time, or it refuses.
+        TopicError: a source is still missing then, or a topic's configuration would lose data; names the topic.
     """
     _await_sources(admin, settings, waiting, patience_seconds)
     own = (
@@ -100,7 +100,7 @@ def prepare_topics(
 
 
 def prepare_ledger(admin: AdminClient, settings: JoinerSettings) -> None:
-    """Create the topic of the group's notes where it is missing."""
+    """Create the ledger where it is missing."""
     if settings.ledger_topic not in _count_partitions(admin):
         _create_topics(admin, [ledger_spec(settings.ledger_topic)], settings.topic_replication_factor)
 
@@ -120,7 +120,7 @@ def _await_sources(
         if problem is None:
             return
         if time.monotonic() >= deadline:
-            raise type(problem)(f"{problem}, after {patience:g} s (JOINER_WAIT_FOR_TOPICS_SECONDS)")
+            raise type(problem)(f"{problem.what}, after {patience:g} s (JOINER_WAIT_FOR_TOPICS_SECONDS)", problem.hint)
         if time.monotonic() >= remind_at:
             waiting(str(problem))
             left = f"; giving up in {deadline - time.monotonic():.0f} s" if math.isfinite(deadline) else ""
@@ -135,14 +135,18 @@ def _find_obstacle(admin: AdminClient, settings: JoinerSettings) -> KafkaError |
     except KafkaException as error:
         return KafkaError(
             f"no Kafka broker answers at {settings.kafka_bootstrap_servers} (KAFKA_BOOTSTRAP_SERVERS):"
-            f" {error.args[0].str()}"
+            f" {error.args[0].str()}",
+            hint="start Kafka, or correct the addresses",
         )
     missing = [topic for topic in settings.sources if topic not in existing]
     if not missing:
         return None
     variables = {topic: variable for variable, topic in settings.topic_names().items()}
     named = ", ".join(f"{topic} ({variables[topic]})" for topic in missing)
-    return TopicError(f"the source topics {named} do not exist; the connector makes them, the joiner never does")
+    return TopicError(
+        f"the source topics {named} do not exist",
+        hint="start the connector that creates them (the joiner never does), or correct the names",
+    )
 
 
 def _count_partitions(admin: AdminClient) -> dict[str, int]:
@@ -167,7 +171,7 @@ def _create_topics(admin: AdminClient, topics: list[TopicSpec], replicas: int | 
             created.result(SHORT_REQUEST_SECONDS * 2)
             logger.info("created the topic %s", name)
         except KafkaException as error:
-            # Two joiners that start together race for it, and one of them finds it there.
+            # Two joiners that start together race to create it, and one of them finds that it exists.
             if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
                 raise TopicError(f"cannot create the topic {name}: {error.args[0].str()}") from error
     _await_leaders(admin, {topic.name for topic in topics})
@@ -185,16 +189,19 @@ def _await_leaders(admin: AdminClient, names: set[str]) -> None:
         if ready == names:
             return
         if time.monotonic() > deadline:
-            raise TopicError(f"the topics {', '.join(sorted(names - ready))} were created but have no leader yet")
+            raise TopicError(
+                f"the topics {', '.join(sorted(names - ready))} were created but have no leader yet",
+                hint="start the joiner again",
+            )
         time.sleep(0.1)
 
 
 def describe_configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return the configurations of topics.
+    """Return topic -> its configuration.
 
     Args:
         admin: a client of the cluster.
-        names: the topics'.
+        names: the topics.
 
     Raises:
         Interrupted: Kafka does not answer, or refuses.

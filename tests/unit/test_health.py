@@ -13,8 +13,8 @@ def test_a_loop_that_does_not_turn_is_not_alive(state: str, *, alive: bool, monk
     """A joiner that waits for Kafka has no loop to turn; one that restores or runs has."""
     told = Health()
     told.enter(state)
-    assert told.answer("/livez")[0] == 200
+    assert told.respond("/livez")[0] == 200
     monkeypatch.setattr(health, "STUCK_SECONDS", 0.0)
-    status, report = told.answer("/livez")
+    status, report = told.respond("/livez")
     assert (status, report["state"]) == ((200, state) if alive else (503, "stuck"))
     assert not told.ready

@@ -27,9 +27,9 @@ def play(history: History, schedule: list[tuple[int, list[int], str]]) -> Cluste
     for count, internal, fate in schedule:
         if fate == "loses offsets":
             cluster.lose_offsets()
-        cluster.work(events[:count], internal, crashes=fate == "crashes")
+        cluster.run_checkpoint(events[:count], internal, crashes=fate == "crashes")
         events = events[count:]
-    cluster.work(events, [0] * INTERNAL_PARTITIONS)
+    cluster.run_checkpoint(events, [0] * INTERNAL_PARTITIONS)
     cluster.finish()
     return cluster
 
@@ -66,7 +66,7 @@ def test_one_checkpoint_or_one_for_each_row_makes_no_difference(history: History
     one = play(history, [])
     each = Cluster()
     for event in history.events:
-        each.work([event], [0] * INTERNAL_PARTITIONS)
+        each.run_checkpoint([event], [0] * INTERNAL_PARTITIONS)
         each.finish()
     each.finish()
     assert one.user_info() == each.user_info()
@@ -81,9 +81,9 @@ def test_state_is_kept_of_rows_and_users_that_are_there_and_of_no_others(
     users = {row["user_id"] for row in history.tables["users"]}
     for table, columns in OWNERS.items():
         owned = [row for row in history.tables[table] if any(row[column] is not None for column in columns)]
-        assert {row[PRIMARY_KEYS[table]] for row in owned} == cluster.kept(table)
+        assert {row[PRIMARY_KEYS[table]] for row in owned} == cluster.remembered(table)
         users |= {row[column] for row in owned for column in columns}
-    assert users - {None} == cluster.kept("changes")
+    assert users - {None} == cluster.remembered("changes")
 
 
 @given(histories(), steps)

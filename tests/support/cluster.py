@@ -50,8 +50,8 @@ class Cluster:
     internal: list[list[bytes]] = field(default_factory=lambda: [[] for _ in range(INTERNAL_PARTITIONS)])
     consumed: list[int] = field(default_factory=lambda: [0] * INTERNAL_PARTITIONS)
 
-    def work(self, events: Sequence[Event], internal: Sequence[int], *, crashes: bool = False) -> None:
-        """Do one checkpoint's work.
+    def run_checkpoint(self, events: Sequence[Event], internal: Sequence[int], *, crashes: bool = False) -> None:
+        """Run one checkpoint.
 
         Args:
             events: source records that it reads.
@@ -74,7 +74,7 @@ class Cluster:
                 reached[partition] += 1
         packs, records = list(checkpoint.packs(INTERNAL_PARTITIONS)), list(checkpoint.records())
         if crashes:
-            self.work(events, internal)
+            self.run_checkpoint(events, internal)
             return
         checkpoint.save()
         for partition, pack in packs:
@@ -87,14 +87,14 @@ class Cluster:
         """Forget how far the internal topic was read, as a group does that was away for a week; state lives on."""
         self.consumed = [0] * INTERNAL_PARTITIONS
 
-    def kept(self, store: str) -> set[str]:
+    def remembered(self, store: str) -> set[str]:
         """Return the rows, or for the store ``changes`` the users, that something is remembered of."""
         contents = [dict_store.content for (name, _), dict_store in self.stores.items() if name == store]
         return {key.decode() for content in contents for key in content if key != APPLIED_OFFSET_KEY}
 
     def finish(self) -> None:
         """Read all that waits."""
-        self.work([], [len(waiting) for waiting in self.internal])
+        self.run_checkpoint([], [len(waiting) for waiting in self.internal])
 
     def user_info(self) -> dict[bytes, bytes]:
         """Return what a reader holds in the end: each key's last value."""

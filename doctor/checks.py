@@ -101,7 +101,7 @@ def check_topics(settings: DoctorSettings, found: Mapping[str, TopicFacts]) -> I
 
 
 def _check_topic(name: str, role: Role, facts: TopicFacts) -> Iterator[Finding]:
-    """Yield what is not well with one topic."""
+    """Yield what is wrong or doubtful about one topic."""
     label = f"topic {name}"
     for violation in check_policy(role, label, facts.config):
         hint = violation.hint

@@ -105,7 +105,7 @@ def psql(arguments: tuple[str, ...]) -> None:
 @click.option("--users", default=10_000, show_default=True, help="How many users to write into empty tables.")
 @click.option("--load", "rate", type=click.FloatRange(min=0), default=0, show_default=True, help="Changes a second.")
 def run(users: int, rate: float) -> None:
-    """Start everything, seed, answer; Ctrl-C stops all that it started. `make run` does this."""
+    """Start everything, seed, serve; Ctrl-C stops all that it started. `make run` does this."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         run_everything(users, rate, _say)

@@ -32,7 +32,7 @@ def test_it_says_what_is_wrong_with_a_deployment(joiners: Joiners) -> None:
     status, said = doctor(
         topics.settings(), "--connector", f"{nowhere}/connectors/user-info", "--joiner", nowhere, "--reader", nowhere
     )
-    assert status == 1
+    assert 1 == status
     assert f"wrong     topic {topics.name('likes')} does not exist" in said
     assert f"wrong     topic {topics.name('follows')} has cleanup.policy=delete" in said
     assert f"doubtful  topic {topics.name('users')} has one replica" in said
@@ -48,12 +48,12 @@ def test_it_calls_a_joiner_that_works_well(joiners: Joiners) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     _, said = doctor(joiners.topics.settings(), "--connector", nowhere, "--joiner", url, "--reader", nowhere)
     assert f"well      joiner {url}/readyz is running" in said
-    assert [line for line in said.splitlines() if line.startswith("wrong") and "topic" in line] == []
+    assert [] == [line for line in said.splitlines() if line.startswith("wrong") and "topic" in line]
 
 
 def test_it_says_so_where_no_kafka_answers() -> None:
     """The first thing to fix is named, with the variable that may be wrong."""
     status, said = doctor({"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"})
-    assert status == 1
+    assert 1 == status
     assert "does not answer" in said
     assert "KAFKA_BOOTSTRAP_SERVERS" in said

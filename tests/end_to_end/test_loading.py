@@ -55,26 +55,26 @@ def test_a_file_that_does_not_fit_is_named(
 
     status, said = seed(service, tmp_path, "--likes", str(likes), "--users", str(file))
 
-    assert status == 1, said
+    assert 1 == status, said
     assert said.startswith("Error: ")
     assert complaint in said
     assert str(file) in said
     with psycopg.connect(service.dsn) as connection:
-        assert connection.execute("SELECT (SELECT count(*) FROM likes) + (SELECT count(*) FROM users)").fetchone() == (
-            0,
-        )
+        assert (0,) == connection.execute(
+            "SELECT (SELECT count(*) FROM likes) + (SELECT count(*) FROM users)"
+        ).fetchone()
 
 
 def test_files_are_seeded_and_replace_rows(service: Service, tmp_path: Path) -> None:
     """A file of some columns is enough; one that comes again replaces rows by their primary key, and is answered."""
     file = tmp_path / "people.csv"
     file.write_text('user_id,name,username\n1,"Alice, née ""Al""",alice\n2,,bob\n', encoding="utf-8-sig")
-    assert seed(service, tmp_path, "--users", str(file)) == (0, "users: 2 rows\n")
+    assert (0, "users: 2 rows\n") == seed(service, tmp_path, "--users", str(file))
     service.await_answer(1, username="alice", name='Alice, née "Al"')
     service.await_answer(2, username="bob", name=None)
 
     file.write_text("user_id,name\n2,Bob\n")
-    assert seed(service, tmp_path, "--users", str(file)) == (0, "users: 1 rows\n")
+    assert (0, "users: 1 rows\n") == seed(service, tmp_path, "--users", str(file))
     service.await_answer(2, username="bob", name="Bob")
 
 
@@ -84,7 +84,7 @@ def test_a_load_keeps_changing_rows(service: Service, tmp_path: Path) -> None:
     log = tmp_path / "log"
     for arguments in (("seed", "--count", "50"), ("load", "--rate", "200", "--seconds", "3")):
         program = Program("stack", settings, log, *arguments).start()
-        assert program.wait(60) == 0, program.log()
+        assert 0 == program.wait(60), program.log()
     changes = re.search(r"([\d,]+) changes made", log.read_text())
     assert changes is not None
     assert int(changes[1].replace(",", "")) > 100

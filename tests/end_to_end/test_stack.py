@@ -82,31 +82,31 @@ def test_up_continues_where_down_left_it(stack: Stack) -> None:
     """Started twice it is left alone; stopped and started again it has its rows, and its connector its place."""
     # 1. Up: three servers, each with a process of its own.
     status, said = stack.call("up")
-    assert status == 0, said
+    assert 0 == status, said
     status, first = stack.call("status")
-    assert (status, first.count(" answers ")) == (0, 3), first
+    assert (0, 3) == (status, first.count(" answers ")), first
 
     # 2. Up again: the same processes.
     status, said = stack.call("up")
-    assert (status, said.count("runs already")) == (0, 3), said
-    assert stack.call("status") == (0, first)
+    assert (0, 3) == (status, said.count("runs already")), said
+    assert (0, first) == stack.call("status")
 
     # 3. A row, and down: nothing runs, and status says so.
     status, said = stack.call("psql", "-c", "INSERT INTO users (user_id, username) VALUES (1, 'alice')")
     assert (status, said) == (0, "INSERT 0 1\n")
     status, said = stack.call("down")
-    assert (status, said.count(" stopped")) == (0, 3), said
+    assert (0, 3) == (status, said.count(" stopped")), said
     status, said = stack.call("status")
-    assert (status, said.count(" is not running ")) == (1, 3), said
+    assert (1, 3) == (status, said.count(" is not running ")), said
 
     # 4. Down again changes nothing.
     status, said = stack.call("down")
-    assert (status, said.count(" did not run")) == (0, 3), said
+    assert (0, 3) == (status, said.count(" did not run")), said
 
     # 5. Up: the row is there, and the connector does not begin again with a snapshot.
     status, said = stack.call("up")
-    assert status == 0, said
-    assert stack.call("psql", "-A", "-t", "-c", "SELECT username FROM users") == (0, "alice\n")
+    assert 0 == status, said
+    assert (0, "alice\n") == stack.call("psql", "-A", "-t", "-c", "SELECT username FROM users")
     stack.call("psql", "-c", "INSERT INTO users (user_id, username) VALUES (2, 'bob')")
     servers = f"127.0.0.1:{stack.ports['STACK_KAFKA_PORT']}"
 
@@ -122,7 +122,7 @@ def test_up_continues_where_down_left_it(stack: Stack) -> None:
 def test_a_database_that_forgot_the_connector_is_reported(stack: Stack) -> None:
     """Where the connector's task fails, `up` ends with Debezium's reason, and leaves no Connect behind."""
     status, said = stack.call("up")
-    assert status == 0, said
+    assert 0 == status, said
     with psycopg.connect(stack.dsn, autocommit=True) as connection:
         connection.execute("INSERT INTO users (user_id) VALUES (1)")
     stack.call("down")
@@ -130,9 +130,9 @@ def test_a_database_that_forgot_the_connector_is_reported(stack: Stack) -> None:
 
     status, said = stack.call("up")
 
-    assert status == 1, said
+    assert 1 == status, said
     assert "the connector's task has failed" in said
-    assert [line.split()[0] for line in running(stack)] == ["Kafka", "PostgreSQL"]
+    assert ["Kafka", "PostgreSQL"] == [line.split()[0] for line in running(stack)]
 
 
 def test_a_port_in_use_is_named(stack: Stack) -> None:
@@ -145,10 +145,10 @@ def test_a_port_in_use_is_named(stack: Stack) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             status, said = stack.call(command, **{setting: str(port)})
-        assert status == 1, said
+        assert 1 == status, said
         assert f"port {port} of 127.0.0.1, which {server} needs, is in use" in said
         assert setting in said
-    assert running(stack) == []
+    assert [] == running(stack)
 
 
 def test_a_server_that_does_not_come_up_shows_its_log(stack: Stack) -> None:
@@ -160,19 +160,19 @@ def test_a_server_that_does_not_come_up_shows_its_log(stack: Stack) -> None:
 
     status, said = stack.call("up")
 
-    assert status == 1, said
+    assert 1 == status, said
     assert "Kafka ended at its start with status" in said
     assert f"its log, {stack.folder}/kafka/log, ends with:" in said
     assert "configured node id matches" in said
     assert "Traceback" not in said
-    assert running(stack) == []
+    assert [] == running(stack)
 
 
 def test_servers_that_are_down_are_one_clear_line(stack: Stack) -> None:
     """A command that needs PostgreSQL says that it is not there, and where to look."""
     for arguments in (("seed",), ("load", "--seconds", "1")):
         status, said = stack.call(*arguments)
-        assert status == 1, said
+        assert 1 == status, said
         assert said.startswith("Error: PostgreSQL: ")
         assert said.endswith("\n  Try: see whether it runs: python -m stack status\n")
 
@@ -183,15 +183,15 @@ def test_run_as_a_person_would(stack: Stack) -> None:
     run = stack.program("run", "--users", "300").start()
     read, change, read_again = await_invitation(run)
     before = likes(shell(read))
-    assert shell(change) == "INSERT 0 1\n"
+    assert "INSERT 0 1\n" == shell(change)
     wait_for(lambda: likes(shell(read_again)) == before + 1, 30, "one more like")
 
     # 2. Ctrl-C: all parts end, in order.
     parts = parts_of(run)
     run.signal(signal.SIGINT)
-    assert run.wait(60) == 0
+    assert 0 == run.wait(60)
     assert run.log().endswith("stopped\n")
-    assert alive(parts) == []
+    assert [] == alive(parts)
 
     # 3. Second run: rows and answers are what they were. Killed outright, it takes its parts with it.
     run = stack.program("run").start()
@@ -208,12 +208,12 @@ def test_run_as_a_person_would(stack: Stack) -> None:
     parts = parts_of(run)
     run.wait_until_said("load    | ", 60)
     run.signal(signal.SIGINT)
-    assert run.wait(60) == 0
+    assert 0 == run.wait(60)
     assert "Traceback" not in run.log()
-    assert alive(parts) == []
+    assert [] == alive(parts)
 
 
-def test_run_tells_of_what_fails_and_ends_with_what_ends(stack: Stack) -> None:
+def test_run_reports_a_failed_connector_and_ends_with_a_part_that_ends(stack: Stack) -> None:
     """A connector that fails is reported, with the remedy; a part that dies stops the rest, its last lines shown."""
     run = stack.program("run", "--users", "10").start()
     await_invitation(run)
@@ -222,7 +222,7 @@ def test_run_tells_of_what_fails_and_ends_with_what_ends(stack: Stack) -> None:
     # 1. The connector's task fails: reported once, with Kafka's reason, and everything else continues.
     servers = f"127.0.0.1:{stack.ports['STACK_KAFKA_PORT']}"
     set_largest_record(servers, "users", 2_000)
-    assert stack.call("psql", "-c", LARGE_ROW)[0] == 0
+    assert 0 == stack.call("psql", "-c", LARGE_ROW)[0]
     run.wait_until_said("connect | fix what it names, then: curl", 60)
     assert "RecordTooLargeException" in run.log()
 
@@ -230,15 +230,15 @@ def test_run_tells_of_what_fails_and_ends_with_what_ends(stack: Stack) -> None:
     set_largest_record(servers, "users", SOURCE_MESSAGE_BYTES)
     shell(re.findall("connect \\| fix what it names, then: (.*)", run.log())[0])
     run.wait_until_said("connect | the connector's task runs again", 60)
-    assert run.log().count("the connector's task has failed") == 1
-    answer = f"http://127.0.0.1:{stack.ports['READER_PORT']}/users/{LARGE_USER}"
-    wait_for(lambda: get(answer).status_code == httpx.codes.OK, 60, "the large row")
+    assert 1 == run.log().count("the connector's task has failed")
+    url = f"http://127.0.0.1:{stack.ports['READER_PORT']}/users/{LARGE_USER}"
+    wait_for(lambda: get(url).status_code == httpx.codes.OK, 60, "the large row")
 
     # 3. Kafka dies: so does all the rest.
     next(part for part in parts if "kafka.Kafka" in part.cmdline()).kill()
-    assert run.wait(60) == 1
+    assert 1 == run.wait(60)
     assert "Kafka has ended by itself" in run.log()
-    assert alive(parts) == []
+    assert [] == alive(parts)
 
 
 def await_invitation(run: Program) -> list[str]:
@@ -254,9 +254,9 @@ def shell(command: str) -> str:
     return subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S602 - it is what a person pastes
 
 
-def likes(answer: str) -> int:
-    """Return the count of likes in an answer."""
-    count: int = json.loads(answer)["likeCount"]
+def likes(body: str) -> int:
+    """Return the count of likes in a response body."""
+    count: int = json.loads(body)["likeCount"]
     return count
 
 

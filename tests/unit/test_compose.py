@@ -51,20 +51,20 @@ def test_it_is_what_the_compose_specification_says() -> None:
     """The file is valid by the specification's own schema."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert (0, "") == (checked.returncode, checked.stderr)
 
 
 def test_every_service_starts_after_what_it_needs_and_is_bounded(services: dict[str, Service]) -> None:
     """Each dependency exists and has a health check; each service has limits, and the servers a check."""
     for name, service in services.items():
-        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
+        assert {"cpus", "memory"} == set(service["deploy"]["resources"]["limits"]), name
         runs_once = service["restart"] == "on-failure:3"
         assert ("healthcheck" in service) is not runs_once, name
         for needed, condition in service.get("depends_on", {}).items():
             wanted = "service_completed_successfully" if needed in {"topics", "connector"} else "service_healthy"
-            assert condition == {"condition": wanted}, name
+            assert {"condition": wanted} == condition, name
             assert needed in services
-    assert {name for name in services if tier_of(name) in TIERS} == {"joiner-1", "joiner-2", "reader-1", "reader-2"}
+    assert {"joiner-1", "joiner-2", "reader-1", "reader-2"} == {name for name in services if tier_of(name) in TIERS}
 
 
 def test_volumes_and_mounted_files_exist(services: dict[str, Service]) -> None:
@@ -72,7 +72,7 @@ def test_volumes_and_mounted_files_exist(services: dict[str, Service]) -> None:
     document = yaml.safe_load(COMPOSE.read_text())
     mounted = [volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", [])]
     assert set(mounted) == set(document["volumes"])
-    assert [name for name in sorted(set(mounted)) if mounted.count(name) > 1] == ["plugins"]
+    assert ["plugins"] == [name for name in sorted(set(mounted)) if mounted.count(name) > 1]
     for config in document["configs"].values():
         assert (ROOT / config["file"]).is_file()
 
@@ -80,9 +80,9 @@ def test_volumes_and_mounted_files_exist(services: dict[str, Service]) -> None:
 def test_no_secret_and_no_unpinned_image(services: dict[str, Service]) -> None:
     """The one password comes from outside, and what is not built here has a version."""
     document = yaml.safe_load(COMPOSE.read_text())
-    assert document["secrets"] == {"postgres-password": {"environment": "POSTGRES_PASSWORD"}}
+    assert {"postgres-password": {"environment": "POSTGRES_PASSWORD"}} == document["secrets"]
     given = [name for service in services.values() for name in service.get("environment", {})]
-    assert [name for name in given if re.search("PASSWORD|SECRET|TOKEN", name)] == ["POSTGRES_PASSWORD_FILE"]
+    assert ["POSTGRES_PASSWORD_FILE"] == [name for name in given if re.search("PASSWORD|SECRET|TOKEN", name)]
     for service in services.values():
         assert "build" in service or re.fullmatch(r"[a-z/-]+:v?\d[\w.-]*", service["image"])
 
@@ -124,7 +124,7 @@ def test_postgres_is_configured_as_the_stack_configures_it(
     """Options, database and tables are the stack's."""
     service = services["postgres"]
     words = service["command"][1:]
-    assert words[::2] == ["-c"] * (len(words) // 2)
+    assert ["-c"] * (len(words) // 2) == words[::2]
     # The image's own scripts speak to the server over its socket.
     wanted = {name: value for name, value in postgres.OPTIONS.items() if name != "unix_socket_directories"}
     assert wanted == dict(option.split("=", 1) for option in words[1::2])
@@ -187,20 +187,20 @@ def test_connects_worker_is_the_stacks(mounted: dict[str, Path]) -> None:
 def test_kafka_is_one_version_everywhere(services: dict[str, Service]) -> None:
     """Broker, topic tool and Connect are of the version that the tests run."""
     images = {services[name]["image"] for name in ("kafka", "topics", "connect")}
-    assert images == {f"apache/kafka:{kafka.COORDINATES.partition('+')[0].rpartition(':')[2]}"}
+    assert {f"apache/kafka:{kafka.COORDINATES.partition('+')[0].rpartition(':')[2]}"} == images
 
 
 def test_published_ports_are_the_stacks_and_stay_on_this_machine(services: dict[str, Service]) -> None:
     """Everything has the same address as with `make run`."""
     stack, reader = StackSettings.model_fields, ReaderSettings.model_fields
-    assert {name: service["ports"] for name, service in services.items() if "ports" in service} == {
+    assert {
         "kafka": [f"127.0.0.1:{stack['stack_kafka_port'].default}:9092"],
         "postgres": [f"127.0.0.1:{stack['stack_postgres_port'].default}:5432"],
         "connect": [f"127.0.0.1:{stack['stack_connect_port'].default}:8083"],
         "alertmanager": ["127.0.0.1:9093:9093"],
         "prometheus": ["127.0.0.1:9090:9090"],
         "proxy": [f"127.0.0.1:{reader['reader_port'].default}:8000"],
-    }
+    } == {name: service["ports"] for name, service in services.items() if "ports" in service}
 
 
 def test_the_proxy_asks_every_reader(services: dict[str, Service]) -> None:
@@ -225,7 +225,7 @@ def test_prometheus_asks_every_process_and_has_every_rule(services: dict[str, Se
     assert targets == wanted | {"connect:9404", "postgres-exporter:9187"}
     assert "=9404:/etc/connect/jmx.yml" in services["connect"]["environment"]["KAFKA_OPTS"]
     mounted = {config["target"].rpartition("/")[2] for config in services["prometheus"]["configs"]}
-    assert mounted == {"prometheus.yml", *(file.name for file in (folder / "rules").iterdir())}
+    assert {"prometheus.yml", *(file.name for file in (folder / "rules").iterdir())} == mounted
 
 
 def test_the_agent_is_the_one_that_the_tests_run(services: dict[str, Service]) -> None:

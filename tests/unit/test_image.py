@@ -51,7 +51,7 @@ def carry_out(stage: str, folder: Path) -> Path:
         if instruction == "RUN":
             command = re.sub(r"^python ", f"{sys.executable} ", rest).replace("/opt/service", str(folder / "service"))
             done = subprocess.run(["/bin/sh", "-ec", command], cwd=work, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+            assert 0 == done.returncode, f"{command}\n{done.stdout}\n{done.stderr}"
         elif instruction == "COPY":
             *sources, target = [word for word in rest.split() if not word.startswith("--from")]
             other = re.search(r"--from=(\S+) /(.*)/", rest)
@@ -92,16 +92,16 @@ def test_each_image_holds_its_tier_and_nothing_of_the_other(wheel: Path, tier: s
     absent = (*OTHERS[tier], "pip", "stack", "tests", "bench")
     script = f"import importlib.util as u; print([n for n in {absent} if u.find_spec(n)])"
     found = subprocess.run([str(python), "-c", script], cwd=folder, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    assert "[]" == found.stdout.strip()
 
 
 def test_every_package_is_a_wheel_with_a_known_hash() -> None:
     """Nothing is compiled, nothing comes unchecked: each install says so, but for the wheel just built."""
     installs = [rest for stage in stages() for rest in steps_of(stage, "RUN") if " install " in rest and "pip" in rest]
     locked = [command for command in installs if "-r requirements/" in command]
-    assert [command for command in installs if command not in locked] == [
-        "python -m pip --python /opt/service/bin/python install --no-deps --no-index dist/*.whl"
-    ] * len(TIERS)
+    assert ["python -m pip --python /opt/service/bin/python install --no-deps --no-index dist/*.whl"] * len(TIERS) == [
+        command for command in installs if command not in locked
+    ]
     assert len(locked) == len(TIERS) + 1
     assert all("--require-hashes --only-binary=:all:" in command for command in locked)
 
@@ -109,9 +109,9 @@ def test_every_package_is_a_wheel_with_a_known_hash() -> None:
 @pytest.mark.parametrize("tier", TIERS)
 def test_an_image_does_not_run_as_root(tier: str) -> None:
     """Both images end on the user that their common stage makes."""
-    assert steps_of("tier", "USER") == ["10001"]
+    assert ["10001"] == steps_of("tier", "USER")
     assert "--uid 10001" in steps_of("tier", "RUN")[0]
-    assert steps_of(tier, "USER") == []
+    assert [] == steps_of(tier, "USER")
     assert f"FROM tier AS {tier}\n" in (ROOT / "Dockerfile").read_text()
 
 
@@ -123,7 +123,7 @@ def test_an_image_sets_what_its_tier_understands(tier: str) -> None:
     assert {name.lower() for name in given} <= set(TIERS[tier].model_fields)
     common = [word.partition("=")[0] for rest in steps_of("tier", "ENV") for word in shlex.split(rest)]
     assert all(name.startswith(FOR_PYTHON) for name in common)
-    assert json.loads(steps_of(tier, "ENTRYPOINT")[0]) == ["python", "-m", tier]
+    assert ["python", "-m", tier] == json.loads(steps_of(tier, "ENTRYPOINT")[0])
 
 
 class Answering:
@@ -160,7 +160,7 @@ def answering() -> Iterator[Answering]:
 def test_the_health_check_tells_life_from_death(answering: Answering, tier: str, variable: str) -> None:
     """The image's own check passes on 200 and fails on 503, at any port that the tier is given."""
     words: list[str] = json.loads(steps_of(tier, "HEALTHCHECK")[0].partition("CMD ")[2])
-    assert words[0] == "python"
+    assert "python" == words[0]
     environment = {variable: str(answering.server.server_port)}
 
     def status() -> int:
@@ -168,7 +168,7 @@ def test_the_health_check_tells_life_from_death(answering: Answering, tier: str,
             [sys.executable, *words[1:]], env=environment, capture_output=True, check=False
         ).returncode
 
-    assert status() == 0
+    assert 0 == status()
     answering.status = 503
     assert status() != 0
 
@@ -183,5 +183,5 @@ def test_the_build_sees_only_what_it_copies() -> None:
         for word in rest.split()[:-1]
     }
     lines = (ROOT / ".dockerignore").read_text().splitlines()
-    assert lines[1] == "*"
+    assert "*" == lines[1]
     assert {line.removeprefix("!") for line in lines if line.startswith("!")} == copied

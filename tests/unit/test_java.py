@@ -15,7 +15,7 @@ def test_several_that_start_at_once_fetch_once(monkeypatch: pytest.MonkeyPatch, 
 
     def fetch(artifact: str) -> list[Path]:
         fetching.append(artifact)
-        assert len(fetching) == 1
+        assert 1 == len(fetching)
         time.sleep(0.2)  # the fault itself: it takes its time
         jar = tmp_path / "kafka-1.0.jar"
         jar.touch()
@@ -26,4 +26,4 @@ def test_several_that_start_at_once_fetch_once(monkeypatch: pytest.MonkeyPatch, 
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(java.fetch_jars, ["group:kafka:1.0"] * 3))
     assert found == [[str(tmp_path / "kafka-1.0.jar")]] * 3
-    assert fetching == ["group:kafka:1.0"]
+    assert ["group:kafka:1.0"] == fetching

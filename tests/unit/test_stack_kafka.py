@@ -18,4 +18,4 @@ def test_data_of_another_version_is_refused_in_words(tmp_path: Path, noted: str 
         (tmp_path / "version").write_text(noted)
     with pytest.raises(StackError, match=rf"of another version of Kafka than {VERSION}; delete the stack's folder"):
         Kafka(tmp_path).start()
-    assert meta.read_text() == "version=1\n"
+    assert "version=1\n" == meta.read_text()

@@ -68,7 +68,7 @@ class Assignment:
                 self.committed[partition] = offset + 1
         for partition, end in committed.ends.items():
             self.progress.note_position(partition, end)
-        self.progress.note_watermarks(committed.times)
+        self.progress.note_watermarks(committed.watermarks)
 
     def trailing_markers(self, topic: str) -> dict[PartitionId, int]:
         """Return the last offsets of partitions of a topic behind which only markers of transactions were read."""

@@ -94,7 +94,7 @@ class Loop:
         current = self._checkpoints.current()
         sources, owned, first_read = self._sources, self._assignment.committed, self._assignment.first_read
         read_ms = self._lag_meter.read_ms
-        rows, times_before = dict.fromkeys(sources, 0), len(current.times)
+        rows, watermarks_before = dict.fromkeys(sources, 0), len(current.watermarks)
         offsets: dict[PartitionId, int] = {}
         for message in messages:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
@@ -107,7 +107,7 @@ class Loop:
             time_ms = time_ms if time_ms > 0 else clock_ms
             table = sources.get(topic)
             if table is None and message.key() == WATERMARKS_KEY:
-                current.times.append((partition, message.value()))
+                current.watermarks.append((partition, message.value()))
             elif table is None:
                 current.checkpoint.take_changes(current.store(topic, partition), offset, message.value())
             else:
@@ -126,7 +126,7 @@ class Loop:
         current.note_offsets(offsets)
         for topic, count in rows.items():
             self._metrics.rows.labels(sources[topic].name).inc(count)
-        self._metrics.changes.inc(len(messages) - sum(rows.values()) - (len(current.times) - times_before))
+        self._metrics.changes.inc(len(messages) - sum(rows.values()) - (len(current.watermarks) - watermarks_before))
 
     def _note_ends(self, events: Iterable[Message]) -> None:
         """Note where partitions end, with the checkpoint that leads there.

@@ -33,7 +33,7 @@ class OpenCheckpoint:
         self.letters: list[tuple[UnreadableRecord, BadRow]] = []
         self.offsets: dict[PartitionId, int] = {}
         self.ends: dict[PartitionId, int] = {}
-        self.times: list[tuple[int, bytes]] = []
+        self.watermarks: list[tuple[int, bytes]] = []
         self._stores: dict[PartitionId, PartitionStore] = {}
 
     def store(self, topic: str, partition: int) -> PartitionStore:
@@ -64,13 +64,13 @@ class ClosingCheckpoint(NamedTuple):
         since: when that began, on the monotonic clock.
         offsets: the last offset that it has read of each partition.
         ends: where partitions end, of those that it has read to their ends.
-        times: internal partition -> how far source partitions are joined, as joiner.core.watermarks encodes it.
+        watermarks: internal partition -> how far source partitions are joined, as joiner.core.watermarks encodes it.
     """
 
     since: float
     offsets: Mapping[PartitionId, int]
     ends: Mapping[PartitionId, int]
-    times: Sequence[tuple[int, bytes]]
+    watermarks: Sequence[tuple[int, bytes]]
 
 
 class Checkpoints:
@@ -107,7 +107,7 @@ class Checkpoints:
         closing, self.open = self.open, None
         if closing is None or closing.quix is not self._processing.checkpoint:
             return None
-        self._closing = ClosingCheckpoint(time.monotonic(), closing.offsets, closing.ends, closing.times)
+        self._closing = ClosingCheckpoint(time.monotonic(), closing.offsets, closing.ends, closing.watermarks)
         return closing
 
     def require_open(self, closing: OpenCheckpoint) -> None:

@@ -1,4 +1,4 @@
-"""The joiner as a process: locks, topics, the check that its state fits them, and the loop.
+"""The joiner as a process: its locks, its background threads, and the loop.
 
 Guarantees: the loop never starts on state that does not belong to the topics. Where Kafka breaks it off, it begins
 again from the last commit, and a joiner that has run once waits for Kafka as long as it takes.
@@ -21,26 +21,20 @@ from typing import IO
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from joiner import rebuild
 from joiner.background.heartbeats import HeartbeatRelay
 from joiner.background.maintenance import Maintenance
 from joiner.background.pause_detector import PauseDetector
 from joiner.background.progress import CommittedProgress
 from joiner.context import Context
-from joiner.core.compatibility import RESET, ClusterFacts, find_mismatches
 from joiner.health import Health, serve_health
 from joiner.kafka import config, topics
-from joiner.kafka.ledger import Ledger
-from joiner.kafka.offsets import read_cluster_facts, read_extents
 from joiner.metrics import Metrics, folder_bytes
 from joiner.settings import JoinerSettings
+from joiner.state_check import check_state
 from shared import lock, logs
 from shared.errors import Interrupted, KafkaError, StateError
 
 logger = logging.getLogger(__name__)
-
-SETTLE_SECONDS = 10.0
-"""How long a broker that has just started may take to know the ends of its partitions again."""
 
 QUIET_LOGGERS = {"quixstreams": "WARNING", "quixstreams.state.recovery": "DEBUG"}
 """Quix logs each of its steps; of those, only what it restores concerns an operator."""
@@ -187,51 +181,3 @@ def _stop_if_paused(detector: PauseDetector, settings: JoinerSettings, error: In
             " joiners may own its partitions; it ends without committing",
             hint="start it again",
         ) from error
-
-
-def check_state(context: Context, prepared: topics.PreparedTopics) -> tuple[ClusterFacts, bool]:
-    """Make sure that the group's state belongs to the topics; note what it belongs to where it is new.
-
-    Args:
-        context: what the process keeps.
-        prepared: the joiner's topics.
-
-    Returns:
-        What was found, and whether a rebuild is not finished.
-
-    Raises:
-        StateError: the state does not belong to the topics.
-    """
-    settings = context.settings
-    ledger = Ledger(context.client, prepared.ledger)
-    # The ledger after the topics: another joiner may be starting the group at this moment.
-    facts = read_cluster_facts(context.admin, context.client, settings, prepared)
-    noted = ledger.read()
-    mismatches = find_mismatches(noted, facts)
-    retry_until = time.monotonic() + SETTLE_SECONDS
-    while mismatches and facts.is_behind and time.monotonic() < retry_until:
-        time.sleep(1)
-        facts = read_cluster_facts(context.admin, context.client, settings, prepared)
-        mismatches = find_mismatches(noted, facts)
-    if mismatches:
-        raise StateError("; ".join(mismatches), hint=RESET)
-    if noted.inputs is None:
-        partitions = range(facts.inputs.topics[settings.user_info_topic].partitions)
-        ends = read_extents(context.admin, [(settings.user_info_topic, partition) for partition in partitions])
-        user_info_ends = {partition: extent.high for (_, partition), extent in ends.items()}
-        rebuild.begin_rebuild(ledger, facts.inputs, user_info_ends, facts.sources, facts.now_ms)
-        noted = ledger.read()
-    elif facts.is_forgotten:
-        logger.warning("the group's committed offsets are lost; reading the sources again, which changes no count")
-    _drop_foreign_stores(settings, facts, prepared)
-    return facts, noted.rebuild is not None
-
-
-def _drop_foreign_stores(settings: JoinerSettings, facts: ClusterFacts, prepared: topics.PreparedTopics) -> None:
-    """Delete local stores that belong to other changelogs; they are restored from Kafka."""
-    mark = settings.joiner_state_dir / "changelogs"
-    wanted = " ".join(f"{name}={facts.inputs.topics[name].id}" for name in sorted(prepared.changelogs))
-    if settings.local_state.exists() and (not mark.exists() or mark.read_text() != wanted):
-        logger.warning("the local state belongs to other changelogs; restoring it from Kafka")
-        shutil.rmtree(settings.local_state)
-    mark.write_text(wanted)

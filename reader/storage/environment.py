@@ -44,6 +44,12 @@ def open_environment(folder: Path, map_bytes: int, *, read_only: bool, shared: b
     return environment
 
 
+def read_data_size(folder: Path) -> int:
+    """Return the size of a copy's data file in bytes; 0 where there is none."""
+    file = folder / DATA
+    return file.stat().st_size if file.exists() else 0
+
+
 def _allocate(lock: Path) -> None:
     """Have the disk hold LMDB's table of readers whole: a hole in it would end the process once the disk is full."""
     with lock.open("r+b") as file:

@@ -27,15 +27,15 @@ class Notes:
     """
 
     def __init__(self, database: Any) -> None:  # noqa: ANN401 - LMDB's own type
-        self.database = database
+        self._database = database
 
     def read_offset(self, transaction: lmdb.Transaction, partition: int) -> int:
         """Return the next offset to read of a partition; 0 where nothing was read of it."""
-        return int(transaction.get(OFFSET % partition, b"0", db=self.database))
+        return int(transaction.get(OFFSET % partition, b"0", db=self._database))
 
     def write_offset(self, transaction: lmdb.Transaction, partition: int, offset: int) -> None:
         """Replace the next offset to read of a partition."""
-        transaction.put(OFFSET % partition, b"%d" % offset, db=self.database)
+        transaction.put(OFFSET % partition, b"%d" % offset, db=self._database)
 
     def read_offsets(self, transaction: lmdb.Transaction) -> dict[int, int]:
         """Return partition -> the next offset to read, for every partition of which something was read."""
@@ -43,7 +43,7 @@ class Notes:
 
     def write_heartbeat(self, transaction: lmdb.Transaction, partition: int, key: bytes, value: bytes) -> None:
         """Replace the heartbeat of one part in a partition, by its record's key and value."""
-        transaction.put(HEARTBEAT % partition + key, value, db=self.database)
+        transaction.put(HEARTBEAT % partition + key, value, db=self._database)
 
     def read_heartbeats(self, transaction: lmdb.Transaction) -> list[tuple[int, Heartbeat]]:
         """Return the newest heartbeats, each with its partition, the oldest of them first."""
@@ -57,17 +57,17 @@ class Notes:
 
     def read_note(self, transaction: lmdb.Transaction, name: str) -> Any:  # noqa: ANN401 - whatever JSON was noted
         """Return what was noted under a name; None where nothing was."""
-        value = transaction.get(NOTE + name.encode(), db=self.database)
+        value = transaction.get(NOTE + name.encode(), db=self._database)
         return None if value is None else json.loads(bytes(value))
 
     def write_notes(self, transaction: lmdb.Transaction, notes: Mapping[str, object]) -> None:
         """Replace notes: names and values that JSON can hold."""
         for name, value in notes.items():
-            transaction.put(NOTE + name.encode(), json.dumps(value).encode(), db=self.database)
+            transaction.put(NOTE + name.encode(), json.dumps(value).encode(), db=self._database)
 
     def _under(self, transaction: lmdb.Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Return what is stored under names that begin with a prefix, without that prefix."""
-        with transaction.cursor(self.database) as cursor:
+        with transaction.cursor(self._database) as cursor:
             if cursor.set_range(prefix):
                 for name, value in cursor:
                     if not bytes(name).startswith(prefix):

@@ -19,7 +19,7 @@ from typing import Any
 import lmdb
 
 from reader.storage.data_file import find_damage
-from reader.storage.environment import DATA, open_environment
+from reader.storage.environment import DATA, open_environment, read_data_size
 from reader.storage.errors import DamagedError, StoreFullError, translate_open_errors, translate_write_errors
 from reader.storage.notes import IDENTITY, Notes
 from reader.storage.records import FORMAT, HEADER, Record, decode_record
@@ -59,10 +59,11 @@ class Store:
         if reason is not None:
             raise DamagedError(reason)
         with translate_open_errors(folder):
-            self._map_bytes = max(map_bytes, _size_of(folder / DATA) * 2)
+            self._map_bytes = max(map_bytes, read_data_size(folder) * 2)
             self._environment = open_environment(folder, self._map_bytes, read_only=read_only, shared=shared)
             self._records = self._environment.open_db(b"records", create=not read_only)
-            self._notes = Notes(self._environment.open_db(b"meta", create=not read_only))
+            self._meta = self._environment.open_db(b"meta", create=not read_only)
+        self._notes = Notes(self._meta)
 
     def view(self) -> StoreReadView:
         """Return the store as it is now; no view may be open when the map grows or the store is closed."""
@@ -72,9 +73,9 @@ class Store:
             self._environment.set_mapsize(0)
             transaction = self._environment.begin(db=self._records)
         if self._tag is None:
-            identity = transaction.get(IDENTITY, db=self._notes.database)
+            identity = transaction.get(IDENTITY, db=self._meta)
             self._tag = None if identity is None else b"%08x" % zlib.crc32(identity)
-        return StoreReadView(transaction, self._notes.database, self._tag or b"")
+        return StoreReadView(transaction, self._meta, self._tag or b"")
 
     def apply(self, records: Iterable[Record], offsets: Mapping[int, int], heartbeats: Iterable[Record] = ()) -> None:
         """Apply a batch, all of it or nothing; what was applied before is skipped.
@@ -244,7 +245,3 @@ class Store:
     def close(self) -> None:
         """Close the files, without waiting for the disk: see `sync`."""
         self._environment.close()
-
-
-def _size_of(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0

@@ -15,7 +15,7 @@ from doctor.checks import DoctorSettings, Finding, TopicFacts, Verdict, check_co
 from shared.errors import KafkaError
 from shared.kafka import check_credentials, filter_known_properties
 
-SECONDS = 10.0
+REQUEST_SECONDS = 10.0
 
 
 def probe(
@@ -53,11 +53,11 @@ def read_topics(settings: DoctorSettings) -> dict[str, TopicFacts]:
     )
     try:
         admin = AdminClient({"bootstrap.servers": servers, "log_level": 0, **properties})
-        existing = admin.list_topics(timeout=SECONDS).topics
+        existing = admin.list_topics(timeout=REQUEST_SECONDS).topics
         names = [name for name in settings.topic_names().values() if name in existing]
         if not names:
             return {}
-        described = admin.describe_topics(TopicCollection(names), request_timeout=SECONDS)
+        described = admin.describe_topics(TopicCollection(names), request_timeout=REQUEST_SECONDS)
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         configs = {resource.name: config for resource, config in admin.describe_configs(resources).items()}
         return {name: _to_facts(described[name].result(), configs[name].result()) for name in names}
@@ -80,7 +80,7 @@ def _to_facts(topic: Any, config: Any) -> TopicFacts:  # noqa: ANN401 - the clie
 def _get(url: str) -> tuple[int | None, dict[str, Any]]:
     """Return the status and the JSON body of a response; no status where there is none."""
     try:
-        response = httpx.get(url, timeout=SECONDS)
+        response = httpx.get(url, timeout=REQUEST_SECONDS)
         document = response.json()
     except (httpx.HTTPError, ValueError):
         return None, {}

@@ -1,43 +1,20 @@
 """The path of a record that the documents show is the one that a record takes through the running programs."""
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.joiners import Joiners
-from tests.support.programs import ROOT
 from tests.support.readers import Reader
-from tests.support.record_path import Step, read_path
+from tests.support.record_path import Step, read_documented_modules, read_documented_path, read_path
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 
-LAYOUT, CONTRIBUTING = ROOT / "docs" / "layout.md", ROOT / "CONTRIBUTING.md"
-MODULE = re.compile(r"`((?:joiner|reader|shared)/[\w/]+\.py)`")
-
 MARK = "path-of-a-record"
 """Part of the ids of the user and of the row, hence of every key, value and request that concern them."""
-
-
-def section(document: Path, heading: str) -> str:
-    """Return the text under a heading, up to the next one."""
-    parts = re.split(r"^#+ (.*)$", document.read_text(), flags=re.MULTILINE)
-    return parts[parts.index(heading) + 1]
-
-
-def documented(tier: str) -> list[Step]:
-    """Return the steps that the layout shows for a tier: numbered items, a module each, with calls in its functions."""
-    steps = []
-    for item in re.split(r"^\d+\. ", section(LAYOUT, f"A record's path through the {tier}"), flags=re.MULTILINE)[1:]:
-        module = MODULE.match(item)
-        assert module is not None, item
-        functions = re.findall(r"`([\w.]+)\(\)`", item)
-        assert functions, item
-        steps += [Step(module[1], function) for function in functions]
-    return steps
 
 
 def modules(steps: Iterable[Step]) -> list[str]:
@@ -90,8 +67,7 @@ def test_a_record_takes_the_documented_path(service: tuple[Topics, Reader], path
     # 3. What it entered is what the documents say.
     entered = {tier: read_path(file) for tier, file in paths.items()}
     for tier, steps in entered.items():
-        said = documented(tier)
+        said = read_documented_path(tier)
         assert modules(said) == modules(steps)
         assert said == [step for step in steps if step in said]
-    listed = MODULE.findall(section(CONTRIBUTING, "Follow one record"))
-    assert listed == [*modules(entered["joiner"]), *modules(entered["reader"])]
+    assert read_documented_modules() == [*modules(entered["joiner"]), *modules(entered["reader"])]

@@ -15,6 +15,7 @@ The program runs as shipped. The interpreter's own profiling hook watches it fro
 
 import itertools
 import os
+import re
 import runpy
 import sys
 import threading
@@ -29,6 +30,8 @@ from confluent_kafka import Message
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = tuple(f"{ROOT / package}{os.sep}" for package in ("joiner", "reader", "shared"))
+
+MODULE = re.compile(r"`((?:joiner|reader|shared)/[\w/]+\.py)`")
 
 DEEPEST = 5
 MOST_PARTS = 200
@@ -114,6 +117,34 @@ def read_path(file: Path) -> list[Step]:
     """Return what the record entered, in the order of the calls."""
     lines = [line.split() for line in file.read_text().splitlines()]
     return [Step(module, function) for _, module, function in sorted(lines, key=lambda line: int(line[0]))]
+
+
+def _read_section(document: Path, heading: str) -> str:
+    """Return the text under a heading, up to the next one."""
+    parts = re.split(r"^#+ (.*)$", document.read_text(), flags=re.MULTILINE)
+    return parts[parts.index(heading) + 1]
+
+
+def read_documented_path(tier: str) -> list[Step]:
+    """Return the steps that docs/layout.md shows: numbered items, each with a module and calls of its functions.
+
+    Args:
+        tier: `joiner` or `reader`.
+    """
+    text = _read_section(ROOT / "docs" / "layout.md", f"A record's path through the {tier}")
+    steps = []
+    for item in re.split(r"^\d+\. ", text, flags=re.MULTILINE)[1:]:
+        module = MODULE.match(item)
+        assert module is not None, item
+        functions = re.findall(r"`([\w.]+)\(\)`", item)
+        assert functions, item
+        steps += [Step(module[1], function) for function in functions]
+    return steps
+
+
+def read_documented_modules() -> list[str]:
+    """Return the modules that CONTRIBUTING.md lists in a record's order."""
+    return MODULE.findall(_read_section(ROOT / "CONTRIBUTING.md", "Follow one record"))
 
 
 def main() -> None:

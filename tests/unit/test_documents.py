@@ -1,5 +1,6 @@
 """What the documents name exists: links, files, verbs, commands, options, variables."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from shared.records import COUNT_KEYS, PROFILE_COLUMNS
 from stack.run import RunSettings
 from tests.support.programs import ROOT
 from tests.support.promises import PROMISES
+from tests.support.record_path import read_documented_path
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SETTINGS: tuple[type[BaseSettings], ...] = (JoinerSettings, ReaderSettings, DoctorSettings, RunSettings)
@@ -191,6 +193,25 @@ def test_the_layout_shows_what_each_folder_promises() -> None:
         folder: (set(promise.knows.split()), set(promise.libraries.split())) for folder, promise in PROMISES.items()
     }
     assert promised == shown
+
+
+def find_functions(source: str) -> set[str]:
+    """Return the names of a module's functions, and of its classes' methods with the class before a dot."""
+    body = ast.parse(source).body
+    classes = [(f"{statement.name}.", statement.body) for statement in body if isinstance(statement, ast.ClassDef)]
+    return {
+        prefix + statement.name
+        for prefix, statements in [("", body), *classes]
+        for statement in statements
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+@pytest.mark.parametrize("tier", ["joiner", "reader"])
+def test_functions_on_a_records_path_exist(tier: str) -> None:
+    """That a record enters them in this order is what tests/broker/test_record_path.py follows."""
+    for module, function in read_documented_path(tier):
+        assert function in find_functions((ROOT / module).read_text()), (module, function)
 
 
 def test_objects_of_two_threads_exist() -> None:

@@ -88,7 +88,7 @@ def be_of_the_future(snapshot: Path) -> None:
         (cut_short, "it is damaged: data.mdb has"),
         (change_a_byte, "it is damaged: the checksum of data.mdb is not that of its manifest"),
         (lose_the_manifest, "it is not whole: No such file or directory"),
-        (be_of_the_future, "it is of format 99"),
+        (be_of_the_future, "it has format 99"),
         (shutil.rmtree, "it is not whole: No such file or directory"),
     ],
 )

@@ -71,7 +71,7 @@ def finish_rebuild(ledger: Ledger, client: Mapping[str, str], settings: JoinerSe
     Returns:
         True if no rebuild is under way any more.
     """
-    noted, read = ledger.rebuilding_since()
+    noted, read = ledger.read_rebuild()
     if noted.rebuild is None:
         return True
     sources = {(topic, p) for topic in settings.sources for p in range(inputs.topics[topic].partitions)}

@@ -202,7 +202,7 @@ def _answers(admin: Any) -> bool:  # noqa: ANN401 - the client's class is the ca
 
 
 def is_end_of_partition(event: Any) -> bool:  # noqa: ANN401 - the client's class is the caller's
-    """Tell whether a consumer's event is no record, but reports the end of a partition.
+    """Return whether a consumer's event reports the end of a partition, and is not a record.
 
     Args:
         event: confluent_kafka's Message.

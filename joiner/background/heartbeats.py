@@ -174,7 +174,7 @@ class HeartbeatRelay(BackgroundThread):
                 self._settings.user_info_changes_topic, encode_watermarks(moved), WATERMARKS_KEY, partition=part
             )
         for topic in {topic for topic, _ in moved}:
-            oldest = self._source_watermarks.oldest(each for each in positions if each[0] == topic)
+            oldest = self._source_watermarks.find_oldest(each for each in positions if each[0] == topic)
             if oldest is not None:
                 self._context.metrics.joined_time.labels(topic).set(oldest / 1000)
 

@@ -77,7 +77,7 @@ class CommittedProgress:
         return taken
 
     def owns(self, partition_id: PartitionId) -> bool:
-        """Tell whether this process owns a partition."""
+        """Return whether this process owns a partition."""
         return partition_id in self._positions
 
     def position(self, partition_id: PartitionId) -> int:

@@ -152,7 +152,7 @@ class Checkpoint:
         Args:
             store: user id -> state, for the record's partition.
             offset: the record's offset.
-            value: entries as `packs` writes them.
+            value: entries as `pack_changes` writes them.
         """
         partition = self._partition(store)
         if partition.next_offset is None:
@@ -172,7 +172,7 @@ class Checkpoint:
             partition.users[user_id] = (before, after)
         partition.next_offset = offset + 1
 
-    def packs(self, partitions: int) -> Iterator[tuple[int, bytes]]:
+    def pack_changes(self, partitions: int) -> Iterator[tuple[int, bytes]]:
         """Yield what stage 1 passes on: (internal partition, changes of many users in one JSON array).
 
         Args:
@@ -183,7 +183,7 @@ class Checkpoint:
         for user_id, change in self._changes.items():
             if change.is_empty:
                 continue
-            entry = orjson.dumps(change.entry(user_id))
+            entry = orjson.dumps(change.to_entry(user_id))
             target = partition_of(user_id.encode(), partitions)
             if size[target] and size[target] + len(entry) > PACK_BYTES:
                 yield target, _join_entries(waiting.pop(target))
@@ -193,7 +193,7 @@ class Checkpoint:
         for target, entries in waiting.items():
             yield target, _join_entries(entries)
 
-    def records(self) -> Iterator[OutputRecord]:
+    def render_records(self) -> Iterator[OutputRecord]:
         """Yield what stage 2 writes: each user's record once, where clients see a difference or a rebuild asks."""
         for partition in self._partitions.values():
             for user_id, (before, after) in partition.users.items():

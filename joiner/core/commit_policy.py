@@ -38,7 +38,7 @@ class CommitPolicy:
         else:
             self._rows_held = min(self._rows_held * 2, CHECKPOINT_ROWS)
 
-    def interval(self, taken: int, held: int) -> float:
+    def choose_interval(self, taken: int, held: int) -> float:
         """Return how long the open checkpoint may stay open, in seconds.
 
         Args:

@@ -197,7 +197,7 @@ def _parse_profile(row: dict[str, Any]) -> Values:
 
 
 def fits(profile: Values) -> bool:
-    """Tell whether a profile fits into a record."""
+    """Return whether a profile fits into a record."""
     room = MAX_RECORD_BYTES - ENVELOPE_BYTES
     # A character takes at most six bytes, as an escape, so few profiles must be rendered to be measured.
     return sum([len(text) for text in profile if text]) * 6 <= room or len(orjson.dumps(profile)) <= room
@@ -240,5 +240,5 @@ def _refuse_constant(constant: str) -> None:
 
 
 def is_unavailable(value: str | None) -> bool:
-    """Tell whether Debezium left a value out because the change did not touch it."""
+    """Return whether Debezium left a value out because the change did not touch it."""
     return value == UNAVAILABLE

@@ -83,13 +83,13 @@ class UserChange:
         """True if the changes cancelled each other out."""
         return self.profile is UNCHANGED and not any(self.counts)
 
-    def entry(self, user_id: str) -> list[Any]:
+    def to_entry(self, user_id: str) -> list[Any]:
         """Return the change as it travels in `user-info-changes`: a JSON array; `parse_entry` reads it."""
         return [user_id, self.newest_ms, self.oldest_ms, self.counts, self.profile]
 
 
 def parse_entry(entry: list[Any]) -> tuple[str, UserChange]:
-    """Return the user id and the change that `UserChange.entry` wrote."""
+    """Return the user id and the change that `UserChange.to_entry` wrote."""
     user_id, newest_ms, oldest_ms, counts, profile = entry
     return user_id, UserChange(counts, tuple(profile) if isinstance(profile, list) else profile, newest_ms, oldest_ms)
 
@@ -105,7 +105,7 @@ def make_show_entry(user_id: str, time_ms: int) -> list[Any]:
 
 
 def is_show_entry(entry: list[Any]) -> bool:
-    """Tell whether `make_show_entry` made an entry."""
+    """Return whether `make_show_entry` made an entry."""
     return entry[4] is True
 
 
@@ -187,7 +187,7 @@ def apply_change(state: UserState, change: UserChange) -> UserState:
 
 
 def differs(before: UserState, after: UserState) -> bool:
-    """Tell whether clients could see a difference between two states."""
+    """Return whether clients could see a difference between two states."""
     if before.profile is None and after.profile is None:
         return False
     return before.profile != after.profile or before.counts != after.counts

@@ -70,7 +70,7 @@ class SourceWatermarks:
                 self._passed[partition_id] = moved[partition_id] = newest
         return moved
 
-    def oldest(self, partition_ids: Iterable[PartitionId]) -> int | None:
+    def find_oldest(self, partition_ids: Iterable[PartitionId]) -> int | None:
         """Return the time up to which all these partitions are complete; None where it is not known of one."""
         times = [self._passed.get(partition_id) for partition_id in partition_ids]
         return None if not times or None in times else min(time for time in times if time is not None)

@@ -84,7 +84,7 @@ class Loop:
             self._note_ends(message for message in messages if message.error() is not None)
             note_brokers_available(self._producer, self._consumer)
         held = 0 if self._checkpoints.open is None else self._checkpoints.open.size
-        set_commit_interval(self._processing.checkpoint, self._policy.interval(len(messages), held))
+        set_commit_interval(self._processing.checkpoint, self._policy.choose_interval(len(messages), held))
 
     def _take(self, messages: list[Message]) -> None:
         """Hand records to the open checkpoint; dead letters are kept in it as well."""

@@ -61,13 +61,13 @@ class Outputs(BaseSink):
         closing.checkpoint.save()
 
     def _write_changes(self, closing: OpenCheckpoint) -> None:
-        for partition, pack in closing.checkpoint.packs(self._changes_partitions):
+        for partition, pack in closing.checkpoint.pack_changes(self._changes_partitions):
             self._checkpoints.require_open(closing)
             RecordSender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
 
     def _write_records(self, closing: OpenCheckpoint) -> None:
         send = RecordSender(self._producer, self._settings.user_info_topic)
-        for record in closing.checkpoint.records():
+        for record in closing.checkpoint.render_records():
             self._checkpoints.require_open(closing)
             headers = None if record.oldest_ms is None else [(OLDEST_CHANGE_HEADER, str(record.oldest_ms))]
             send(record.key, record.value, timestamp=record.newest_ms, headers=headers)

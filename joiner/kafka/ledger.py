@@ -55,7 +55,7 @@ class Ledger:
         """Return all notes."""
         return parse_notes({message.key() or b"": message.value() for message in scan(self._client, self._topic, [0])})
 
-    def rebuilding_since(self) -> tuple[LedgerNotes, set[PartitionId]]:
+    def read_rebuild(self) -> tuple[LedgerNotes, set[PartitionId]]:
         """Return all notes, and which source partitions were read to their ends since the rebuild began."""
         notes = [
             LedgerRecord(message.key() or b"", message.value(), message.timestamp()[1])

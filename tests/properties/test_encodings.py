@@ -62,13 +62,13 @@ def test_any_bytes_give_a_row_or_a_dead_letter_and_a_dead_letter_changes_no_stat
     except BadRow:
         is_bad = True
     checkpoint.save()
-    packs = [pack for _, pack in checkpoint.packs(1)]
+    packs = [pack for _, pack in checkpoint.pack_changes(1)]
     assert not is_bad or (KNOWN_ROWS, []) == (rows.content, packs)
     later = Checkpoint()
     for offset, pack in enumerate(packs):
         later.take_changes(users, offset, pack)
     later.save()
-    for record in later.records():
+    for record in later.render_records():
         assert 1 <= len(record.key) <= MAX_ID_BYTES
         assert record.value is None or record.key.decode() == json.loads(record.value)["userId"]
 

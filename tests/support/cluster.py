@@ -72,7 +72,7 @@ class Cluster:
             for value in self.internal[partition][reached[partition] : reached[partition] + count]:
                 checkpoint.take_changes(self.stores["changes", partition], reached[partition], value)
                 reached[partition] += 1
-        packs, records = list(checkpoint.packs(INTERNAL_PARTITIONS)), list(checkpoint.records())
+        packs, records = list(checkpoint.pack_changes(INTERNAL_PARTITIONS)), list(checkpoint.render_records())
         if crashes:
             self.run_checkpoint(events, internal)
             return

@@ -285,7 +285,7 @@ def _state() -> Iterator[str]:
     yield f"state key {APPLIED_OFFSET_KEY!r}"
     profile = ("alice", *[None] * 7)
     yield f"user state {encode_state(UserState(profile, (1, 2, 3, 4), 5, 6))!r}"
-    yield f"change {UserChange([1, 2, 3, 4], profile, 5, 6).entry('alice')!r}"
+    yield f"change {UserChange([1, 2, 3, 4], profile, 5, 6).to_entry('alice')!r}"
     yield f"request to show {make_show_entry('alice', 5)!r}"
 
 

@@ -26,7 +26,7 @@ def like(like_id: int, user_id: object, time_ms: int = 10) -> SourceRecord:
 
 def entries(checkpoint: Checkpoint, partitions: int = 1) -> list[list[object]]:
     """Return what stage 1 passes on, unpacked."""
-    return [entry for _, pack in checkpoint.packs(partitions) for entry in json.loads(pack)]
+    return [entry for _, pack in checkpoint.pack_changes(partitions) for entry in json.loads(pack)]
 
 
 def apply_and_show(store: Store, *packs: bytes, first_offset: int = 0) -> list[OutputRecord]:
@@ -34,7 +34,7 @@ def apply_and_show(store: Store, *packs: bytes, first_offset: int = 0) -> list[O
     checkpoint = Checkpoint()
     for offset, pack in enumerate(packs, first_offset):
         checkpoint.take_changes(store, offset, pack)
-    records = list(checkpoint.records())
+    records = list(checkpoint.render_records())
     checkpoint.save()
     return records
 
@@ -106,7 +106,7 @@ def test_a_users_changes_go_to_the_partition_of_the_user() -> None:
     checkpoint, store = Checkpoint(), DictStore()
     for like_id, user in enumerate("abcdefgh"):
         checkpoint.take_row(LIKES, store, like(like_id, user))
-    for partition, pack in checkpoint.packs(3):
+    for partition, pack in checkpoint.pack_changes(3):
         assert {partition} == {partition_of(entry[0].encode(), 3) for entry in json.loads(pack)}
     assert list("abcdefgh") == sorted(str(entry[0]) for entry in entries(checkpoint, 3))
 
@@ -118,7 +118,7 @@ def test_packs_stay_small_and_keep_every_entry() -> None:
     for user_id, size in enumerate(sizes):
         row = {"user_id": user_id, "description": "d" * size}
         checkpoint.take_row(USERS, None, source(str(user_id), row))
-    packs = [json.loads(pack) for _, pack in checkpoint.packs(1)]
+    packs = [json.loads(pack) for _, pack in checkpoint.pack_changes(1)]
     assert [["0", "1"], ["2"], ["3"], ["4"]] == [[entry[0] for entry in pack] for pack in packs]
 
 
@@ -164,7 +164,7 @@ def test_rows_of_a_snapshot_and_what_had_been_waiting_have_no_age() -> None:
         for row in rows:
             checkpoint.take_row(LIKES, store, row)
         checkpoint.save()
-        ((_, pack),) = checkpoint.packs(1)
+        ((_, pack),) = checkpoint.pack_changes(1)
         (record,) = apply_and_show(changes, pack, first_offset=offset)
         assert times == (record.newest_ms, record.oldest_ms)
     (again,) = apply_and_show(changes, json.dumps([make_show_entry("a", 99)]).encode(), first_offset=3)
@@ -186,7 +186,7 @@ def test_a_record_that_is_asked_for_is_shown_as_it_is() -> None:
     store = DictStore()
     profile = Checkpoint()
     profile.take_row(USERS, None, source("a", {"user_id": "a", "username": "alice"}))
-    apply_and_show(store, *[pack for _, pack in profile.packs(1)])
+    apply_and_show(store, *[pack for _, pack in profile.pack_changes(1)])
     before = dict(store.content)
     asked = json.dumps([make_show_entry("a", 77), make_show_entry("nobody", 77)]).encode()
     alice, nobody = apply_and_show(store, asked, first_offset=1)

@@ -7,56 +7,56 @@ from joiner.core.commit_policy import BATCH, CHECKPOINT_ROWS, SLOW_COMMIT_SECOND
 
 def test_commits_follow_each_other_by_the_interval_however_long_they_take() -> None:
     """While caught up the commit counts as part of the interval, and leaves half of it at the least."""
-    pace = CommitPolicy(0.1, 1.0)
-    assert pace.interval(10, 10) == pytest.approx(0.1)
-    pace.note_commit(0.03)
-    assert pace.interval(10, 10) == pytest.approx(0.07)
-    pace.note_commit(0.4)
-    assert pace.interval(10, 10) == pytest.approx(0.05)
+    policy = CommitPolicy(0.1, 1.0)
+    assert policy.choose_interval(10, 10) == pytest.approx(0.1)
+    policy.note_commit(0.03)
+    assert policy.choose_interval(10, 10) == pytest.approx(0.07)
+    policy.note_commit(0.4)
+    assert policy.choose_interval(10, 10) == pytest.approx(0.05)
 
 
 def test_a_full_batch_makes_the_checkpoint_long() -> None:
     """Behind, more is summed before it is passed on."""
-    pace = CommitPolicy(0.1, 1.0)
-    assert pace.interval(BATCH, 10) == 1.0
-    assert pace.interval(BATCH - 1, 10) == pytest.approx(0.1)
+    policy = CommitPolicy(0.1, 1.0)
+    assert policy.choose_interval(BATCH, 10) == 1.0
+    assert policy.choose_interval(BATCH - 1, 10) == pytest.approx(0.1)
 
 
 def quick() -> CommitPolicy:
-    """Return a pace that has seen commits as quick as can be."""
-    pace = CommitPolicy(0.1, 1.0)
+    """Return a policy after many quick commits."""
+    policy = CommitPolicy(0.1, 1.0)
     for _ in range(20):
-        pace.note_commit(0.1)
-    return pace
+        policy.note_commit(0.1)
+    return policy
 
 
 def test_memory_closes_a_checkpoint_at_once() -> None:
     """However large the backlog, no more than this is held."""
-    assert quick().interval(BATCH, CHECKPOINT_ROWS) == 1.0
-    assert quick().interval(BATCH, CHECKPOINT_ROWS + 1) == 0.0
+    assert quick().choose_interval(BATCH, CHECKPOINT_ROWS) == 1.0
+    assert quick().choose_interval(BATCH, CHECKPOINT_ROWS + 1) == 0.0
 
 
 def test_the_first_checkpoints_are_small() -> None:
     """How long a commit takes is not known yet: each quick one lets the next be twice as large."""
-    pace = CommitPolicy(0.1, 1.0)
-    assert pace.interval(BATCH, BATCH) == 1.0
-    assert pace.interval(BATCH, BATCH + 1) == 0.0
-    pace.note_commit(0.1)
-    assert pace.interval(BATCH, 2 * BATCH) == 1.0
-    assert pace.interval(BATCH, 2 * BATCH + 1) == 0.0
+    policy = CommitPolicy(0.1, 1.0)
+    assert policy.choose_interval(BATCH, BATCH) == 1.0
+    assert policy.choose_interval(BATCH, BATCH + 1) == 0.0
+    policy.note_commit(0.1)
+    assert policy.choose_interval(BATCH, 2 * BATCH) == 1.0
+    assert policy.choose_interval(BATCH, 2 * BATCH + 1) == 0.0
 
 
 def test_slow_commits_make_checkpoints_smaller_and_quick_ones_larger_again() -> None:
     """A commit must end within the transaction's time, on a slow disk too; and a batch always fits."""
-    pace = quick()
-    pace.note_commit(SLOW_COMMIT_SECONDS + 1)
-    assert pace.interval(BATCH, CHECKPOINT_ROWS // 2 + 1) == 0.0
+    policy = quick()
+    policy.note_commit(SLOW_COMMIT_SECONDS + 1)
+    assert policy.choose_interval(BATCH, CHECKPOINT_ROWS // 2 + 1) == 0.0
     for _ in range(20):
-        pace.note_commit(SLOW_COMMIT_SECONDS + 1)
-    assert pace.interval(BATCH, BATCH) == 1.0
+        policy.note_commit(SLOW_COMMIT_SECONDS + 1)
+    assert policy.choose_interval(BATCH, BATCH) == 1.0
     for _ in range(20):
-        pace.note_commit(0.1)
-    assert pace.interval(BATCH, CHECKPOINT_ROWS) == 1.0
+        policy.note_commit(0.1)
+    assert policy.choose_interval(BATCH, CHECKPOINT_ROWS) == 1.0
 
 
 @pytest.mark.parametrize(("left", "seconds"), [(-3.0, 0.001), (0.005, 0.005), (2.0, 0.02)])

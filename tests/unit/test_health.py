@@ -11,10 +11,10 @@ from joiner.health import Health
 )
 def test_a_loop_that_does_not_turn_is_not_alive(state: str, *, alive: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A joiner that waits for Kafka has no loop to turn; one that restores or runs has."""
-    told = Health()
-    told.enter(state)
-    assert told.respond("/livez")[0] == 200
+    reported = Health()
+    reported.enter(state)
+    assert reported.respond("/livez")[0] == 200
     monkeypatch.setattr(health, "STUCK_SECONDS", 0.0)
-    status, report = told.respond("/livez")
+    status, report = reported.respond("/livez")
     assert (status, report["state"]) == ((200, state) if alive else (503, "stuck"))
-    assert not told.ready
+    assert not reported.ready

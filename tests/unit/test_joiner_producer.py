@@ -11,7 +11,7 @@ from shared.errors import Interrupted
 
 
 class Broker:
-    """Stands for confluent_kafka's producer: acknowledges records at offset 0, 1, …, or refuses every one.
+    """A fake of confluent_kafka's producer: acknowledges records at offset 0, 1, …, or refuses every one.
 
     Args:
         error: given for each record; None acknowledges it.

@@ -169,5 +169,5 @@ def test_a_kafka_that_asks_for_nothing_is_not_asked_who_may_come_in() -> None:
 
 
 def test_the_end_of_a_partition_has_the_code_that_the_client_reports() -> None:
-    """The number stands in a module that imports no client."""
+    """The number is written in a module that imports no client."""
     assert KafkaError._PARTITION_EOF == PARTITION_EOF  # noqa: SLF001 - the client's public constant

@@ -17,10 +17,10 @@ from shared.settings import read_settings
 SCRIPT = """
 import sys
 from joiner.background.pause_detector import PauseDetector
-with PauseDetector() as pulse:
+with PauseDetector() as detector:
     print("beating", flush=True)
     sys.stdin.readline()
-    print(pulse.longest_pause_seconds, flush=True)
+    print(detector.longest_pause_seconds, flush=True)
 """
 PAUSE_SECONDS = 2.0
 
@@ -50,8 +50,8 @@ def test_a_pause_is_known_at_once_and_the_rest_is_none() -> None:
 def test_what_broke_off_in_a_pause_ends_the_process() -> None:
     """A zombie says why it ends; joiners that were not paused begin again what Kafka interrupted meanwhile."""
     settings, broken = read_settings(JoinerSettings), Interrupted("Kafka broke off work in progress")
-    pulse: Any = SimpleNamespace(longest_pause_seconds=5.9)
-    _stop_if_paused(pulse, settings, broken)
-    pulse.longest_pause_seconds = 9.0
+    detector: Any = SimpleNamespace(longest_pause_seconds=5.9)
+    _stop_if_paused(detector, settings, broken)
+    detector.longest_pause_seconds = 9.0
     with pytest.raises(StateError, match=r"was paused for 9 s, longer than its session.*; start it again"):
-        _stop_if_paused(pulse, settings, broken)
+        _stop_if_paused(detector, settings, broken)

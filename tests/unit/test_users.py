@@ -102,7 +102,7 @@ def test_changes_that_cancel_out_are_nothing(change: UserChange, nothing: bool) 
 def test_an_entry_comes_back_as_it_was_written(profile: Values | None) -> None:
     """What travels in the internal topic keeps the difference between no profile and no change of it."""
     change = UserChange([0, 1, -2, 3], profile, 20, 10)
-    assert ("a", change) == parse_entry(change.entry("a"))
+    assert ("a", change) == parse_entry(change.to_entry("a"))
 
 
 def test_counts_wait_for_their_user_and_outlive_it() -> None:

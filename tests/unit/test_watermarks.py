@@ -10,5 +10,5 @@ def test_a_partition_far_behind_takes_no_memory_without_bound() -> None:
         watermarks.expect(number, {partition_id: number})
     assert watermarks.reach({partition_id: 0}) == {}
     assert watermarks.reach({partition_id: 10 * MAX_WAITING}) == {partition_id: 10 * MAX_WAITING}
-    assert watermarks.oldest([partition_id]) == 10 * MAX_WAITING
-    assert watermarks.oldest([partition_id, ("likes", 1)]) is None
+    assert watermarks.find_oldest([partition_id]) == 10 * MAX_WAITING
+    assert watermarks.find_oldest([partition_id, ("likes", 1)]) is None

@@ -98,7 +98,7 @@ class Replicator(BackgroundThread):
                 self._publish(Readiness("failed", serves=self._has_data, reason=str(refusal)))
                 self.stopping.wait(CHECK_SECONDS)
             except Exception:
-                # Whatever it was, what is in the store is still right to serve, and the next try may go well.
+                # The stored data is still right to serve, and the next try may succeed.
                 logger.exception("following the topic failed unexpectedly; trying again")
                 self._publish(Readiness("failed", serves=self._has_data, reason="an unexpected error; see the log"))
                 self.stopping.wait(CHECK_SECONDS)
@@ -162,7 +162,7 @@ class Replicator(BackgroundThread):
 
     def _follow(self, session: ReplicationSession, why: str | None) -> None:
         began = time.monotonic()
-        # Clients that are served meanwhile, be it out of another copy, wait for the same interpreter.
+        # Clients that are served meanwhile, even from another copy, share the interpreter with this thread.
         while not self.stopping.is_set() and session.step(serving=self.status.readiness.serves):
             if session.caught_up and not (self._serves and self._copies.is_live(session.writer.store)):
                 session.save()

@@ -32,7 +32,7 @@ def render_metrics(processes: Iterable[ResponseCounters], report: StatusReport) 
 
 
 class _ReaderCollector(Collector):
-    """The numbers in the shape in which the client library asks for them."""
+    """The numbers as the client library asks for them."""
 
     def __init__(self, processes: list[ResponseCounters], report: StatusReport) -> None:
         self._processes = processes

@@ -91,7 +91,7 @@ def install(source: Path, state: Path) -> bool:
     incoming = state / INCOMING
     try:
         incoming.mkdir()
-        _copy_whole(source / DATA, incoming / DATA, manifest)
+        _copy_verified(source / DATA, incoming / DATA, manifest)
         store = Store(incoming)
         store.write_notes(snapshot=str(source))
         store.close()
@@ -136,13 +136,13 @@ def _read_manifest(source: Path) -> dict[str, Any]:
             raise SnapshotRefused(f"it is damaged: {DATA} has {size} bytes, its manifest says {manifest['bytes']}")
         str(manifest["sha256"])
     except OSError as error:
-        raise SnapshotRefused(f"it is not whole: {error.strerror}: {error.filename}") from error
+        raise SnapshotRefused(f"it is incomplete: {error.strerror}: {error.filename}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise SnapshotRefused(f"its {MANIFEST} is damaged: {error!r}") from error
     return dict(manifest)
 
 
-def _copy_whole(source: Path, target: Path, manifest: dict[str, Any]) -> None:
+def _copy_verified(source: Path, target: Path, manifest: dict[str, Any]) -> None:
     """Copy a file while its checksum is computed on another core."""
     checksums: list[str] = []
 

@@ -80,7 +80,7 @@ class SharedMemory:
         return max((self._half(slot * SLOT_BYTES + half * HALF_BYTES) for half in (0, 1)), key=lambda half: half[0])
 
     def _half(self, begin: int) -> tuple[int, bytes | None]:
-        """Return the version and the text of a half; 0 and None where it is not whole."""
+        """Return the version and the text of a half; 0 and None where the last write was torn."""
         version, length, checksum = HEAD.unpack_from(self._memory, begin)
         if version == 0 or length > HALF_BYTES - HEAD.size:
             return 0, None

@@ -87,9 +87,9 @@ def be_of_the_future(snapshot: Path) -> None:
     [
         (cut_short, "it is damaged: data.mdb has"),
         (change_a_byte, "it is damaged: the checksum of data.mdb is not that of its manifest"),
-        (lose_the_manifest, "it is not whole: No such file or directory"),
+        (lose_the_manifest, "it is incomplete: No such file or directory"),
         (be_of_the_future, "it has format 99"),
-        (shutil.rmtree, "it is not whole: No such file or directory"),
+        (shutil.rmtree, "it is incomplete: No such file or directory"),
     ],
 )
 def test_a_damaged_snapshot_is_refused_and_the_topic_replayed(

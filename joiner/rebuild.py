@@ -180,7 +180,10 @@ def _members(admin: AdminClient, group: str) -> set[str]:
     except KafkaException as error:
         if error.args[0].name() == "GROUP_ID_NOT_FOUND":
             return set()
-        raise KafkaError(f"cannot describe the group {group}: {error.args[0].str()}") from error
+        raise KafkaError(
+            f"cannot describe the group {group}: {error.args[0].str()}",
+            hint="check the rights on it, and run this again",
+        ) from error
 
 
 def _delete_group(admin: AdminClient, group: str) -> None:
@@ -188,7 +191,10 @@ def _delete_group(admin: AdminClient, group: str) -> None:
         admin.delete_consumer_groups([group], request_timeout=REQUEST_SECONDS)[group].result(REQUEST_SECONDS)
     except KafkaException as error:
         if error.args[0].name() not in ("GROUP_ID_NOT_FOUND", "COORDINATOR_NOT_AVAILABLE"):
-            raise KafkaError(f"cannot delete the group {group}: {error.args[0].str()}") from error
+            raise KafkaError(
+                f"cannot delete the group {group}: {error.args[0].str()}",
+                hint="check the rights on it, and run this again",
+            ) from error
 
 
 def _delete_topics(admin: AdminClient, names: list[str]) -> None:
@@ -199,7 +205,10 @@ def _delete_topics(admin: AdminClient, names: list[str]) -> None:
             deleted.result(REQUEST_SECONDS)
         except KafkaException as error:
             if error.args[0].name() != "UNKNOWN_TOPIC_OR_PART":
-                raise TopicError(f"cannot delete the topic {name}: {error.args[0].str()}") from error
+                raise TopicError(
+                    f"cannot delete the topic {name}: {error.args[0].str()}",
+                    hint="check the rights on it, and run this again",
+                ) from error
     deadline = time.monotonic() + GONE_SECONDS
     while set(names) & admin.list_topics(timeout=REQUEST_SECONDS).topics.keys():
         if time.monotonic() > deadline:

@@ -127,7 +127,10 @@ class HeartbeatRelay(BackgroundThread):
         topic = consumer.list_topics(self._topic, timeout=SHORT_REQUEST_SECONDS).topics[self._topic]
         if topic.error is not None:
             consumer.close()
-            raise TopicError(f"the topic {self._topic} (HEARTBEATS_TOPIC) cannot be read: {topic.error.str()}")
+            raise TopicError(
+                f"the topic {self._topic} (HEARTBEATS_TOPIC) cannot be read: {topic.error.str()}",
+                hint="create it, or correct the setting",
+            )
         consumer.assign([TopicPartition(self._topic, number, OFFSET_END) for number in topic.partitions])
         return consumer
 

@@ -24,9 +24,9 @@ RESET = (
     " source topics again from scratch; user-info is served meanwhile"
 )
 
-TRUSTED_SHARE = 2
-"""A local store may lack no more than the last half of what its changelog remembers deletions for. The other half is a
-margin: until the store has read on, for a broker's clock that differs, and for brokers that compact at different times.
+SAFETY_FACTOR = 2
+"""A local store may lag by the time for which its changelog remembers deletions, divided by this. The rest is a margin:
+for the time until the store has read on, for clocks that differ, and for replicas that are compacted at other times.
 """
 
 PartitionId: TypeAlias = tuple[str, int]
@@ -163,7 +163,7 @@ def oldest_trusted_ms(now_ms: int, forgets_ms: int) -> int:
         now_ms: the time, epoch ms.
         forgets_ms: how long the changelog remembers deletions, its `delete.retention.ms`.
     """
-    return now_ms - forgets_ms // TRUSTED_SHARE
+    return now_ms - forgets_ms // SAFETY_FACTOR
 
 
 def _find_strays(found: ClusterFacts) -> Iterator[str]:

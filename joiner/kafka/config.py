@@ -55,7 +55,11 @@ def load_properties(settings: JoinerSettings) -> dict[str, str]:
 
 def _refuse_below(name: str, value: str | None, least: int) -> None:
     if value is not None and not (value.isdecimal() and int(value) >= least):
-        raise SettingError(f"{variable_name(name)}: must be a whole number of at least {least} (it is {value!r})")
+        variable = variable_name(name)
+        raise SettingError(
+            f"{variable}: must be a whole number of at least {least} (it is {value!r})",
+            hint=f"correct it, or unset {variable}",
+        )
 
 
 def _group_config(settings: JoinerSettings, properties: Mapping[str, str]) -> dict[str, object]:

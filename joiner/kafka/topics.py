@@ -173,7 +173,10 @@ def _create_topics(admin: AdminClient, topics: list[TopicSpec], replicas: int | 
         except KafkaException as error:
             # Two joiners that start together race to create it, and one of them finds that it exists.
             if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
-                raise TopicError(f"cannot create the topic {name}: {error.args[0].str()}") from error
+                raise TopicError(
+                    f"cannot create the topic {name}: {error.args[0].str()}",
+                    hint="check TOPIC_REPLICATION_FACTOR and the joiner's rights, or create the topic yourself",
+                ) from error
     _await_leaders(admin, {topic.name for topic in topics})
 
 

@@ -1,12 +1,12 @@
 """Heartbeats on a real Kafka: they reach every partition of user-info, and never overtake the data."""
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Producer
 
+from shared.clock import now_ms
 from shared.heartbeats import Heartbeat, parse_heartbeat
 from tests.support.joiners import Joiners
 from tests.support.topics import Topics
@@ -43,7 +43,7 @@ def newest_times(topics: Topics, partitions: int) -> list[int]:
 
 def ago_ms(seconds: float) -> int:
     """Return a time so many seconds ago, epoch ms."""
-    return time.time_ns() // 1_000_000 - round(seconds * SECOND)
+    return now_ms() - round(seconds * SECOND)
 
 
 def test_two_joiners_pass_a_heartbeat_on_to_every_partition(joiners: Joiners) -> None:

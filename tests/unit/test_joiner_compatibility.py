@@ -11,6 +11,7 @@ from joiner.core.compatibility import (
     TopicIdentity,
     decode_inputs,
     find_mismatches,
+    oldest_trusted_ms,
 )
 
 SOURCE, CHANGES, CHANGELOG = ("likes", 0), ("user-info-changes", 0), ("changelog__j--likes--default", 0)
@@ -182,3 +183,8 @@ def test_each_mismatch_is_refused_with_a_message(notes: LedgerNotes, start: Clus
 def test_inputs_are_noted_and_read_back() -> None:
     """What is noted in the ledger says the same when it is read."""
     assert StateInputs(TOPICS) == decode_inputs(StateInputs(TOPICS).encode())
+
+
+def test_a_local_store_is_trusted_for_half_of_what_its_changelog_remembers() -> None:
+    """The other half is a margin, so that no deletion is forgotten between the check and the reading."""
+    assert NOW_MS - 12 * HOUR_MS == oldest_trusted_ms(NOW_MS, 24 * HOUR_MS)

@@ -74,7 +74,7 @@ def test_every_alert_leads_to_its_heading(alert: str, rule: dict[str, Any]) -> N
     assert rule["annotations"]["summary"].endswith(".")
     assert f"{{{{ $externalLabels.runbook }}}}#{alert.lower()}" == rule["annotations"]["runbook_url"]
     said = sections(RUNBOOK)[alert].lower()
-    assert [part for part in PARTS if part not in said] == []
+    assert [] == [part for part in PARTS if part not in said]
 
 
 def test_every_heading_of_the_runbook_is_an_alert() -> None:

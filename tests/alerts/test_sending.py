@@ -46,7 +46,7 @@ def test_nothing_fires_while_all_is_well(quiet: Site, record_property: Callable[
     wait_for(lambda: fired() or time.monotonic() > until, QUIET_SECONDS + 60, "the end of the silence")
     record_property("seconds", QUIET_SECONDS)
     record_property("pages for milliseconds, by what else this machine did", sorted(noise))
-    assert fired() == set()
+    assert set() == fired()
     assert quiet.webhook.names("firing") <= NOISE
     assert quiet.webhook.names("firing", "tickets") <= NOISE
 
@@ -54,7 +54,7 @@ def test_nothing_fires_while_all_is_well(quiet: Site, record_property: Callable[
 def test_a_stopped_joiner_pages_for_freshness_and_a_started_one_ends_it(quiet: Site) -> None:
     """Within a minute a human is paged that data is old, and later that it no longer is; consequences are left out."""
     webhook, joiner = quiet.webhook, quiet.joiner
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
     wait_for(lambda: "UpdatesStale" in webhook.names("firing"), 60, "the page for freshness")
     stale = next(alert for alert in webhook.alerts if alert["labels"]["alertname"] == "UpdatesStale")
     assert "freshness" == stale["labels"]["promise"]
@@ -70,7 +70,7 @@ def test_poison_is_a_ticket_and_no_page(quiet: Site) -> None:
     """A record that cannot be read is a ticket with its reason, and no page."""
     producer = Producer({"bootstrap.servers": quiet.kafka.bootstrap_servers, "enable.idempotence": True})
     producer.produce("likes", b"{", b"1")
-    assert producer.flush(30) == 0
+    assert 0 == producer.flush(30)
     wait_for(lambda: "DeadLetters" in quiet.webhook.names("firing", "tickets"), 90, "the ticket")
     assert not quiet.webhook.names("firing") - NOISE
 

@@ -37,7 +37,7 @@ def test_flat_rows_under_text_keys_are_enough(kafka: str, tmp_path: Path) -> Non
 
     def write(topic: str, key: str, row: dict[str, object] | None) -> None:
         producer.produce(topic, None if row is None else json.dumps(row), key)
-        assert producer.flush(30) == 0
+        assert 0 == producer.flush(30)
 
     write("users", "1", {"user_id": 1, "username": "alice"})
     write("likes", "700", {"like_id": 700, "user_id": 1, "tweet_id": 70})

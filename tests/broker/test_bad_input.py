@@ -52,11 +52,11 @@ def test_bad_rows_of_every_table_change_no_count(joiners: Joiners) -> None:
         return sorted((told["topic"].decode().removeprefix(topics.prefix), told["reason"].decode()) for told in found)
 
     wait_for(lambda: set_aside() == expected, 30, "every bad row among the dead letters")
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
     joiner.start()
     topics.put("likes", like_id=2, user_id="alice")
     joiners.await_truth()
-    assert set_aside() == expected
+    assert expected == set_aside()
 
 
 def test_a_profile_that_fits_into_no_record_is_set_aside_cut(joiners: Joiners) -> None:
@@ -71,10 +71,10 @@ def test_a_profile_that_fits_into_no_record_is_set_aside_cut(joiners: Joiners) -
     (letter,) = wait_for(lambda: topics.messages("user-info-dead-letters"), 30, "the dead letter")
     told = headers_of(letter)
     assert (told["reason"], told["cut-from-bytes"]) == (b"too-large", str(len(large)).encode())
-    assert letter.key() == b"huge"
+    assert b"huge" == letter.key()
     assert large.startswith(letter.value() or b"no value")
     served = json.loads(compact(topics.messages("user-info"))[b"alice"])
-    assert len(served["description"]) == 3_900_000
+    assert 3_900_000 == len(served["description"])
 
 
 def test_large_values_that_do_not_fit_together_stop_nothing(joiners: Joiners) -> None:
@@ -100,7 +100,7 @@ def test_empty_topics_are_nothing_to_wait_for(joiners: Joiners) -> None:
     topics = joiners.topics
     topics.create_sources()
     joiners.start()
-    assert topics.messages("user-info") == []
+    assert [] == topics.messages("user-info")
     topics.put("likes", like_id=1, user_id="first")
     topics.put("users", user_id="first")
     joiners.await_truth()
@@ -112,7 +112,7 @@ def test_a_waiting_joiner_says_why_every_few_seconds(joiners: Joiners) -> None:
     joiner = joiners.add().start()
     wait_for(lambda: joiner.log().count("(FOLLOWS_TOPIC) do not exist") >= 3, 60, "the third reminder")
     assert joiner.running
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_a_setting_that_does_not_parse_is_one_line_that_names_it(
         variable: value,
     }
     with Program(tier, environment, tmp_path / "log") as program:
-        assert program.wait(60) == 1
+        assert 1 == program.wait(60)
     errors = [line for line in program.log().splitlines() if line.startswith("Error: ")]
-    assert len(errors) == 1
+    assert 1 == len(errors)
     assert variable in errors[0]
     assert "Traceback" not in program.log()
     assert not folder.exists()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.broker
 def run_dead_letters(joiners: Joiners, *arguments: str) -> str:
     """Run `python -m joiner dead-letters …` to its end, and return what it printed."""
     with joiners.programs[0].run("dead-letters", *arguments) as program:
-        assert program.wait(60) == 0, program.log()
+        assert 0 == program.wait(60), program.log()
         return program.log()
 
 
@@ -117,7 +117,7 @@ class Source:
         """Write a row in a transaction that stays open."""
         self._producer.begin_transaction()
         self._producer.produce(self._topic, value, b"10")
-        assert self._producer.flush(60) == 0
+        assert 0 == self._producer.flush(60)
 
     def commit(self) -> None:
         """End the transaction."""

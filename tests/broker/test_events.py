@@ -87,7 +87,7 @@ def test_a_client_that_comes_back_receives_only_what_is_newer(reader: Reader, to
     with reader.listen("alice", seen.place) as listener:
         listener.await_comment()
         put(topics, "alice", 2)
-        assert json.loads(listener.next().data)["likeCount"] == 2
+        assert 2 == json.loads(listener.next().data)["likeCount"]
     put(topics, "alice", 3)
     last = put(topics, "alice", 4)
     wait_for(lambda: reader.get("/users/alice").text == last)
@@ -119,8 +119,8 @@ def test_there_are_only_so_many_streams(reader: Reader) -> None:
 def test_what_no_stream_can_be_of_is_answered_at_once(reader: Reader) -> None:
     """An id that no user can have is 404; HEAD and HTTP/1.0 get an end."""
     base = f"{reader.url}/users"
-    assert get(f"{base}/{'x' * 512}/events").status_code == 404
-    assert httpx.post(f"{base}/alice/events").status_code == 405
+    assert 404 == get(f"{base}/{'x' * 512}/events").status_code
+    assert 405 == httpx.post(f"{base}/alice/events").status_code
     head = httpx.head(f"{base}/alice/events")
     assert (200, True) == (head.status_code, head.headers["content-type"].startswith("text/event-stream"))
 

@@ -30,7 +30,7 @@ def port(kafka: str, tmp_path: Path) -> Iterator[int]:
         yield reader.port
         assert reader.running
         assert "Traceback" not in reader.log()
-        assert reader.stop() == 0
+        assert 0 == reader.stop()
 
 
 def test_responses_are_as_described(port: int, tmp_path: Path) -> None:

@@ -93,13 +93,13 @@ def test_one_stuck_partition_ages_every_partition(joiners: Joiners) -> None:
     writer.init_transactions()
     writer.begin_transaction()
     writer.produce(topics.name("likes"), b'{"like_id": 7, "user_id": 1, "tweet_id": 1}', b"7", partition=2)
-    assert writer.flush(30) == 0
+    assert 0 == writer.flush(30)
     # From now on the partition's end includes the row that no consumer may read yet.
     for number in range(3):
         write_heartbeat(topics, ago_ms(20 - number))
         topics.put("tweets", tweet_id=number, user_id=1)
         joiners.await_truth()
-    assert newest_times(topics, 3) == [before] * 3
+    assert [before] * 3 == newest_times(topics, 3)
 
     writer.commit_transaction()
     topics.rows["likes"]["7"] = {"like_id": 7, "user_id": 1, "tweet_id": 1}

@@ -33,13 +33,10 @@ def test_counts_follow_rows_through_insert_move_and_delete(joiners: Joiners) -> 
     joiners.await_truth()
     alice = compact(topics.messages("user-info"))[b"1"]
     assert (
-        alice
-        == (
-            '{"userId":"1","username":"alice","name":"Alice 爱丽丝","description":null,"location":null,'
-            '"webPageUrl":null,"joinedDate":null,"profileImageUrl":null,"backgroundImageUrl":null,'
-            '"tweetCount":1,"followingCount":0,"followerCount":1,"likeCount":1}'
-        ).encode()
-    )
+        '{"userId":"1","username":"alice","name":"Alice 爱丽丝","description":null,"location":null,'
+        '"webPageUrl":null,"joinedDate":null,"profileImageUrl":null,"backgroundImageUrl":null,'
+        '"tweetCount":1,"followingCount":0,"followerCount":1,"likeCount":1}'
+    ).encode() == alice
 
     # 2. The tweet moves to Bob, the follow goes, and goes again as Debezium's second message does.
     topics.put("tweets", tweet_id=70, text="hello", user_id=2)
@@ -53,7 +50,7 @@ def test_counts_follow_rows_through_insert_move_and_delete(joiners: Joiners) -> 
     assert b"1" not in compact(topics.messages("user-info"))
     topics.put("users", user_id=1, username="alice")
     joiners.await_truth()
-    assert topics.user_info()["1"]["likeCount"] == 1
+    assert 1 == topics.user_info()["1"]["likeCount"]
 
 
 def test_records_carry_source_times_and_the_documented_partition(joiners: Joiners) -> None:
@@ -74,7 +71,7 @@ def test_records_carry_source_times_and_the_documented_partition(joiners: Joiner
 
     wait_for(complete, 30, "both likes counted")
     last = topics.messages("user-info")[-1]
-    assert last.timestamp()[1] == 1_700_000_003_000
+    assert 1_700_000_003_000 == last.timestamp()[1]
     shown = [headers_of(message)["oldest-change-ms"] for message in topics.messages("user-info")]
     assert b"1700000001000" in shown
     import zlib  # noqa: PLC0415 - the point is that a router needs nothing else
@@ -120,11 +117,11 @@ def test_poison_goes_to_the_dead_letters_and_stops_nothing(joiners: Joiners) -> 
     assert [*POISON, (None, b'{"user_id": 1}', "null-key")] == told
     first = headers_of(letters[0])
     assert first["topic"] == topics.name("users").encode()
-    assert (first["partition"], first["offset"]) == (b"0", b"2")
+    assert (b"0", b"2") == (first["partition"], first["offset"])
     bodies = {key: json.loads(value) for key, value in compact(topics.messages("user-info")).items()}
-    assert len(bodies[b"1"]["description"]) == 1024 * 1024
-    assert (bodies[b"3"]["username"], bodies[b"3"]["name"]) == ("12345678901234567890123", "true")
-    assert joiners.programs[0].stop() == 0
+    assert 1024 * 1024 == len(bodies[b"1"]["description"])
+    assert ("12345678901234567890123", "true") == (bodies[b"3"]["username"], bodies[b"3"]["name"])
+    assert 0 == joiners.programs[0].stop()
 
 
 def test_two_joiners_killed_in_mid_load_lose_and_double_nothing(joiners: Joiners) -> None:
@@ -173,11 +170,11 @@ def test_work_moves_to_a_second_joiner_and_back(joiners: Joiners) -> None:
         topics.put("likes", like_id=100 + user, user_id=user, tweet_id=2)
     joiners.await_truth()
     assert re.search(r"assigned [1-9]\d* partitions", second.log())
-    assert second.stop() == 0
+    assert 0 == second.stop()
     for user in range(50):
         topics.delete("likes", user)
     joiners.await_truth()
-    assert first.stop() == 0
+    assert 0 == first.stop()
 
 
 def test_state_lost_with_its_disk_comes_back_from_the_changelogs(joiners: Joiners) -> None:
@@ -189,7 +186,7 @@ def test_state_lost_with_its_disk_comes_back_from_the_changelogs(joiners: Joiner
     for like in range(20):
         topics.put("likes", like_id=like, user_id=1, tweet_id=like)
     joiners.await_truth()
-    assert first.stop() == 0
+    assert 0 == first.stop()
     state = Path(first.environment["JOINER_STATE_DIR"])
     state.rename(state.with_name("lost"))
     first.start()
@@ -205,7 +202,7 @@ def test_a_source_that_does_not_exist_is_awaited_and_then_named(joiners: Joiners
     topics.create("users", "tweets", "follows")
     joiner = joiners.add(JOINER_WAIT_FOR_TOPICS_SECONDS="3").start()
     joiner.wait_until_said(f"waiting: the source topics {topics.name('likes')} (LIKES_TOPIC) do not exist")
-    assert joiner.wait() == 1
+    assert 1 == joiner.wait()
     assert f"Error: the source topics {topics.name('likes')} (LIKES_TOPIC) do not exist" in joiner.log()
     assert topics.name("likes") not in topics.admin.list_topics(timeout=10).topics
 
@@ -234,7 +231,7 @@ def test_a_topic_that_would_lose_data_is_refused_by_name(joiners: Joiners, topic
     topics.create_sources()
     topics.create(topic, cleanup_policy=policy)
     joiner = joiners.add().start()
-    assert joiner.wait() == 1
+    assert 1 == joiner.wait()
     assert f"Error: the topic {topics.name(topic)} {said}" in joiner.log()
 
 
@@ -243,7 +240,7 @@ def test_kafka_out_of_reach_is_one_clear_line(tmp_path: Path) -> None:
     nowhere = {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"}
     own = {"JOINER_WAIT_FOR_TOPICS_SECONDS": "1", "JOINER_HTTP_PORT": "0"}
     with Joiner(nowhere, tmp_path / "state", **own) as joiner:
-        assert joiner.wait(60) == 1
+        assert 1 == joiner.wait(60)
         assert "(KAFKA_BOOTSTRAP_SERVERS)" in joiner.log()
         assert "Traceback" not in joiner.log()
 
@@ -260,7 +257,7 @@ def test_a_second_joiner_on_the_same_folder_id_or_port_is_refused_by_name(joiner
         ({"JOINER_HTTP_PORT": mine["JOINER_HTTP_PORT"]}, f"JOINER_HTTP_PORT={mine['JOINER_HTTP_PORT']}"),
     ):
         second = joiners.add(**taken).start()
-        assert second.wait() == 1
+        assert 1 == second.wait()
         assert said in second.log()
     assert first.running
 
@@ -282,7 +279,7 @@ def test_a_joiner_paused_past_its_session_ends_without_committing(joiners: Joine
         topics.put("likes", like_id=like, user_id=1, tweet_id=1)
     joiners.await_truth()
     zombie.signal(signal.SIGCONT)
-    assert zombie.wait(60) == 1
+    assert 1 == zombie.wait(60)
     assert "it ends without committing" in zombie.log()
     assert "start it again" in zombie.log()
     topics.put("likes", like_id=3_000, user_id=1, tweet_id=1)
@@ -342,7 +339,7 @@ def test_the_internal_topic_is_trimmed_as_it_is_consumed(joiners: Joiners) -> No
     wait_for(is_trimmed, 60, f"{internal} trimmed")
 
     # It continues from there, and where a joiner is killed before it has trimmed, the next one does.
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
     joiner.start()
     asking = Consumer({"bootstrap.servers": topics.bootstrap_servers, "group.id": f"{topics.prefix}joiner"})
 
@@ -373,4 +370,4 @@ def test_kafka_properties_of_the_environment_hold_in_the_join(joiners: Joiners) 
     topics.put("users", user_id=1, username="alice")
     topics.put("likes", like_id=7, user_id=1, tweet_id=1)
     joiners.await_truth()
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()

@@ -35,7 +35,7 @@ def test_a_broker_that_dies_and_returns_loses_and_doubles_nothing(tmp_path: Path
             load(topics, 600)
             joiners.await_truth(90)
             assert joiner.running
-            assert joiner.stop(40) == 0
+            assert 0 == joiner.stop(40)
         finally:
             joiners.kill()
 
@@ -60,7 +60,7 @@ def test_an_outage_longer_than_a_transaction_loses_and_doubles_nothing(tmp_path:
             load(topics, 600)
             joiners.await_truth(120)
             assert joiner.running
-            assert joiner.stop(40) == 0
+            assert 0 == joiner.stop(40)
         finally:
             joiners.kill()
 
@@ -74,7 +74,7 @@ def test_a_joiner_that_waits_for_kafka_can_be_stopped(tmp_path: Path) -> None:
         try:
             kafka.kill()
             joiner.wait_until_said("beginning again from the last commit", 90)
-            assert joiner.stop(60) == 0
+            assert 0 == joiner.stop(60)
             assert "Traceback" not in joiner.log()
         finally:
             joiners.kill()

@@ -33,14 +33,14 @@ def count_and_stop(joiners: Joiners) -> Joiner:
         topics.put("users", user_id=user)
         topics.put("likes", like_id=user, user_id=user, tweet_id=1)
     joiners.await_truth()
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
     return joiner
 
 
 def refusal(joiner: Joiner) -> str:
     """Start a joiner that must refuse, and return what it said."""
     joiner.start()
-    assert joiner.wait(60) == 1
+    assert 1 == joiner.wait(60)
     assert "Traceback" not in joiner.log()
     said = joiner.log().rsplit("Error: ", 1)[1]
     assert RESET in said
@@ -63,7 +63,7 @@ def test_a_changelog_that_may_forget_state_is_refused_by_name(joiners: Joiners) 
     created = topics.admin.create_topics([NewTopic(changelog, 1, 1, config={"cleanup.policy": "delete"})])
     created[changelog].result()
     joiner = joiners.add().start()
-    assert joiner.wait(60) == 1
+    assert 1 == joiner.wait(60)
     said = f"Error: the changelog {changelog} has cleanup.policy=delete: state that nothing changes is lost in time"
     assert said in joiner.log()
 
@@ -99,7 +99,7 @@ def test_a_reset_is_refused_while_a_joiner_runs(joiners: Joiners) -> None:
     joiners.start()
     other = joiners.add()
     with other.run("reset", "--yes") as reset:
-        assert reset.wait(60) == 1
+        assert 1 == reset.wait(60)
     assert f"still has members: {joiners.topics.prefix}joiner-0" in reset.log()
 
 
@@ -118,7 +118,7 @@ def test_a_repartitioned_source_is_refused_until_it_is_recreated(joiners: Joiner
     joiners.reset()
     joiner.start()
     joiners.await_truth()
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
 
 
 def test_user_info_with_more_partitions_is_refused_until_it_is_recreated(joiners: Joiners) -> None:
@@ -135,7 +135,7 @@ def test_user_info_with_more_partitions_is_refused_until_it_is_recreated(joiners
     joiners.reset()
     joiner.start()
     joiners.await_truth()
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
 
 
 def test_a_changelog_that_lost_its_head_is_refused(joiners: Joiners) -> None:
@@ -160,7 +160,7 @@ def test_an_absence_longer_than_a_source_remembers_is_refused(joiners: Joiners) 
     joiner = count_and_stop(joiners)
     # Gone while nothing was written: nothing can be missing.
     joiner.start_and_wait()
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
     topics.delete("likes", 0)
     topics.flush()
     assert "has not been read to its end for" in refusal(joiner)
@@ -194,7 +194,7 @@ def test_a_topic_recreated_under_a_running_joiner_ends_it(joiners: Joiners) -> N
     topics.put("users", user_id=1)
     joiners.await_truth()
     topics.recreate("likes")
-    assert joiner.wait(90) == 1
+    assert 1 == joiner.wait(90)
     assert "was deleted and created again" in joiner.log()
 
 
@@ -219,7 +219,7 @@ def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joi
     leave_open(topics, changelog)
     topics.put("likes", like_id=50, user_id=1, tweet_id=1)
     joiners.await_truth()
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
     shutil.rmtree(tmp_path / "joiner-0" / "state")
     assert is_open()
     joiner.start_and_wait()
@@ -227,14 +227,14 @@ def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joi
     topics.delete("likes", 50)
     topics.put("likes", like_id=51, user_id=2, tweet_id=1)
     joiners.await_truth()
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
 
     # 2. A single record at the very end is waited for, too.
     leave_open(topics, changelog)
     assert is_open()
     joiner.start_and_wait()
     assert not is_open()
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
 
 
 def test_what_a_killed_predecessor_left_open_is_ended_at_once(joiners: Joiners) -> None:
@@ -250,14 +250,14 @@ def test_what_a_killed_predecessor_left_open_is_ended_at_once(joiners: Joiners) 
     joiner.start_and_wait(120)
     topics.put("likes", like_id=50, user_id=1, tweet_id=1)
     joiners.await_truth()
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()
 
 
 def leave_open(topics: Topics, changelog: str) -> None:
     """Write a record in a transaction that stays open until the broker aborts it."""
     killed = open_transaction(topics, f"{topics.prefix}killed", seconds=18)
     killed.produce(changelog, b"[]", b"never committed", partition=0)
-    assert killed.flush(10) == 0
+    assert 0 == killed.flush(10)
 
 
 def open_transaction(topics: Topics, transactional_id: str, seconds: int) -> Producer:
@@ -291,7 +291,7 @@ def test_local_state_that_another_program_has_open_ends_the_joiner_in_words(join
     families = {name: Options(raw_mode=True) for name in Rdict.list_cf(str(store))}
     other = Rdict(str(store), Options(raw_mode=True), column_families=families)
     joiner.start()
-    assert joiner.wait(60) == 1
+    assert 1 == joiner.wait(60)
     assert "Traceback" not in joiner.log()
     assert "Error: the local state in JOINER_STATE_DIR cannot be opened or written" in joiner.log()
     del families
@@ -299,4 +299,4 @@ def test_local_state_that_another_program_has_open_ends_the_joiner_in_words(join
     joiner.start()
     joiners.topics.put("likes", like_id=9, user_id=1, tweet_id=1)
     joiners.await_truth()
-    assert joiner.stop() == 0
+    assert 0 == joiner.stop()

@@ -150,7 +150,7 @@ def test_a_phone_is_enough(ready: Reader, topics: Topics, window: Browser, dark:
     assert PHONE == window.run("return Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
     brightness = window.run("return Number(getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0])")
     assert isinstance(brightness, int)
-    assert (brightness < 128) == dark
+    assert dark == (brightness < 128)
     window.shoot("phone-dark" if dark else "phone")
 
 

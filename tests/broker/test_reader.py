@@ -20,7 +20,7 @@ pytestmark = pytest.mark.broker
 def test_a_reader_is_ready_on_an_empty_topic_and_follows_it(topics: Topics, reader: Reader) -> None:
     """Records, replacements and deletions appear as they are written; the value is served byte for byte."""
     reader.start_and_wait()
-    assert reader.get("/users/alice").status_code == 404
+    assert 404 == reader.get("/users/alice").status_code
     topics.send("user-info", b"alice", body("alice"))
     topics.send("user-info", "zoë/1".encode(), "não é JSON".encode())
     topics.flush()
@@ -29,7 +29,7 @@ def test_a_reader_is_ready_on_an_empty_topic_and_follows_it(topics: Topics, read
     topics.send("user-info", b"alice", None)
     topics.flush()
     wait_for(lambda: reader.get("/users/alice").status_code == 404)
-    assert reader.stop() == 0
+    assert 0 == reader.stop()
 
 
 def test_only_committed_records_are_served(topics: Topics, reader: Reader) -> None:
@@ -45,9 +45,9 @@ def test_only_committed_records_are_served(topics: Topics, reader: Reader) -> No
     writer.produce(topics.name("user-info"), body("open"), b"open", partition=0)
     writer.flush()
     reader.start_and_wait()
-    assert reader.get("/users/kept").status_code == 200
-    assert reader.get("/users/dropped").status_code == 404
-    assert reader.get("/users/open").status_code == 404
+    assert 200 == reader.get("/users/kept").status_code
+    assert 404 == reader.get("/users/dropped").status_code
+    assert 404 == reader.get("/users/open").status_code
     writer.commit_transaction()
     wait_for(lambda: reader.get("/users/open").status_code == 200)
 
@@ -59,9 +59,9 @@ def test_keys_that_are_no_ids_are_skipped(topics: Topics, reader: Reader) -> Non
     topics.send("user-info", b"x" * 511, b"2" * (2 * 1024 * 1024))
     topics.flush()
     reader.start_and_wait()
-    assert len(reader.get(f"/users/{'x' * 511}").content) == 2 * 1024 * 1024
-    assert reader.get(f"/users/{'x' * 512}").status_code == 404
-    assert reader.get("/users/%FFheartbeat").status_code == 404
+    assert 2 * 1024 * 1024 == len(reader.get(f"/users/{'x' * 511}").content)
+    assert 404 == reader.get(f"/users/{'x' * 512}").status_code
+    assert 404 == reader.get("/users/%FFheartbeat").status_code
     assert "skipping a record whose key is not an id" in reader.log()
 
 
@@ -90,12 +90,12 @@ def test_before_it_has_caught_up_it_says_so_and_never_404(topics: Topics, reader
     topics.drop("user-info")
     reader.start()
     said = reader.await_state("starting")
-    assert list(said) == ["state", "applied", "target", "percent", "secondsLeft", "reason"]
+    assert ["state", "applied", "target", "percent", "secondsLeft", "reason"] == list(said)
     wait_for(lambda: "(USER_INFO_TOPIC) does not exist" in str(reader.state()["reason"]))
     answer = reader.get("/users/alice")
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    assert reader.get("/readyz").status_code == 503
-    assert reader.get("/livez").status_code == 200
+    assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
+    assert 503 == reader.get("/readyz").status_code
+    assert 200 == reader.get("/livez").status_code
     topics.create("user-info", partitions=USER_INFO_PARTITIONS)
     reader.await_state("ready")
 
@@ -106,7 +106,7 @@ def test_a_recreated_topic_is_rebuilt_next_to_the_old_data(topics: Topics, reade
     topics.flush()
     reader.start_and_wait()
     topics.drop("user-info")
-    assert reader.get("/users/old").status_code == 200
+    assert 200 == reader.get("/users/old").status_code
     topics.create("user-info", partitions=USER_INFO_PARTITIONS + 1)
     topics.send("user-info", b"new", body("new"))
     topics.flush()
@@ -117,11 +117,11 @@ def test_a_recreated_topic_is_rebuilt_next_to_the_old_data(topics: Topics, reade
         return answer.status_code == 200
 
     wait_for(is_there)
-    assert reader.get("/users/old").status_code == 404
+    assert 404 == reader.get("/users/old").status_code
     reader.await_state("ready")
     reader.kill()
     reader.start_and_wait()
-    assert reader.get("/users/new").status_code == 200
+    assert 200 == reader.get("/users/new").status_code
 
 
 def test_a_topic_recreated_while_it_was_away_is_rebuilt(topics: Topics, reader: Reader) -> None:
@@ -129,14 +129,14 @@ def test_a_topic_recreated_while_it_was_away_is_rebuilt(topics: Topics, reader: 
     topics.send("user-info", b"old", body("old"))
     topics.flush()
     reader.start_and_wait()
-    assert reader.stop() == 0
+    assert 0 == reader.stop()
     topics.drop("user-info")
     topics.create("user-info", partitions=USER_INFO_PARTITIONS)
     topics.send("user-info", b"new", body("new"))
     topics.flush()
     reader.start_and_wait()
     wait_for(lambda: reader.get("/users/new").status_code == 200)
-    assert reader.get("/users/old").status_code == 404
+    assert 404 == reader.get("/users/old").status_code
     assert "the topic was deleted and created again" in reader.log()
 
 
@@ -149,8 +149,8 @@ def test_partitions_added_in_place_are_refused_and_old_data_served(topics: Topic
     topics.admin.create_partitions([NewPartitions(name, USER_INFO_PARTITIONS + 2)])[name].result()
     said = reader.await_state("failed")
     assert f"had {USER_INFO_PARTITIONS} partitions and has {USER_INFO_PARTITIONS + 2}" in str(said["reason"])
-    assert reader.get("/readyz").status_code == 503
-    assert reader.get("/users/alice").status_code == 200
+    assert 503 == reader.get("/readyz").status_code
+    assert 200 == reader.get("/users/alice").status_code
 
 
 def test_a_log_cut_above_the_stored_offset_is_refused_and_old_data_served(topics: Topics, reader: Reader) -> None:
@@ -158,7 +158,7 @@ def test_a_log_cut_above_the_stored_offset_is_refused_and_old_data_served(topics
     topics.send("user-info", b"alice", body("alice"))
     topics.flush()
     reader.start_and_wait()
-    assert reader.stop() == 0
+    assert 0 == reader.stop()
     for count in range(50):
         topics.send("user-info", b"alice", body("alice", count))
     topics.flush()
@@ -166,7 +166,7 @@ def test_a_log_cut_above_the_stored_offset_is_refused_and_old_data_served(topics
     reader.start()
     said = reader.await_state("failed")
     assert "records in between are gone" in str(said["reason"])
-    assert reader.get("/users/alice").content == body("alice")
+    assert body("alice") == reader.get("/users/alice").content
 
 
 def test_a_log_cut_below_the_stored_offset_is_refused_and_old_data_served(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_log_cut_below_the_stored_offset_is_refused_and_old_data_served(tmp_pa
             kafka.start()
             said = reader.await_state("failed", 60)
             assert "ends at 0, before 20, which this reader has read" in str(said["reason"])
-            assert reader.get("/users/alice").content == body("alice", 19)
+            assert body("alice", 19) == reader.get("/users/alice").content
         finally:
             reader.kill()
 
@@ -213,15 +213,15 @@ def test_kafka_may_go_and_come_back(tmp_path: Path) -> None:
             kafka.kill()
             said = reader.await_state("stale")
             assert f"no answer from Kafka at {kafka.bootstrap_servers}" in str(said["reason"])
-            assert (reader.get("/readyz").status_code, reader.get("/users/alice").status_code) == (200, 200)
+            assert (200, 200) == (reader.get("/readyz").status_code, reader.get("/users/alice").status_code)
             wait_for(lambda: share_of_a_core(reader.pid) < 0.3, what="looking for Kafka without taking a core")
-            assert reader.stop() == 0
+            assert 0 == reader.stop()
 
             reader.start()
             wait_for(lambda: reader.state().get("state") == "starting")
-            assert reader.get("/users/alice").status_code == 503
+            assert 503 == reader.get("/users/alice").status_code
             reader.await_state("stale")
-            assert reader.get("/users/alice").content == body("alice", 1)
+            assert body("alice", 1) == reader.get("/users/alice").content
 
             kafka.start()
             reader.await_state("ready")
@@ -243,7 +243,7 @@ def test_a_second_reader_on_the_same_folder_or_port_is_refused_by_name(readers: 
         own = dict(second.environment)
         second.environment.update(taken)
         second.start()
-        assert second.wait() == 1
+        assert 1 == second.wait()
         assert said in second.log()
         second.environment.update(own)
-    assert first.get("/livez").status_code == 200
+    assert 200 == first.get("/livez").status_code

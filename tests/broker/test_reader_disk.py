@@ -60,9 +60,9 @@ def test_a_full_disk_keeps_the_copy_served_and_recovers(topics: Topics, reader: 
         topics.flush()
         full = f"the reader's folder {folder}/copy-1 cannot be written to"
         wait_for(lambda: full in str(reader.state().get("reason")), 60, "what is wrong")
-        assert reader.state()["state"] == "stale"
-        assert reader.get("/readyz").status_code == 200
-        assert reader.get("/users/alice").status_code == 200
+        assert "stale" == reader.state()["state"]
+        assert 200 == reader.get("/readyz").status_code
+        assert 200 == reader.get("/users/alice").status_code
         make_room()
         reader.await_state("ready")
         truth = {str(number): b"%d" % number * 1000 for number in (0, 4_321, 7_999)} | {"alice": body("alice", 1)}
@@ -75,7 +75,7 @@ def test_a_file_cut_short_while_it_was_away_is_replayed(topics: Topics, reader: 
         topics.send("user-info", str(number).encode(), body(str(number)))
     topics.flush()
     reader.start_and_wait()
-    assert reader.stop() == 0
+    assert 0 == reader.stop()
     data = reader.folder / "copy-1" / "data.mdb"
     os.truncate(data, data.stat().st_size // 2)
     reader.start_and_wait()
@@ -88,13 +88,13 @@ def test_data_of_another_format_is_rebuilt_and_swapped(topics: Topics, reader: R
     topics.send("user-info", b"alice", body("alice"))
     topics.flush()
     reader.start_and_wait()
-    assert reader.stop() == 0
+    assert 0 == reader.stop()
     folder = reader.folder
     store = Store(folder / "copy-1")
     store.write_notes(identity={**store.note("identity"), "format": FORMAT + 1})
     store.close()
     reader.start_and_wait()
     assert "of a format that this version does not write" in reader.log()
-    assert reader.get("/users/alice").content == body("alice")
+    assert body("alice") == reader.get("/users/alice").content
     wait_for(lambda: ["copy-2"] == [copy.name for copy in folder.glob("copy-*")])
-    assert (folder / "current").read_text() == "copy-2"
+    assert "copy-2" == (folder / "current").read_text()

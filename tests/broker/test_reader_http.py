@@ -51,16 +51,16 @@ def test_a_response_names_its_record_in_the_topic(client: httpx.Client, topics: 
     answer = client.get("/users/bob")
     (record,) = [message for message in topics.messages("user-info") if message.key() == b"bob"]
     assert (200, BOB) == (answer.status_code, answer.content)
-    assert answer.headers["user-info-offset"] == f"{record.partition()}:{record.offset()}"
+    assert f"{record.partition()}:{record.offset()}" == answer.headers["user-info-offset"]
     assert answer.headers["user-info-source-time-ms"] == str(record.timestamp()[1])
     wait_for(lambda: 0 <= float(client.get("/users/bob").headers["user-info-behind-seconds"]) < 1)
-    assert answer.headers["cache-control"] == "no-cache"
+    assert "no-cache" == answer.headers["cache-control"]
 
 
 def test_a_client_revalidates_what_it_has(client: httpx.Client, topics: Topics) -> None:
     """A tag is answered 304 until the record is replaced, and 200 from then on."""
     tag = client.get("/users/alice").headers["etag"]
-    assert client.get("/users/alice", headers={"if-none-match": tag}).status_code == 304
+    assert 304 == client.get("/users/alice", headers={"if-none-match": tag}).status_code
     topics.send("user-info", b"alice", BOB)
     topics.flush()
     wait_for(lambda: client.get("/users/alice", headers={"if-none-match": tag}).status_code == 200)
@@ -69,10 +69,10 @@ def test_a_client_revalidates_what_it_has(client: httpx.Client, topics: Topics) 
 
 def test_a_client_asks_for_what_it_has_seen_elsewhere(client: httpx.Client, topics: Topics) -> None:
     """An offset that has not been read yet is answered 503 at once, and 200 as soon as it has been read."""
-    assert client.get("/users/alice", headers={"if-min-offset": "0:1"}).status_code == 200
+    assert 200 == client.get("/users/alice", headers={"if-min-offset": "0:1"}).status_code
     early = client.get("/users/alice", headers={"if-min-offset": "0:2"})
     assert (503, "1") == (early.status_code, early.headers["retry-after"])
-    assert client.get("/users/alice", headers={"if-min-offset": "now"}).status_code == 400
+    assert 400 == client.get("/users/alice", headers={"if-min-offset": "now"}).status_code
     topics.send("user-info", b"carol", b"{}")
     topics.flush()
     wait_for(lambda: client.get("/users/carol", headers={"if-min-offset": "0:2"}).status_code == 200)
@@ -100,8 +100,8 @@ def test_several_users_are_read_at_once(client: httpx.Client) -> None:
     """Found records in the order asked for, and the ids of the others."""
     answer = client.get("/users", params={"id": ["bob", "nobody", "alice"]})
     assert {"users": [json.loads(BOB), json.loads(ALICE)], "missing": ["nobody"]} == answer.json()
-    assert answer.headers["user-info-offset"] == "0:1"
-    assert client.get("/users", params={"id": [str(number) for number in range(101)]}).status_code == 400
+    assert "0:1" == answer.headers["user-info-offset"]
+    assert 400 == client.get("/users", params={"id": [str(number) for number in range(101)]}).status_code
 
 
 def test_metrics_say_what_was_taken_in_and_how_far_it_is(client: httpx.Client) -> None:
@@ -110,9 +110,9 @@ def test_metrics_say_what_was_taken_in_and_how_far_it_is(client: httpx.Client) -
     families = text_string_to_metric_families(client.get("/metrics").text)
     found = {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
     assert (2.0, 2.0) == (found["reader_applied_records_total",], found["reader_store_records",])
-    assert found["reader_applied_bytes_total",] == len(b"alice" + ALICE + b"bob" + BOB)
+    assert len(b"alice" + ALICE + b"bob" + BOB) == found["reader_applied_bytes_total",]
     assert found["reader_batch_seconds_count",] >= 1
-    assert found["reader_lag_records", "0"] == 0
+    assert 0 == found["reader_lag_records", "0"]
     assert 0 <= found["reader_lag_seconds", "0"] < 30
     assert found["reader_store_bytes",] > 0
     assert found["reader_disk_free_bytes",] > 0
@@ -129,7 +129,7 @@ def test_a_stopped_reader_ends_whatever_its_clients_do(reader: Reader) -> None:
             connection.setblocking(False)
             connection.send(said)
         reader.signal(signal.SIGTERM)
-        assert reader.wait(5) == 0
+        assert 0 == reader.wait(5)
         assert "stopped" in reader.log()
     finally:
         for connection in connections:

@@ -96,6 +96,6 @@ def test_whenever_it_is_killed_its_store_is_what_its_offsets_claim(topics: Topic
         torn_replays += bool(offsets) and not store.complete
         store.close()
         topics.flush()
-        assert prefix(topics.messages("user-info"), offsets) == held
+        assert held == prefix(topics.messages("user-info"), offsets)
     assert torn_replays or KILLS < LONG_RUN, "none was killed in its first replay; the moments are badly chosen"
     print(f"{KILLS} kills, {torn_replays} of them in a replay")  # noqa: T201 - what a long run is for

@@ -29,7 +29,7 @@ def test_a_topic_recreated_and_filled_at_once_is_never_mixed_with_the_old(topics
 
         def only_the_new(newest: str = newest, asked: str = asked) -> bool:
             found = reader.get(f"/users?id={newest}&{asked}").json()["users"]
-            assert len({user["userId"] for user in found}) == 1
+            assert 1 == len({user["userId"] for user in found})
             return newest.startswith(found[0]["userId"])
 
         wait_for(only_the_new, 60)
@@ -56,7 +56,7 @@ def test_a_rebuild_continues_where_a_crash_left_it(topics: Topics, reader: Reade
     kept = 0
     for _ in range(2):
         kept = wait_for(partial(built, reader, kept), 60, "a rebuild in its midst")
-        assert reader.get("/users/old").content == body("old")
+        assert body("old") == reader.get("/users/old").content
         reader.kill()
         reader.start()
         again = wait_for(partial(built, reader, 0), 60, "the continued rebuild")
@@ -64,14 +64,14 @@ def test_a_rebuild_continues_where_a_crash_left_it(topics: Topics, reader: Reade
     reader.await_state("ready", 60)
     for user in ("0", "31234", "59999"):
         assert reader.get(f"/users/{user}").content == body(user)
-    assert reader.get("/users/old").status_code == 404
+    assert 404 == reader.get("/users/old").status_code
 
 
 def test_a_reader_that_answers_while_it_rebuilds_takes_small_batches(topics: Topics, reader: Reader) -> None:
     """Also after a restart, when what it answers with is another copy than the one that it builds."""
     topics.send("user-info", b"old", body("old"))
     topics.flush()
-    assert reader.start_and_wait().stop() == 0
+    assert 0 == reader.start_and_wait().stop()
     topics.recreate("user-info")
     for number in range(40 * SERVING_BATCH):
         topics.send("user-info", str(number).encode(), body(str(number)))
@@ -88,12 +88,12 @@ def test_an_absence_longer_than_the_topic_remembers_deletions_is_rebuilt(topics:
     topics.send("user-info", b"alice", body("alice"))
     topics.flush()
     reader.start_and_wait()
-    assert reader.stop() == 0
+    assert 0 == reader.stop()
     stopped = time.monotonic()
     wait_for(lambda: time.monotonic() - stopped > 0.01)
     reader.start_and_wait()
     assert "the topic keeps tombstones for 0 s" in reader.log()
-    assert reader.get("/users/alice").content == body("alice")
+    assert body("alice") == reader.get("/users/alice").content
 
 
 def test_a_topic_recreated_during_a_rebuild_is_rebuilt_again(topics: Topics, reader: Reader) -> None:
@@ -107,5 +107,5 @@ def test_a_topic_recreated_during_a_rebuild_is_rebuilt_again(topics: Topics, rea
             topics.send("user-info", f"{generation}-{number}".encode(), body(generation))
     topics.flush()
     wait_for(lambda: reader.get("/users/third-19999").status_code == 200, 60)
-    assert reader.get("/users/second-0").status_code == 404
-    assert reader.get("/users/old").status_code == 404
+    assert 404 == reader.get("/users/second-0").status_code
+    assert 404 == reader.get("/users/old").status_code

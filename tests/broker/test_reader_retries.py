@@ -130,7 +130,7 @@ def test_a_client_that_retries_never_reads_wrong_or_older_than_before(
     topics.flush()
     histories = histories_of(topics.messages("user-info"))
     answers = [answer for client in clients for answer in client.answers]
-    assert find_violations(histories, answers) == []
+    assert [] == find_violations(histories, answers)
     assert [client.unanswered for client in clients] == [None] * len(clients)
     # 3. Kept users were never answered as absent; the others were both present and absent.
     absent = {answer.user for answer in answers if answer.record_id is None}

@@ -33,8 +33,8 @@ def snapshot(topics: Topics, readers: list[Reader], tmp_path: Path) -> Path:
 def test_a_reader_starts_from_a_snapshot_and_catches_up(topics: Topics, readers: list[Reader], snapshot: Path) -> None:
     """What it holds, and where it continues, is in the manifest; what came afterwards is read from the topic."""
     manifest = json.loads((snapshot / "manifest.json").read_text())
-    assert manifest["records"] == len(USERS)
-    assert sum(manifest["offsets"].values()) == len(USERS)
+    assert len(USERS) == manifest["records"]
+    assert len(USERS) == sum(manifest["offsets"].values())
     assert USER_INFO_PARTITIONS == manifest["identity"]["partitions"]
     topics.send("user-info", b"1", None)
     topics.send("user-info", b"later", body("later"))
@@ -45,10 +45,10 @@ def test_a_reader_starts_from_a_snapshot_and_catches_up(topics: Topics, readers:
     assert f"starting from the snapshot {snapshot}" in second.log()
     assert "refused" not in second.log()
     assert second.holds({user: value for user, value in USERS.items() if user != "1"} | {"later": body("later")})
-    assert second.get("/users/1").status_code == 404
+    assert 404 == second.get("/users/1").status_code
     second.kill()
     second.start_and_wait()
-    assert second.get("/users/later").content == body("later")
+    assert body("later") == second.get("/users/later").content
 
 
 def test_a_snapshot_is_not_looked_at_where_there_is_data(readers: list[Reader], snapshot: Path) -> None:
@@ -126,8 +126,8 @@ def test_a_foreign_or_old_snapshot_is_refused_and_never_served(
 
     wait_for(ready_and_never_wrong)
     assert f"the snapshot {snapshot} is refused: the topic was deleted and created again" in foreign.log()
-    assert foreign.get("/users/1").status_code == 404
-    assert foreign.get("/users/new").content == body("new")
+    assert 404 == foreign.get("/users/1").status_code
+    assert body("new") == foreign.get("/users/new").content
 
 
 def test_what_cannot_be_copied_is_said(readers: list[Reader], snapshot: Path, tmp_path: Path) -> None:
@@ -145,14 +145,14 @@ def test_what_is_stored_can_be_looked_at_while_it_serves(readers: list[Reader], 
     """Counts, sizes, offsets and identity as JSON; one user's bytes as they are sent."""
     assert snapshot.exists()
     about = json.loads(readers[0].run("inspect").stdout)
-    assert (about["records"], about["complete"]) == (len(USERS), True)
-    assert sum(about["offsets"].values()) == len(USERS)
+    assert (len(USERS), True) == (about["records"], about["complete"])
+    assert len(USERS) == sum(about["offsets"].values())
     assert 0 < about["bytesInUse"] <= about["bytesOnDisk"]
     place, stored = readers[0].run("inspect", "7").stdout.splitlines()
     assert stored.encode() == USERS["7"]
-    assert json.loads(place)["bytes"] == len(USERS["7"])
+    assert len(USERS["7"]) == json.loads(place)["bytes"]
     absent = readers[0].run("inspect", "nobody")
-    assert (absent.returncode, absent.stderr) == (1, "no user 'nobody'\n")
+    assert (1, "no user 'nobody'\n") == (absent.returncode, absent.stderr)
 
 
 def test_verify_compares_the_store_with_the_topic(topics: Topics, readers: list[Reader], snapshot: Path) -> None:
@@ -160,7 +160,7 @@ def test_verify_compares_the_store_with_the_topic(topics: Topics, readers: list[
     assert snapshot.exists()
     done = readers[0].run("verify")
     assert (done.returncode, done.stdout) == (0, f"{len(USERS)} records compared, 0 differences\n")
-    assert readers[0].stop() == 0
+    assert 0 == readers[0].stop()
     store = Store(readers[0].folder / "copy-1")
     known = store.record(b"1")
     assert known is not None

@@ -70,12 +70,12 @@ def test_any_worker_answers_for_all_and_none_is_missed(reader: Reader, topics: T
         victim = reader.workers()[number % WORKERS]
         victim.kill()
         for _ in range(40):
-            assert reader.get_again("/users/nobody").status_code == 404
+            assert 404 == reader.get_again("/users/nobody").status_code
         wait_for(partial(has_replaced, reader, victim))
         wait_for(partial(has_counted, reader, 40 * (number + 1)), what="every answer's count")
-    assert reader.metric("reader_store_records") == 1
+    assert 1 == reader.metric("reader_store_records")
     assert "ended with status -9; starting another" in reader.log()
-    assert reader.stop(5) == 0
+    assert 0 == reader.stop(5)
 
 
 def test_workers_switch_to_a_rebuilt_copy(reader: Reader, topics: Topics) -> None:
@@ -91,7 +91,7 @@ def test_workers_switch_to_a_rebuilt_copy(reader: Reader, topics: Topics) -> Non
         return {answer.content for answer in answers} == {b"anew"}
 
     wait_for(rebuilt, 60, "the rebuilt copy in all workers")
-    assert set(seen) == {200}
+    assert {200} == set(seen)
 
 
 def test_workers_end_with_the_process_that_follows_the_topic(reader: Reader) -> None:
@@ -101,10 +101,10 @@ def test_workers_end_with_the_process_that_follows_the_topic(reader: Reader) -> 
     psutil.wait_procs(workers, timeout=30)
     assert not any(worker.is_running() for worker in workers)
     start(reader)
-    assert reader.get_again("/users/alice").content == b"1"
+    assert b"1" == reader.get_again("/users/alice").content
     workers = reader.workers()
     reader.signal(signal.SIGTERM)
-    assert reader.wait(5) == 0
+    assert 0 == reader.wait(5)
     assert not any(worker.is_running() for worker in workers)
 
 
@@ -113,5 +113,5 @@ def test_a_second_reader_on_the_same_port_is_refused_by_name(reader: Reader, top
     port = str(reader.port)
     second = Reader(topics.settings(), tmp_path / "second", READER_WORKERS=str(WORKERS), READER_PORT=port)
     second.start()
-    assert second.wait() == 1
+    assert 1 == second.wait()
     assert f"READER_PORT={reader.port}" in second.log()

@@ -62,7 +62,7 @@ def test_a_record_takes_the_documented_path(service: tuple[Topics, Reader], path
         file.touch()
     topics.put("tweets", tweet_id=f"{MARK}-tweet", user_id=MARK)
     await_applied(2)
-    assert reader.get(f"/users/{MARK}").json()["tweetCount"] == 1
+    assert 1 == reader.get(f"/users/{MARK}").json()["tweetCount"]
 
     # 3. What it entered is what the documents say.
     entered = {tier: read_path(file) for tier, file in paths.items()}

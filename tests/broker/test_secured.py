@@ -76,10 +76,10 @@ def test_rows_become_answers_on_a_secured_kafka(topics: Topics, access: dict[str
         wait_for(lambda: likes() == 1, 60, "alice with one like")
         joiner.wait_until_said('"topic": "' + topics.name("likes"), 30)
         letters = joiner.run("dead-letters").start()
-        assert letters.wait(60) == 0
+        assert 0 == letters.wait(60)
         assert "bad-json" in letters.log()
         logs = [joiner.log(), reader.log(), letters.log()]
-    assert [PASSWORD in log for log in logs] == [False, False, False]
+    assert [False, False, False] == [PASSWORD in log for log in logs]
     for line in (logs[0] + logs[1]).splitlines():
         assert json.loads(line)["message"]
 
@@ -110,6 +110,6 @@ def test_an_untrusted_certificate_ends_in_one_clear_message(
 def refusal(tier: Joiner | Reader) -> str:
     """Return the one line, apart from events in JSON, that a tier says before it ends with status 1."""
     with tier as program:
-        assert program.wait(60) == 1
+        assert 1 == program.wait(60)
         (line,) = [line for line in program.log().splitlines() if not line.startswith("{")]
     return line

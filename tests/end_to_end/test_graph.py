@@ -63,5 +63,5 @@ def test_every_user_of_a_graph_is_answered_as_sql_says(
     differences = [user_id for user_id, record in truth.items() if answers[user_id] != record]
     record_property("users compared", len(answers))
     record_property("differences", len(differences))
-    assert differences == []
-    assert len(answers) == ROWS["users"]
+    assert [] == differences
+    assert ROWS["users"] == len(answers)

@@ -140,7 +140,7 @@ def test_a_column_that_goes_leaves_null(populated: Service) -> None:
 
     populated.sql("ALTER TABLE users RENAME COLUMN location TO place", "UPDATE users SET name = 'Al' WHERE user_id = 1")
     populated.await_answer(1, name="Al", location=None)
-    assert (populated.answer(2) or {})["location"] == "here"
+    assert "here" == (populated.answer(2) or {})["location"]
 
     populated.sql("ALTER TABLE users DROP COLUMN pronouns", "ALTER TABLE users RENAME COLUMN place TO location")
     populated.sql("UPDATE users SET username = username")

@@ -93,7 +93,7 @@ def test_up_continues_where_down_left_it(stack: Stack) -> None:
 
     # 3. A row, and down: nothing runs, and status says so.
     status, said = stack.call("psql", "-c", "INSERT INTO users (user_id, username) VALUES (1, 'alice')")
-    assert (status, said) == (0, "INSERT 0 1\n")
+    assert (0, "INSERT 0 1\n") == (status, said)
     status, said = stack.call("down")
     assert (0, 3) == (status, said.count(" stopped")), said
     status, said = stack.call("status")
@@ -197,7 +197,7 @@ def test_run_as_a_person_would(stack: Stack) -> None:
     run = stack.program("run").start()
     read, *_ = await_invitation(run)
     assert "the tables hold rows already" in run.log()
-    assert likes(shell(read)) == before + 1
+    assert before + 1 == likes(shell(read))
     parts = parts_of(run)
     run.kill()
     wait_for(lambda: not alive(parts), 30, "the end of all parts")

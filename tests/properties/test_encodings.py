@@ -90,7 +90,7 @@ def test_a_fraction_is_no_id_and_keeps_its_text_in_a_profile(number: float) -> N
     """1.5 and 1e3 identify no user; as a name they are the text that was written."""
     text = repr(number)
     row = f'{{"user_id": 1, "name": {text}}}'.encode()
-    assert parse_row(USERS, b"1", row).values == (None, text, *[None] * 6)
+    assert (None, text, *[None] * 6) == parse_row(USERS, b"1", row).values
     with pytest.raises(BadRow, match="bad-id"):
         parse_row(USERS, b"1", f'{{"user_id": {text}}}'.encode())
 
@@ -101,7 +101,7 @@ def test_ids_are_1_to_511_bytes_of_utf_8(text: str) -> None:
     document = json.dumps({"user_id": text}).encode("utf-8", "surrogatepass")
     fits = not any("\ud800" <= char <= "\udfff" for char in text) and len(text.encode()) <= 511
     if fits:
-        assert parse_row(USERS, document, document).row_id == text
+        assert text == parse_row(USERS, document, document).row_id
     else:
         with pytest.raises(BadRow):
             parse_row(USERS, b"x", document)

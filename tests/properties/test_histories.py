@@ -53,7 +53,7 @@ def test_each_record_shows_something_new(history: History, schedule: list[tuple[
     latest: dict[bytes, bytes | None] = {}
     times = {event.source_ms for event in history.events}
     for record in play(history, schedule).output:
-        assert latest.get(record.key) != record.value
+        assert record.value != latest.get(record.key)
         latest[record.key] = record.value
         oldest_ms = record.newest_ms if record.oldest_ms is None else record.oldest_ms
         assert {record.newest_ms, oldest_ms} <= times

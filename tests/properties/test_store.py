@@ -185,7 +185,7 @@ class StoreMachine(RuleBasedStateMachine):
         for key, value in written:
             topic.write(key, value)
         built = self.generations.open_next(lambda _: False)
-        assert built.count() == 0
+        assert 0 == built.count()
         apply_batch(built, *topic.batch({}, amounts))
         apply_batch(built, *topic.batch(built.offsets(), amounts))
         if ends == "swap":

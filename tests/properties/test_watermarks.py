@@ -188,7 +188,7 @@ class Group(RuleBasedStateMachine):
                 self.taken[partition] += 1
                 if isinstance(record, Heartbeat):
                     told = parse_heartbeat(record.key, record.value)
-                    assert told == record
+                    assert record == told
                     self.freshness.note(partition, told)
 
     # What must hold

@@ -69,5 +69,5 @@ class ContinuousReads(BackgroundThread):
         """Stop; where the test has not failed by itself, see that all answers were right."""
         super().__exit__(kind, error, trace)
         if error is None:
-            assert self._faults == []
+            assert [] == self._faults
             assert self._asked > 0

@@ -64,7 +64,7 @@ class Joiners:
             status: that it must end with.
         """
         with self.programs[0].run("reset", "--yes") as program:
-            assert program.wait(60) == status, program.log()
+            assert status == program.wait(60), program.log()
         return program
 
     def kill(self) -> None:

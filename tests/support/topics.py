@@ -109,7 +109,7 @@ class Topics:
 
     def flush(self) -> None:
         """Wait until all that was written has arrived."""
-        assert self._producer.flush(30) == 0
+        assert 0 == self._producer.flush(30)
 
     def cut(self, topic: str, partition: int, offset: int) -> None:
         """Delete a partition's records before an offset, which a compacted topic allows only once reconfigured."""

@@ -85,21 +85,21 @@ def test_figures_are_medians_and_the_ratio_is_of_medians() -> None:
         return Run(program, 1, seconds, 1.0, seconds, 1.0, 10**8, {"user-info": 5, "changelogs": 6, "internal": 7})
 
     runs = [run("joiner", 10), run("joiner", 50), run("joiner", 20), run("peer", 40), run("peer", 60), run("peer", 50)]
-    assert compute_ratios(runs) == {1: 2.5}
-    assert [(row["program x processes"], row["rows/s"]) for row in compute_medians(runs, 1_000)] == [
+    assert {1: 2.5} == compute_ratios(runs)
+    assert [
         ("joiner x 1", 50),
         ("peer x 1", 20),
-    ]
+    ] == [(row["program x processes"], row["rows/s"]) for row in compute_medians(runs, 1_000)]
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(0, 1), (50, 2), (75, 3), (76, 4), (99, 4), (100, 4)])
 def test_a_percentile_is_a_value_that_was_measured(percent: float, expected: float) -> None:
     """The nearest rank: so many percent of the values do not exceed it."""
-    assert percentile([4, 1, 3, 2], percent) == expected
+    assert expected == percentile([4, 1, 3, 2], percent)
 
 
 def test_tables_are_markdown() -> None:
     """Results can be pasted into the documents as they are."""
-    assert to_table([{"program": "joiner", "rows/s": 42_456, "p95 s": 0.25}]) == (
-        "| program | rows/s | p95 s |\n| --- | ---: | ---: |\n| joiner | 42,456 | 0.25 |"
+    assert ("| program | rows/s | p95 s |\n| --- | ---: | ---: |\n| joiner | 42,456 | 0.25 |") == to_table(
+        [{"program": "joiner", "rows/s": 42_456, "p95 s": 0.25}]
     )

@@ -166,7 +166,7 @@ def test_rows_of_a_snapshot_and_what_had_been_waiting_have_no_age() -> None:
         checkpoint.save()
         ((_, pack),) = checkpoint.pack_changes(1)
         (record,) = apply_and_show(changes, pack, first_offset=offset)
-        assert times == (record.newest_ms, record.oldest_ms)
+        assert (record.newest_ms, record.oldest_ms) == times
     (again,) = apply_and_show(changes, json.dumps([make_show_entry("a", 99)]).encode(), first_offset=3)
     assert (6, None) == (again.newest_ms, again.oldest_ms)
 

@@ -102,7 +102,7 @@ def test_the_tiers_understand_their_settings(
     defaults = {topic.upper(): field.default for topic, field in tier.model_fields.items() if topic.endswith("_topic")}
     if "HEARTBEATS_TOPIC" in defaults:
         defaults["HEARTBEATS_TOPIC"] = postgres.HEARTBEATS
-    assert settings.topic_names() == defaults
+    assert defaults == settings.topic_names()
 
 
 def test_two_joiners_are_two_members_of_one_group(services: dict[str, Service]) -> None:
@@ -128,7 +128,7 @@ def test_postgres_is_configured_as_the_stack_configures_it(
     # The image's own scripts speak to the server over its socket.
     wanted = {name: value for name, value in postgres.OPTIONS.items() if name != "unix_socket_directories"}
     assert wanted == dict(option.split("=", 1) for option in words[1::2])
-    assert service["environment"]["POSTGRES_DB"] == postgres.DATABASE
+    assert postgres.DATABASE == service["environment"]["POSTGRES_DB"]
     assert mounted["schema"].samefile(ops.SCHEMA_FILE)
 
 
@@ -137,8 +137,8 @@ def test_the_source_topics_are_made_as_the_stack_makes_them(services: dict[str, 
     script = services["topics"]["command"][2]
     named = re.search(r"for topic in (.*); do", script)
     assert named is not None
-    assert named[1].split() == list(connect.TOPICS)
-    assert re.findall(r"--partitions (\d+)", script) == [str(connect.PARTITIONS)]
+    assert list(connect.TOPICS) == named[1].split()
+    assert [str(connect.PARTITIONS)] == re.findall(r"--partitions (\d+)", script)
     assert dict(re.findall(r"--config ([\w.]+)=(\S+)", script)) == ops.read_source_topic()
 
 
@@ -163,7 +163,7 @@ def test_the_connector_captures_the_four_tables_and_writes_the_heartbeats(mounte
     """Its tables are those of the publication in the schema, and its producer sends what its topics take."""
     config = json.loads(mounted["connector"].read_text())["config"]
     tables = [*(table.name for table in TABLES), postgres.HEARTBEATS]
-    assert tables == list(connect.TOPICS)
+    assert list(connect.TOPICS) == tables
     schema = mounted["schema"].read_text()
     assert f"ALTER PUBLICATION {config['publication.name']} SET TABLE {', '.join(tables)};" in schema
     assert config["heartbeat.action.query"].startswith(f"INSERT INTO {postgres.HEARTBEATS} ")
@@ -222,7 +222,7 @@ def test_prometheus_asks_every_process_and_has_every_rule(services: dict[str, Se
     ports = {"reader": 8000, "joiner": 8001}
     wanted = {f"{name}:{ports[tier_of(name)]}" for name in services if tier_of(name) in TIERS}
     targets = {target for config in configs for target in config["targets"]}
-    assert targets == wanted | {"connect:9404", "postgres-exporter:9187"}
+    assert wanted | {"connect:9404", "postgres-exporter:9187"} == targets
     assert "=9404:/etc/connect/jmx.yml" in services["connect"]["environment"]["KAFKA_OPTS"]
     mounted = {config["target"].rpartition("/")[2] for config in services["prometheus"]["configs"]}
     assert {"prometheus.yml", *(file.name for file in (folder / "rules").iterdir())} == mounted

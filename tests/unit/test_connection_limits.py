@@ -59,7 +59,7 @@ def read_response(connection: socket.socket) -> bytes:
 def test_a_target_that_is_too_long_is_414(serving: LocalServer, length: int) -> None:
     """The client gets the error though it is still sending, and the connection is closed."""
     answer = exchange(serving.port, b"GET /users/%b HTTP/1.1\r\nHost: here\r\n\r\n" % (b"x" * (length - 7)))
-    assert status_of(answer) == 414
+    assert 414 == status_of(answer)
     assert b"connection: close\r\n" in answer
     assert answer.endswith(b"}")
 
@@ -68,20 +68,20 @@ def test_a_target_that_is_too_long_is_414(serving: LocalServer, length: int) -> 
 @pytest.mark.parametrize("path", [b"/users/alice", b"/livez"])
 def test_header_fields_that_are_too_large_are_431(serving: LocalServer, path: bytes, fields: bytes) -> None:
     """One long field, one that never ends, or many short ones: refused on either path, and nothing is buffered."""
-    assert status_of(exchange(serving.port, b"GET %b HTTP/1.1\r\n%b\r\n" % (path, fields))) == 431
+    assert 431 == status_of(exchange(serving.port, b"GET %b HTTP/1.1\r\n%b\r\n" % (path, fields)))
 
 
 def test_requests_up_to_the_limits_are_answered(serving: LocalServer) -> None:
     """The limits themselves are allowed, and many small requests in one piece are not one large one."""
     target = b"/users/" + b"x" * 493
-    assert (
-        status_of(exchange(serving.port, b"GET %b HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n" % target)) == 404
+    assert 404 == status_of(
+        exchange(serving.port, b"GET %b HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n" % target)
     )
     field = b"X: %b\r\n" % (b"x" * 1_900)
     last = b"GET /livez HTTP/1.1\r\nHost: here\r\n%bConnection: close\r\n\r\n" % field
-    assert status_of(exchange(serving.port, last)) == 200
+    assert 200 == status_of(exchange(serving.port, last))
     many = ALICE * 200 + b"GET /users/alice HTTP/1.0\r\n\r\n"
-    assert exchange(serving.port, many).count(b"HTTP/1.1 200 OK") == 201
+    assert 201 == exchange(serving.port, many).count(b"HTTP/1.1 200 OK")
 
 
 def test_a_request_that_does_not_arrive_is_408(serving: LocalServer) -> None:
@@ -97,15 +97,15 @@ def test_a_request_that_does_not_arrive_is_408(serving: LocalServer) -> None:
             except TimeoutError:
                 continue
         connection.settimeout(30)
-        assert status_of(received) == 408
+        assert 408 == status_of(received)
         assert (received + read_all(connection)).endswith(b"}")
 
 
 def test_an_idle_connection_is_closed(serving: LocalServer) -> None:
     """Silence ends it, before the first request as after a response."""
     with open_connection(serving) as silent, open_connection(serving, ALICE) as once:
-        assert read_all(silent) == b""
-        assert read_all(once).count(b"HTTP/1.1 200 OK") == 1
+        assert b"" == read_all(silent)
+        assert 1 == read_all(once).count(b"HTTP/1.1 200 OK")
 
 
 def test_a_connection_lives_from_request_to_request(serving: LocalServer) -> None:
@@ -115,13 +115,13 @@ def test_a_connection_lives_from_request_to_request(serving: LocalServer) -> Non
         while time.monotonic() - began < 2 * LIMITS.idle_seconds:
             for path in (b"/users/alice", b"/livez"):
                 connection.sendall(b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n" % path)
-                assert status_of(read_response(connection)) == 200
+                assert 200 == status_of(read_response(connection))
 
 
 def test_an_unexpected_body_does_not_hold_a_connection(serving: LocalServer) -> None:
     """The response does not wait for it, and a body that does not end ends the connection."""
     request = b"GET /users/alice HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\nx"
-    assert exchange(serving.port, request).count(b"HTTP/1.1 ") == 1
+    assert 1 == exchange(serving.port, request).count(b"HTTP/1.1 ")
 
 
 def test_a_client_that_reads_nothing_is_cut_off(serving: LocalServer) -> None:
@@ -152,12 +152,12 @@ def test_connections_beyond_the_limit_get_a_503(serving: LocalServer) -> None:
     try:
         for connection in open_ones:
             connection.sendall(ALICE)
-            assert status_of(read_response(connection)) == 200
+            assert 200 == status_of(read_response(connection))
         refused = exchange(serving.port, ALICE)
         assert (503, True) == (status_of(refused), b"retry-after: 1\r\n" in refused)
         for path in (b"/livez", b"/readyz"):
             request = b"GET %b HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n" % path
-            assert status_of(exchange(serving.port, request)) == 200
+            assert 200 == status_of(exchange(serving.port, request))
     finally:
         for connection in open_ones:
             connection.close()
@@ -202,7 +202,7 @@ def test_a_client_that_has_closed_its_direction_is_answered(serving: LocalServer
     """A half-closed connection still carries the response, on either path."""
     for path in (b"/users/alice", b"/livez"):
         answer = exchange(serving.port, b"GET %b HTTP/1.1\r\nHost: here\r\n\r\n" % path, end=True)
-        assert status_of(answer) == 200
+        assert 200 == status_of(answer)
 
 
 def test_scripts_of_named_origins_may_read_and_no_others(serving: LocalServer) -> None:

@@ -41,7 +41,7 @@ def answer(
 )
 def test_what_the_topic_allows_is_right(answers: list[Observation]) -> None:
     """Each reader advances by itself, and overlapping requests may be answered in any order."""
-    assert find_violations(HISTORIES, answers) == []
+    assert [] == find_violations(HISTORIES, answers)
 
 
 @pytest.mark.parametrize(

@@ -49,20 +49,20 @@ def test_of_two_letters_about_one_row_the_newer_is_written() -> None:
 def test_a_newer_record_of_the_row_is_kept() -> None:
     """Newer is what comes behind in the same partition, or later in another one."""
     decision = Decision(letter(5), "replay", "7", partition=2)
-    assert check_superseded(decision, {"7": [NewestRecord(2, 6, 900)]}).outcome == "superseded"
-    assert check_superseded(decision, {"7": [NewestRecord(0, 1, 1_000)]}).outcome == "superseded"
-    assert check_superseded(decision, {"7": [NewestRecord(2, 4, 2_000)]}).outcome == "replay"
-    assert check_superseded(decision, {"8": [NewestRecord(2, 6, 900)]}).outcome == "replay"
+    assert "superseded" == check_superseded(decision, {"7": [NewestRecord(2, 6, 900)]}).outcome
+    assert "superseded" == check_superseded(decision, {"7": [NewestRecord(0, 1, 1_000)]}).outcome
+    assert "replay" == check_superseded(decision, {"7": [NewestRecord(2, 4, 2_000)]}).outcome
+    assert "replay" == check_superseded(decision, {"8": [NewestRecord(2, 6, 900)]}).outcome
 
 
 def test_within_a_partition_the_offset_decides_and_between_partitions_the_time() -> None:
     """A record whose time is older than the letter's is newer all the same where it lies behind it."""
     decision = Decision(letter(5), "replay", "7", partition=2)
-    assert check_superseded(decision, {"7": [NewestRecord(0, 1, 900), NewestRecord(2, 6, 10)]}).outcome == "superseded"
-    assert check_superseded(decision, {"7": [NewestRecord(0, 9, 900), NewestRecord(2, 4, 2_000)]}).outcome == "replay"
+    assert "superseded" == check_superseded(decision, {"7": [NewestRecord(0, 1, 900), NewestRecord(2, 6, 10)]}).outcome
+    assert "replay" == check_superseded(decision, {"7": [NewestRecord(0, 9, 900), NewestRecord(2, 4, 2_000)]}).outcome
     assert (
-        check_superseded(decision, {"7": [NewestRecord(2, 4, 2_000), NewestRecord(0, 1, 1_500)]}).outcome
-        == "superseded"
+        "superseded"
+        == check_superseded(decision, {"7": [NewestRecord(2, 4, 2_000), NewestRecord(0, 1, 1_500)]}).outcome
     )
 
 
@@ -74,11 +74,11 @@ def test_a_letter_from_before_what_its_topic_remembers_is_not_written() -> None:
         old.outcome,
         old.detail,
     )
-    assert check_forgotten(decision, set(), now_ms=4_000, remembers_ms=3_000) == decision
-    assert check_forgotten(decision, {"7"}, now_ms=4_001, remembers_ms=3_000) == decision
-    assert check_forgotten(decision, set(), now_ms=4_001, remembers_ms=math.inf) == decision
+    assert decision == check_forgotten(decision, set(), now_ms=4_000, remembers_ms=3_000)
+    assert decision == check_forgotten(decision, {"7"}, now_ms=4_001, remembers_ms=3_000)
+    assert decision == check_forgotten(decision, set(), now_ms=4_001, remembers_ms=math.inf)
     done = decision._replace(outcome="superseded")
-    assert check_forgotten(done, set(), now_ms=4_001, remembers_ms=3_000) == done
+    assert done == check_forgotten(done, set(), now_ms=4_001, remembers_ms=3_000)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_a_topic_remembers_is_what_its_policy_says(
 def test_a_row_goes_where_its_other_records_are() -> None:
     """A fixed key may belong to another partition than the broken one."""
     decision = Decision(letter(5), "replay", "7", partition=None)
-    assert check_superseded(decision, {"7": [NewestRecord(0, 1, 900)]}).partition == 0
+    assert 0 == check_superseded(decision, {"7": [NewestRecord(0, 1, 900)]}).partition
     assert check_superseded(decision, {}).partition is None
 
 

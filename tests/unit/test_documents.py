@@ -141,14 +141,14 @@ def is_known(variable: str) -> bool:
 def test_variables_that_are_named_exist(document: Path) -> None:
     """A name in capitals is a setting, a property of the Kafka client, or in the code."""
     names = set(VARIABLE.findall(read_code(document)))
-    assert [name for name in sorted(names) if not is_known(name)] == []
+    assert [] == [name for name in sorted(names) if not is_known(name)]
 
 
 def test_every_setting_is_explained() -> None:
     """`--help` shows a setting by its description, so each has one."""
     for settings in SETTINGS:
         silent = [name for name, field in settings.model_fields.items() if not field.description]
-        assert [name for name in silent if name != "kafka_properties"] == []
+        assert [] == [name for name in silent if name != "kafka_properties"]
 
 
 def test_the_answer_in_the_readme_is_one() -> None:

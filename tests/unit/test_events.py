@@ -39,14 +39,14 @@ def encode_event(view: DictReadView, known: KnownVersion) -> bytes | None:
 
 def test_a_new_client_gets_the_record_and_its_offset() -> None:
     """The event holds what a read would return; its id is the record's offset in the topic."""
-    assert encode_event(HERE, NOTHING_KNOWN) == b'id: 3:1042:0badcafe\nevent: record\ndata: {"userId":"alice"}\n\n'
+    assert b'id: 3:1042:0badcafe\nevent: record\ndata: {"userId":"alice"}\n\n' == encode_event(HERE, NOTHING_KNOWN)
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
 def test_a_record_of_several_lines_arrives_as_one(line_end: bytes) -> None:
     """No line of a record can end an event, or begin another field of it."""
     view = DictReadView({b"alice": StoredRecord(3, 1042, 0, b"{" + line_end + b"id: 9}")}, tag=TAG)
-    assert encode_event(view, NOTHING_KNOWN) == b"id: 3:1042:0badcafe\nevent: record\ndata: {\ndata: id: 9}\n\n"
+    assert b"id: 3:1042:0badcafe\nevent: record\ndata: {\ndata: id: 9}\n\n" == encode_event(view, NOTHING_KNOWN)
 
 
 def test_an_unknown_user_is_sent_as_absent() -> None:
@@ -89,7 +89,7 @@ def test_a_deletion_is_sent_with_the_offset_applied_so_far() -> None:
 )
 def test_a_reconnecting_client_gets_what_is_newer(last_event_id: bytes | None, is_sent: bool) -> None:
     """Nothing as old as what it saw; the current state if it saw another topic, or sends a malformed id."""
-    assert (encode_event(HERE, parse_last_event_id(last_event_id)) is not None) == is_sent
+    assert is_sent == (encode_event(HERE, parse_last_event_id(last_event_id)) is not None)
 
 
 def test_a_reconnecting_client_learns_of_a_deletion_that_it_missed() -> None:
@@ -115,7 +115,7 @@ def test_events_never_go_back_and_end_with_the_newest_version(steps: list[tuple[
     offsets = [new.known.event_id.offset for new in sent if new.known.event_id is not None]
     assert offsets == sorted(set(offsets))
     assert all(offset > known_offset for offset in offsets)
-    assert sent[-1].found == record
+    assert record == sent[-1].found
 
 
 def test_streams_survive_a_failing_store() -> None:

@@ -58,6 +58,6 @@ def test_a_client_that_does_not_read_is_cut_off() -> None:
 
         wait_for(is_cut_off, 60)
         with Listener(started.port, "/users/alice/events") as another:
-            assert another.response.status_code == 200
+            assert 200 == another.response.status_code
             assert BIG.decode() == another.next().data
     assert 0 < max(held_back) < 2 * len(BIG)

@@ -10,7 +10,7 @@ def test_a_heartbeat_is_read_as_it_was_written() -> None:
     """Key and value are those that the documents name."""
     heartbeat = Heartbeat(3, 8, 1_700_000_000_123)
     assert (heartbeat.key, heartbeat.value) == (b"\xffheartbeat/3/8", b'{"sourceTimeMs": 1700000000123}')
-    assert parse_heartbeat(heartbeat.key, heartbeat.value) == heartbeat
+    assert heartbeat == parse_heartbeat(heartbeat.key, heartbeat.value)
 
 
 @pytest.mark.parametrize(

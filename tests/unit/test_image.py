@@ -102,7 +102,7 @@ def test_every_package_is_a_wheel_with_a_known_hash() -> None:
     assert ["python -m pip --python /opt/service/bin/python install --no-deps --no-index dist/*.whl"] * len(TIERS) == [
         command for command in installs if command not in locked
     ]
-    assert len(locked) == len(TIERS) + 1
+    assert len(TIERS) + 1 == len(locked)
     assert all("--require-hashes --only-binary=:all:" in command for command in locked)
 
 
@@ -170,7 +170,7 @@ def test_the_health_check_tells_life_from_death(answering: Answering, tier: str,
 
     assert 0 == status()
     answering.status = 503
-    assert status() != 0
+    assert 0 != status()
 
 
 def test_the_build_sees_only_what_it_copies() -> None:

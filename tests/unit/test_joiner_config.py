@@ -18,16 +18,16 @@ from shared.topics import PARTITIONER
 def test_what_the_environment_sets_for_the_consumer_holds(name: str, value: str) -> None:
     """A property that is set is never silently replaced."""
     settings = read_settings(JoinerSettings)
-    assert config.consumer_config(settings, {})[name] != value
-    assert config.consumer_config(settings, {name: value})[name] == value
+    assert value != config.consumer_config(settings, {})[name]
+    assert value == config.consumer_config(settings, {name: value})[name]
 
 
 @pytest.mark.parametrize(("name", "value"), [("linger.ms", "50"), ("compression.type", "zstd")])
 def test_what_the_environment_sets_for_the_producer_holds(name: str, value: str) -> None:
     """As for the consumer."""
     settings = read_settings(JoinerSettings)
-    assert config.producer_config(settings, {})[name] != value
-    assert config.producer_config(settings, {name: value})[name] == value
+    assert value != config.producer_config(settings, {})[name]
+    assert value == config.producer_config(settings, {name: value})[name]
 
 
 def test_what_exactness_rests_on_cannot_be_set() -> None:

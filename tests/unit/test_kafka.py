@@ -126,7 +126,7 @@ def test_a_combination_that_the_client_refuses_names_its_variables_and_no_secret
 @pytest.mark.parametrize("name", PREFERRED)
 def test_what_the_reader_only_prefers_the_environment_may_set(name: str) -> None:
     """Nothing that is set is overruled in silence."""
-    assert build_consumer_config(validate_properties({name: "100000"}))[name] == "100000"
+    assert "100000" == build_consumer_config(validate_properties({name: "100000"}))[name]
 
 
 def test_the_clients_other_name_of_a_preferred_property_may_be_set_too() -> None:

@@ -30,7 +30,7 @@ def run_ticking_process(*, paused: bool) -> float:
     program = subprocess.Popen([sys.executable, "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert program.stdin is not None
     assert program.stdout is not None
-    assert program.stdout.readline() == "beating\n"
+    assert "beating\n" == program.stdout.readline()
     if paused:
         os.kill(program.pid, signal.SIGSTOP)
     try:

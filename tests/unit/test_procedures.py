@@ -38,11 +38,11 @@ def test_commands_are_those_of_their_heading(tmp_path: Path) -> None:
     """Blocks end with the next heading, also where a list indents them; output goes with its command."""
     page = tmp_path / "page.md"
     page.write_text(PAGE)
-    assert blocks(page, "Greeting") == [
+    assert [
         [Step("echo hello", "hello"), Step("true", "")],
         [Step("seq 2", "1\n2")],
-    ]
-    assert blocks(page, "Parting") == [[Step("exit", "")]]
+    ] == blocks(page, "Greeting")
+    assert [[Step("exit", "")]] == blocks(page, "Parting")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_commands_are_those_of_their_heading(tmp_path: Path) -> None:
 )
 def test_output_is_compared_but_for_what_differs(shown: str, printed: str, fits: bool) -> None:
     """All of it has to be as shown, except for an ellipsis."""
-    assert Step("command", shown).fits(printed) == fits
+    assert fits == Step("command", shown).fits(printed)
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_output_is_compared_but_for_what_differs(shown: str, printed: str, fits:
 )
 def test_an_answer_that_sql_never_gave_is_noticed(later: Record, right: bool) -> None:
     """After three tweets were seen and five written, only counts from three to five are right, and all else stays."""
-    assert may_follow(ALICE, later, most=5) == right
+    assert right == may_follow(ALICE, later, most=5)

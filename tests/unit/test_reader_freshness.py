@@ -29,11 +29,11 @@ def test_a_partition_is_as_old_as_the_oldest_part_that_feeds_it() -> None:
     freshness.note(1, Heartbeat(1, 4, 2_000))
     assert freshness.time_ms(1) is None
     freshness.note(1, Heartbeat(3, 4, 1_000))
-    assert (freshness.time_ms(1), freshness.oldest_ms) == (1_000, None)
+    assert (1_000, None) == (freshness.time_ms(1), freshness.oldest_ms)
     freshness.note(0, Heartbeat(0, 4, 500))
     freshness.note(0, Heartbeat(2, 4, 700))
-    assert freshness.oldest_ms == 500
-    assert freshness.by_partition() == {0: 500, 1: 1_000}
+    assert 500 == freshness.oldest_ms
+    assert {0: 500, 1: 1_000} == freshness.by_partition()
 
 
 def test_a_late_heartbeat_makes_nothing_older() -> None:
@@ -41,7 +41,7 @@ def test_a_late_heartbeat_makes_nothing_older() -> None:
     freshness = Freshness(1)
     freshness.note(0, Heartbeat(0, 1, 2_000))
     freshness.note(0, Heartbeat(0, 1, 1_000))
-    assert freshness.oldest_ms == 2_000
+    assert 2_000 == freshness.oldest_ms
 
 
 def test_parts_of_a_recreated_internal_topic_replace_the_old_ones() -> None:
@@ -50,7 +50,7 @@ def test_parts_of_a_recreated_internal_topic_replace_the_old_ones() -> None:
     freshness.note(0, Heartbeat(0, 2, 1_000))
     freshness.note(0, Heartbeat(1, 2, 1_000))
     freshness.note(0, Heartbeat(0, 1, 3_000))
-    assert freshness.oldest_ms == 3_000
+    assert 3_000 == freshness.oldest_ms
 
 
 def test_a_copy_keeps_its_heartbeats_and_serves_none(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_what_shows_no_change_made_just_now_is_counted_apart() -> None:
         found["reader_untimed_records_total", "snapshot"],
         found["reader_untimed_records_total", "replay"],
     )
-    assert found["reader_update_age_seconds_count",] == 1.0
-    assert found["reader_update_age_seconds_sum",] == pytest.approx(0.2)
+    assert 1.0 == found["reader_update_age_seconds_count",]
+    assert pytest.approx(0.2) == found["reader_update_age_seconds_sum",]
 
 
 def test_the_age_of_the_slowest_partition_is_a_number() -> None:
@@ -111,7 +111,7 @@ def test_heartbeats_survive_the_way_to_another_process() -> None:
     applied.count_ages([None, NOW_MS - 200], NOW_MS)
     readiness = Readiness("ready", fresh_ms=5, max_staleness_seconds=1.5)
     report = StatusReport(readiness, applied=applied, fresh_ms={0: 5, 1: 7})
-    assert StatusReport.from_document(json.loads(json.dumps(report.to_document()))) == report
+    assert report == StatusReport.from_document(json.loads(json.dumps(report.to_document())))
 
 
 @pytest.mark.parametrize(

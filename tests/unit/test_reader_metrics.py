@@ -37,7 +37,7 @@ def test_the_promise_on_reads_can_be_read_off_exactly(seconds: float, edge: str)
     edges = [str(edge) for edge in RESPONSE_EDGES]
     reached = [found["reader_answer_seconds_bucket", edge] for edge in edges]
     assert reached == [0.0] * edges.index(edge) + [1.0] * (len(edges) - edges.index(edge))
-    assert found["reader_answer_seconds_bucket", "+Inf"] == 1.0
+    assert 1.0 == found["reader_answer_seconds_bucket", "+Inf"]
 
 
 def test_any_process_answers_for_all() -> None:
@@ -49,7 +49,7 @@ def test_any_process_answers_for_all() -> None:
     found = samples(render_metrics([one, other], REPORT))
     assert (2.0, 1.0) == (found["reader_answers_total", "200"], found["reader_answers_total", "404"])
     assert (2.0, 3.0) == tuple(found["reader_answer_seconds_bucket", edge] for edge in ("0.01", "0.025"))
-    assert found["reader_answer_seconds_sum",] == pytest.approx(0.022)
+    assert pytest.approx(0.022) == found["reader_answer_seconds_sum",]
     assert (5.0, 2.0) == (found["reader_connections",], found["reader_processes",])
 
 
@@ -91,7 +91,7 @@ def test_numbers_survive_the_way_to_another_process() -> None:
     """What is written as JSON is read back as it was."""
     counters = ResponseCounters({200: 3}, Histogram(RESPONSE_EDGES, list(range(11)), 1.5), connections=4)
     assert counters == ResponseCounters.from_document(json.loads(json.dumps(counters.to_document())))
-    assert StatusReport.from_document(json.loads(json.dumps(REPORT.to_document()))) == REPORT
+    assert REPORT == StatusReport.from_document(json.loads(json.dumps(REPORT.to_document())))
 
 
 @pytest.fixture

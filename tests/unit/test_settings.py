@@ -163,7 +163,7 @@ def test_heartbeats_are_written_into_a_topic_that_is_named(monkeypatch: pytest.M
     with pytest.raises(SettingError, match="JOINER_WRITES_HEARTBEATS needs HEARTBEATS_TOPIC"):
         read_settings(JoinerSettings)
     monkeypatch.setenv("HEARTBEATS_TOPIC", "heartbeats")
-    assert read_settings(JoinerSettings).topic_names()["HEARTBEATS_TOPIC"] == "heartbeats"
+    assert "heartbeats" == read_settings(JoinerSettings).topic_names()["HEARTBEATS_TOPIC"]
 
 
 def test_kafka_properties_come_with_the_settings_and_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_a_writer_that_comes_back_continues(memory: SharedMemory) -> None:
     """A process that replaces another finds what that has written, and what it writes is newer."""
     memory.write(1, b"of the first")
     second = SharedMemory(memory.file, 2)
-    assert second.read(1) == b"of the first"
+    assert b"of the first" == second.read(1)
     second.write(1, b"of the second")
     assert b"of the second" == memory.read(1)
 
@@ -81,7 +81,7 @@ def test_readers_never_see_half_a_text(memory: SharedMemory) -> None:
     writer.start()
     while not done.is_set():
         text = other.read(0) or b"0,"
-        assert len(set(text.split(b",")[:-1])) == 1
+        assert 1 == len(set(text.split(b",")[:-1]))
     writer.join()
 
 
@@ -156,7 +156,7 @@ def test_a_worker_reads_on_while_the_map_grows(memory: SharedMemory, settings: R
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdin is not None
         assert writer.stdout is not None
-        assert writer.stdout.readline() == "ready\n"
+        assert "ready\n" == writer.stdout.readline()
         announce_copy(memory, "copy-1")
         follower = Follower(settings, memory, map_bytes=1 << 16)
         grown = 0
@@ -168,5 +168,5 @@ def test_a_worker_reads_on_while_the_map_grows(memory: SharedMemory, settings: R
             assert view.find(b"%d" % number) is not None
             view.close()
         writer.stdin.close()
-        assert writer.wait(30) == 0
+        assert 0 == writer.wait(30)
     assert grown > 2

@@ -68,7 +68,7 @@ def test_damaged_meta_pages_are_found_before_it_is_opened(folder: Path) -> None:
         data_of(folder).write_bytes(damaged)
         assert find_damage(data_of(folder)) is not None
         generations = Generations(folder)
-        assert generations.live.count() == 0
+        assert 0 == generations.live.count()
         generations.close()
 
 
@@ -129,4 +129,4 @@ def test_a_folder_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None
     file.write_text("")
     with pytest.raises(StateError, match=f"READER_STATE_DIR={file} cannot be used"):
         Generations(file)
-    assert file.read_text() == ""
+    assert "" == file.read_text()

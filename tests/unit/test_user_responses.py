@@ -42,15 +42,15 @@ class Turn:
 def test_a_user_is_the_stored_bytes_with_their_offset_and_time() -> None:
     """The headers hold the record's partition, offset and source time, and a validator."""
     response = Turn().responses().get_user(b"alice")
-    assert (response.status, response.body) == (200, ALICE.body)
-    assert response.headers() == [
+    assert (200, ALICE.body) == (response.status, response.body)
+    assert [
         (b"content-type", b"application/json"),
         (b"content-length", b"18"),
         (b"etag", b'"0badcafe-3-1042"'),
         (b"user-info-offset", b"3:1042"),
         (b"user-info-source-time-ms", b"1700000000123"),
         (b"cache-control", b"no-cache"),
-    ]
+    ] == response.headers()
 
 
 @pytest.mark.parametrize("encoded", [b"bob", b"%FF", b"x" * 512, b"%78" * 512, b"", b"%00"])
@@ -59,7 +59,7 @@ def test_any_other_id_is_an_unknown_user(encoded: bytes) -> None:
     response = Turn().responses().get_user(encoded)
     document = json.loads(response.body)
     assert (404, "urn:user-info:problem:unknown-user") == (response.status, document["type"])
-    assert dict(response.headers())[b"content-type"] == b"application/problem+json"
+    assert b"application/problem+json" == dict(response.headers())[b"content-type"]
     assert dict(response.headers())[b"content-length"] == b"%d" % len(response.body)
 
 
@@ -88,14 +88,14 @@ def test_a_client_that_has_the_record_gets_a_304(if_none_match: bytes, status: i
     """It has no body, and repeats the ETag that the client named."""
     response = Turn().responses().get_user(b"alice", Conditions(if_none_match=if_none_match))
     assert status == response.status
-    assert dict(response.headers())[b"etag"] == b'"0badcafe-3-1042"'
+    assert b'"0badcafe-3-1042"' == dict(response.headers())[b"etag"]
     if status == 304:
         assert (b"", False) == (response.body, b"content-length" in dict(response.headers()))
 
 
 def test_an_unknown_user_is_404_for_any_conditions() -> None:
     """If-None-Match: * matches existing records only."""
-    assert Turn().responses().get_user(b"bob", Conditions(if_none_match=b"*")).status == 404
+    assert 404 == Turn().responses().get_user(b"bob", Conditions(if_none_match=b"*")).status
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ def test_a_client_gets_no_data_staler_than_it_allows(limit: bytes, fresh: bool |
 def test_a_repeated_field_is_one_list() -> None:
     """Header fields of one name are joined, as HTTP defines it; other fields are no conditions."""
     headers = [(b"host", b"here"), (b"if-min-offset", b"0:7"), (b"if-min-offset", b"3:1042")]
-    assert parse_conditions(headers) == Conditions(None, b"0:7, 3:1042")
-    assert parse_conditions([(b"max-staleness-seconds", b"5")]) == Conditions(None, None, b"5")
-    assert parse_conditions([(b"accept", b"*/*")]) == NO_CONDITIONS
+    assert Conditions(None, b"0:7, 3:1042") == parse_conditions(headers)
+    assert Conditions(None, None, b"5") == parse_conditions([(b"max-staleness-seconds", b"5")])
+    assert NO_CONDITIONS == parse_conditions([(b"accept", b"*/*")])
 
 
 def test_before_the_reader_is_ready_no_user_is_unknown() -> None:
@@ -179,8 +179,8 @@ def test_several_users_are_read_at_once() -> None:
     document = json.loads(response.body)
     assert ["zoë", "alice", "alice"] == [user["userId"] for user in document["users"]]
     assert ["bo b", "", "x" * 512] == document["missing"]
-    assert list(document) == ["users", "missing"]
-    assert dict(response.headers())[b"user-info-offset"] == b"0:7, 3:1042"
+    assert ["users", "missing"] == list(document)
+    assert b"0:7, 3:1042" == dict(response.headers())[b"user-info-offset"]
     assert dict(response.headers())[b"content-length"] == b"%d" % len(response.body)
 
 
@@ -193,14 +193,14 @@ def test_a_query_for_no_user_or_too_many_is_refused(query: bytes) -> None:
 
 def test_a_hundred_users_are_not_too_many() -> None:
     """The limit itself is allowed."""
-    assert Turn().responses().get_users(b"&".join([b"id=alice"] * MAX_IDS)).status == 200
+    assert 200 == Turn().responses().get_users(b"&".join([b"id=alice"] * MAX_IDS)).status
 
 
 def test_records_too_large_to_be_sent_together_are_refused() -> None:
     """A response built in memory has a size limit."""
     responses = Turn(records={b"big": StoredRecord(0, 0, 0, b" " * (1 << 20))}).responses()
-    assert responses.get_users(b"&".join([b"id=big"] * 16)).status == 200
-    assert responses.get_users(b"&".join([b"id=big"] * 17)).status == 400
+    assert 200 == responses.get_users(b"&".join([b"id=big"] * 16)).status
+    assert 400 == responses.get_users(b"&".join([b"id=big"] * 17)).status
 
 
 def test_all_responses_of_one_turn_use_one_view() -> None:
@@ -214,7 +214,7 @@ def test_all_responses_of_one_turn_use_one_view() -> None:
         function()
     assert turn.views[0].closed
     responses.get_user(b"alice")
-    assert len(turn.views) == 2
+    assert 2 == len(turn.views)
 
 
 def test_every_response_from_the_store_says_how_far_behind_the_reader_is() -> None:

@@ -20,22 +20,22 @@ def find_differences(topic: list[Record], held: list[Record], offset: int) -> di
 def test_equal_copies_do_not_differ() -> None:
     """Replaced and deleted records are no part of the truth, nor is what lies beyond the copy's offsets."""
     topic = [record("a", 0), record("b", 1), record("a", 2, b"new"), record("b", 3, None), record("c", 9)]
-    assert find_differences(topic, [record("a", 2, b"new")], 4) == {}
+    assert {} == find_differences(topic, [record("a", 2, b"new")], 4)
 
 
 def test_each_kind_of_difference_is_named() -> None:
     """Missing, surplus, outdated, deleted, and equal in place but not in bytes."""
     topic = [record("a", 0), record("b", 1), record("b", 2), record("c", 3), record("d", 4), record("d", 5, None)]
     held = [record("b", 1), record("c", 3, b"[]"), record("d", 4), record("e", 0)]
-    assert find_differences(topic, held, 6) == {
+    assert {
         "a": "the store holds nothing, the topic 0:0",
         "b": "the store holds 0:1, the topic 0:2",
         "c": "the bytes of 0:3 differ",
         "d": "the store holds 0:4, the topic nothing",
         "e": "the store holds 0:0, the topic nothing",
-    }
+    } == find_differences(topic, held, 6)
 
 
 def test_what_compaction_removed_in_favour_of_a_newer_record_cannot_be_compared() -> None:
     """The copy's record is gone from the prefix, because one beyond its offsets took its place."""
-    assert find_differences([record("a", 7)], [record("a", 3)], 5) == {}
+    assert {} == find_differences([record("a", 7)], [record("a", 3)], 5)

@@ -8,7 +8,7 @@ def test_a_partition_far_behind_takes_no_memory_without_bound() -> None:
     watermarks, partition_id = SourceWatermarks(), ("likes", 0)
     for number in range(1, 10 * MAX_WAITING + 1):
         watermarks.expect(number, {partition_id: number})
-    assert watermarks.reach({partition_id: 0}) == {}
+    assert {} == watermarks.reach({partition_id: 0})
     assert watermarks.reach({partition_id: 10 * MAX_WAITING}) == {partition_id: 10 * MAX_WAITING}
-    assert watermarks.find_oldest([partition_id]) == 10 * MAX_WAITING
+    assert 10 * MAX_WAITING == watermarks.find_oldest([partition_id])
     assert watermarks.find_oldest([partition_id, ("likes", 1)]) is None

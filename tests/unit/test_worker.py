@@ -26,4 +26,4 @@ def test_a_worker_logs_as_the_reader_does(monkeypatch: pytest.MonkeyPatch, tmp_p
         monkeypatch.setenv(name, value)
     with pytest.raises(BeginsError):
         worker.main()
-    assert told == [("WARNING", "json")]
+    assert [("WARNING", "json")] == told

@@ -26,7 +26,7 @@ PARTS = ("means", "users see", "confirm", "fix", "do not")
 def run(*command: str) -> None:
     """Run a program, and show what it says where it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROMETHEUS)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert 0 == done.returncode, done.stdout + done.stderr
 
 
 def checks() -> list[dict[str, Any]]:

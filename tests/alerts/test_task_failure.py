@@ -70,7 +70,7 @@ def test_a_row_that_kafka_refuses_is_not_lost(site: Site) -> None:
 
     # 2. Both commands say why, and what to do.
     status, said = stack(site, "status")
-    assert status == 1
+    assert 1 == status
     assert "the connector's task has failed" in said
     assert "RecordTooLargeException" in said
     assert f"curl -X POST '{site.connect.url}/restart?includeTasks=true'" in said

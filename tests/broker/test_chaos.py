@@ -17,6 +17,6 @@ def test_every_kind_of_fault_leaves_every_user_right(tmp_path: Path) -> None:
     with Kafka(tmp_path / "kafka") as kafka:
         report = Chaos(kafka, tmp_path, seed=1, rate=100, progress=print).run(faults=len(FAULTS), seconds=480)
     assert len(FAULTS) == report.faults
-    assert report.differing == 0
+    assert 0 == report.differing
     assert report.compared > 0
     assert report.poison_written == report.dead_letters > 0

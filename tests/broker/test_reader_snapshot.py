@@ -26,7 +26,7 @@ def snapshot(topics: Topics, readers: list[Reader], tmp_path: Path) -> Path:
     readers[0].start_and_wait()
     target = tmp_path / "snapshot"
     done = readers[0].run("snapshot", str(target))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (0, "") == (done.returncode, done.stderr)
     return target
 
 
@@ -137,7 +137,7 @@ def test_what_cannot_be_copied_is_said(readers: list[Reader], snapshot: Path, tm
         (readers[1], tmp_path / "other", "holds no copy of the topic"),
     ):
         done = reader.run("snapshot", str(target))
-        assert done.returncode == 1
+        assert 1 == done.returncode
         assert said in done.stderr
 
 
@@ -171,7 +171,7 @@ def test_verify_compares_the_store_with_the_topic(topics: Topics, readers: list[
         topics.send("user-info", b"1", body("1", count))
     topics.flush()
     done = readers[0].run("verify")
-    assert done.returncode == 1
+    assert 1 == done.returncode
     assert f"user '1': the store holds {known.partition}:{known.offset}, the topic {known.partition}" in done.stdout
     assert f"user 'alien': the store holds {known.partition}:{ahead - 1}, the topic nothing" in done.stdout
     assert f"{len(USERS) + 1} records compared, 2 differences" in done.stdout

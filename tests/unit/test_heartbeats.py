@@ -9,7 +9,7 @@ from shared.topics import partition_of
 def test_a_heartbeat_is_read_as_it_was_written() -> None:
     """Key and value are those that the documents name."""
     heartbeat = Heartbeat(3, 8, 1_700_000_000_123)
-    assert (heartbeat.key, heartbeat.value) == (b"\xffheartbeat/3/8", b'{"sourceTimeMs": 1700000000123}')
+    assert (b"\xffheartbeat/3/8", b'{"sourceTimeMs": 1700000000123}') == (heartbeat.key, heartbeat.value)
     assert heartbeat == parse_heartbeat(heartbeat.key, heartbeat.value)
 
 

@@ -95,7 +95,7 @@ def test_large_values_that_do_not_fit_together_stop_nothing(joiners: Joiners) ->
     wait_for(lambda: served() == (3_000_000, None), 30, "the new name")
 
 
-def test_empty_topics_are_nothing_to_wait_for(joiners: Joiners) -> None:
+def test_empty_topics_need_no_wait(joiners: Joiners) -> None:
     """With four empty sources the joiner is ready, and so is it for the first row."""
     topics = joiners.topics
     topics.create_sources()

@@ -116,7 +116,7 @@ def test_there_are_only_so_many_streams(reader: Reader) -> None:
     wait_for(is_let_in)
 
 
-def test_what_no_stream_can_be_of_is_answered_at_once(reader: Reader) -> None:
+def test_a_request_without_a_stream_is_answered_at_once(reader: Reader) -> None:
     """An id that no user can have is 404; HEAD and HTTP/1.0 get an end."""
     base = f"{reader.url}/users"
     assert 404 == get(f"{base}/{'x' * 512}/events").status_code

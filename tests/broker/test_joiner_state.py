@@ -237,7 +237,7 @@ def test_state_behind_a_transaction_that_stays_open_is_restored_too(joiners: Joi
     assert 0 == joiner.stop()
 
 
-def test_what_a_killed_predecessor_left_open_is_ended_at_once(joiners: Joiners) -> None:
+def test_a_killed_predecessors_transaction_ends_at_once(joiners: Joiners) -> None:
     """Killed between its offsets and its commit, it would keep the next from learning what the group has read."""
     topics = joiners.topics
     topics.create_sources(partitions=1)
@@ -274,7 +274,7 @@ def open_transaction(topics: Topics, transactional_id: str, seconds: int) -> Pro
     return producer
 
 
-def test_what_another_group_left_in_the_internal_topic_is_refused(joiners: Joiners) -> None:
+def test_records_of_another_group_in_the_internal_topic_are_refused(joiners: Joiners) -> None:
     """It would be counted on top of the sources; a reset recreates the topic."""
     joiners.topics.create_sources(partitions=1)
     count_and_stop(joiners)

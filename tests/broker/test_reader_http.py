@@ -67,7 +67,7 @@ def test_a_client_revalidates_what_it_has(client: httpx.Client, topics: Topics) 
     assert client.get("/users/alice").headers["etag"] != tag
 
 
-def test_a_client_asks_for_what_it_has_seen_elsewhere(client: httpx.Client, topics: Topics) -> None:
+def test_a_client_asks_for_an_offset_seen_elsewhere(client: httpx.Client, topics: Topics) -> None:
     """An offset that has not been read yet is answered 503 at once, and 200 as soon as it has been read."""
     assert 200 == client.get("/users/alice", headers={"if-min-offset": "0:1"}).status_code
     early = client.get("/users/alice", headers={"if-min-offset": "0:2"})
@@ -104,7 +104,7 @@ def test_several_users_are_read_at_once(client: httpx.Client) -> None:
     assert 400 == client.get("/users", params={"id": [str(number) for number in range(101)]}).status_code
 
 
-def test_metrics_say_what_was_taken_in_and_how_far_it_is(client: httpx.Client) -> None:
+def test_metrics_show_what_was_applied_and_the_lag(client: httpx.Client) -> None:
     """Records, bytes, batches, lag by partition, the copy's size and readiness are those of this reader."""
     client.get("/users/alice")
     families = text_string_to_metric_families(client.get("/metrics").text)

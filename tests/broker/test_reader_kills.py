@@ -75,7 +75,7 @@ def prefix(messages: list[Message], offsets: Mapping[int, int]) -> dict[bytes, t
 
 
 @pytest.mark.usefixtures("updates")
-def test_whenever_it_is_killed_its_store_is_what_its_offsets_claim(topics: Topics, reader: Reader) -> None:
+def test_after_any_kill_the_store_is_what_its_offsets_claim(topics: Topics, reader: Reader) -> None:
     """Every other time it begins with nothing; the others it continues, so that both are killed halfway."""
     chance = random.Random(7)
     folder = reader.folder

@@ -130,7 +130,7 @@ def test_a_foreign_or_old_snapshot_is_refused_and_never_served(
     assert body("new") == foreign.get("/users/new").content
 
 
-def test_what_cannot_be_copied_is_said(readers: list[Reader], snapshot: Path, tmp_path: Path) -> None:
+def test_a_snapshot_that_fails_says_why(readers: list[Reader], snapshot: Path, tmp_path: Path) -> None:
     """A folder that is in use, and a reader that has nothing, end with a message and status 1."""
     for reader, target, said in (
         (readers[0], snapshot, "is not empty\n  Try: name a new one"),
@@ -141,7 +141,7 @@ def test_what_cannot_be_copied_is_said(readers: list[Reader], snapshot: Path, tm
         assert said in done.stderr
 
 
-def test_what_is_stored_can_be_looked_at_while_it_serves(readers: list[Reader], snapshot: Path) -> None:
+def test_the_store_can_be_inspected_while_it_serves(readers: list[Reader], snapshot: Path) -> None:
     """Counts, sizes, offsets and identity as JSON; one user's bytes as they are sent."""
     assert snapshot.exists()
     about = json.loads(readers[0].run("inspect").stdout)

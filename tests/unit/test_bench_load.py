@@ -113,7 +113,7 @@ def test_an_answer_without_a_length_is_an_error() -> None:
         (Response(200, b'{"userId":"1000000000",}'), FIRST_UNKNOWN, False),
     ],
 )
-def test_an_answer_is_held_to_what_was_asked(answer: Response, user_id: int, right: bool) -> None:
+def test_a_response_is_checked_against_its_request(answer: Response, user_id: int, right: bool) -> None:
     """Another user's record, a missing user and an invented one are wrong."""
     assert right == is_correct(answer, user_id)
 

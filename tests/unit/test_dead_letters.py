@@ -30,12 +30,12 @@ def outcomes(*letters: DeadLetter) -> list[str]:
     return [decision.outcome for decision in decide_all(letters, TABLES)]
 
 
-def test_what_can_be_read_now_is_written_again() -> None:
+def test_a_letter_that_can_be_read_now_is_replayed() -> None:
     """It goes to the partition that its key has led to before."""
     assert [Decision(letter(), "replay", "7", partition=2)] == decide_all([letter()], TABLES)
 
 
-def test_what_still_cannot_be_read_stays() -> None:
+def test_a_letter_that_still_cannot_be_read_stays() -> None:
     """Bad rows, letters of other topics and letters that were cut are left out, each with its reason."""
     cut = DeadLetter(letter().record, "too-large", "", whole=False)
     assert ["still unreadable", "not of a source topic", "cut"] == outcomes(letter(value=b"{"), letter(topic="x"), cut)
@@ -112,7 +112,7 @@ def test_a_row_goes_where_its_other_records_are() -> None:
     assert check_superseded(decision, {}).partition is None
 
 
-def test_a_letter_is_found_as_it_was_buried() -> None:
+def test_a_letter_is_read_as_it_was_written() -> None:
     """Headers say why and from where; key and value are the bytes received."""
     first = UnreadableRecord("likes", 2, 5, b"\xff", b"\xfe", 1_000)
     key, value, headers = to_message(first, BadRow("bad-key", "the key is not UTF-8"))

@@ -49,7 +49,7 @@ def test_a_healthy_deployment_gets_no_advice() -> None:
         ("users", TopicFacts(4, 1, 1, COMPACTED), Verdict.DOUBTFUL, "one replica", "three brokers"),
     ],
 )
-def test_what_is_not_well_with_a_topic_comes_with_a_remedy(
+def test_a_problem_of_a_topic_comes_with_a_remedy(
     topic: str, facts: TopicFacts | None, verdict: Verdict, what: str, hint: str
 ) -> None:
     """Each fault is named with its topic, and what to do about it; the other topics stay well."""

@@ -15,7 +15,7 @@ from shared.topics import PARTITIONER
     ("name", "value"),
     [("session.timeout.ms", "45000"), ("fetch.wait.max.ms", "500"), ("message.max.bytes", "8000000")],
 )
-def test_what_the_environment_sets_for_the_consumer_holds(name: str, value: str) -> None:
+def test_properties_of_the_environment_reach_the_consumer(name: str, value: str) -> None:
     """A property that is set is never silently replaced."""
     settings = read_settings(JoinerSettings)
     assert value != config.consumer_config(settings, {})[name]
@@ -23,14 +23,14 @@ def test_what_the_environment_sets_for_the_consumer_holds(name: str, value: str)
 
 
 @pytest.mark.parametrize(("name", "value"), [("linger.ms", "50"), ("compression.type", "zstd")])
-def test_what_the_environment_sets_for_the_producer_holds(name: str, value: str) -> None:
+def test_properties_of_the_environment_reach_the_producer(name: str, value: str) -> None:
     """As for the consumer."""
     settings = read_settings(JoinerSettings)
     assert value != config.producer_config(settings, {})[name]
     assert value == config.producer_config(settings, {name: value})[name]
 
 
-def test_what_exactness_rests_on_cannot_be_set() -> None:
+def test_properties_that_exactness_needs_cannot_be_set() -> None:
     """The environment's properties come last, so these must never be among them."""
     settings = read_settings(JoinerSettings)
     ours = {

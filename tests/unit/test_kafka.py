@@ -68,7 +68,7 @@ def test_a_property_that_exactness_rests_on_is_refused_by_name(name: str) -> Non
     "name",
     ["isolation.level", "group.id", "transactional.id", "partitioner", "enable.idempotence", "auto.offset.reset"],
 )
-def test_what_the_service_promises_cannot_be_set(name: str) -> None:
+def test_properties_that_break_a_promise_cannot_be_set(name: str) -> None:
     """The list of refused properties holds at least those that the design names."""
     assert name in REFUSED
 
@@ -124,7 +124,7 @@ def test_a_combination_that_the_client_refuses_names_its_variables_and_no_secret
 
 
 @pytest.mark.parametrize("name", PREFERRED)
-def test_what_the_reader_only_prefers_the_environment_may_set(name: str) -> None:
+def test_the_readers_preferences_can_be_overridden(name: str) -> None:
     """Nothing that is set is overruled in silence."""
     assert "100000" == build_consumer_config(validate_properties({name: "100000"}))[name]
 
@@ -141,7 +141,7 @@ def test_a_value_that_does_not_go_together_with_the_readers_own_names_its_variab
         validate_properties({"fetch.max.bytes": "1000", "client.id": "me"})
 
 
-def test_what_is_the_services_own_is_refused_to_the_environment() -> None:
+def test_the_services_own_properties_cannot_be_set() -> None:
     """What a program would overrule in silence must be of the refused ones."""
     assert OWN.keys() <= REFUSED
     assert build_config({"client.id": "me"}, {"client.id": "us", "linger.ms": 5}, {"acks": "all"}).items() >= {
@@ -159,7 +159,7 @@ def test_every_client_lets_the_largest_record_pass() -> None:
     assert COMMON["message.max.bytes"] == MAX_MESSAGE_BYTES > MAX_RECORD_BYTES + 1024
 
 
-def test_a_kafka_that_asks_for_nothing_is_not_asked_who_may_come_in() -> None:
+def test_a_kafka_without_credentials_is_not_asked() -> None:
     """Without TLS and passwords nothing can be refused, and the start does not wait."""
 
     def client(_: dict[str, object]) -> object:

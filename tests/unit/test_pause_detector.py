@@ -47,7 +47,7 @@ def test_a_pause_is_known_at_once_and_the_rest_is_none() -> None:
     assert run_ticking_process(paused=False) < PAUSE_SECONDS - 0.5
 
 
-def test_what_broke_off_in_a_pause_ends_the_process() -> None:
+def test_an_interruption_by_a_pause_ends_the_process() -> None:
     """A zombie says why it ends; joiners that were not paused begin again what Kafka interrupted meanwhile."""
     settings, broken = read_settings(JoinerSettings), Interrupted("Kafka broke off work in progress")
     detector: Any = SimpleNamespace(longest_pause_seconds=5.9)

@@ -57,7 +57,7 @@ def test_commands_are_those_of_their_heading(tmp_path: Path) -> None:
         ("a.c", "abc", False),
     ],
 )
-def test_output_is_compared_but_for_what_differs(shown: str, printed: str, fits: bool) -> None:
+def test_output_is_compared_except_for_ellipses(shown: str, printed: str, fits: bool) -> None:
     """All of it has to be as shown, except for an ellipsis."""
     assert fits == Step("command", shown).fits(printed)
 

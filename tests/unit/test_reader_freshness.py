@@ -82,7 +82,7 @@ def test_the_promise_on_freshness_can_be_read_off_exactly(seconds: float, edge: 
     assert applied.ages.total >= 0
 
 
-def test_what_shows_no_change_made_just_now_is_counted_apart() -> None:
+def test_records_without_a_recent_change_are_counted_apart() -> None:
     """Rows of a snapshot have no age, and nothing taken in before the copy is served has one."""
     applied = ApplyCounters(replayed=4)
     applied.count_ages([None, NOW_MS - 200, None], NOW_MS)

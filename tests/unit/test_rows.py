@@ -205,7 +205,7 @@ BAD = [
 @pytest.mark.parametrize(
     ("reason", "table", "key", "value", "said"), BAD, ids=[f"{case[0]}-{number}" for number, case in enumerate(BAD)]
 )
-def test_bad_input_says_in_a_word_why_and_in_a_line_what_is_wrong(
+def test_bad_input_has_a_reason_and_a_detail(
     reason: str, table: Table, key: bytes | None, value: bytes | None, said: str
 ) -> None:
     """Each kind of record that no row can be read from has its reason, and a message that fits into a log."""

@@ -72,7 +72,7 @@ def test_damaged_meta_pages_are_found_before_it_is_opened(folder: Path) -> None:
         generations.close()
 
 
-def test_a_whole_file_is_not_taken_for_a_damaged_one(folder: Path) -> None:
+def test_a_whole_file_is_not_mistaken_for_a_damaged_one(folder: Path) -> None:
     """What was closed, and what was never begun, is opened as it is."""
     assert find_damage(data_of(folder)) is None
     assert find_damage(folder / "absent") is None

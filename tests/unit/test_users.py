@@ -58,7 +58,7 @@ def test_an_unavailable_value_is_the_last_known_one() -> None:
     assert ("x", UNAVAILABLE) == resolve_unavailable(("x", UNAVAILABLE), ("old", UNAVAILABLE))
 
 
-def test_what_was_left_out_gives_way_where_both_would_not_fit_into_a_record() -> None:
+def test_an_omitted_value_becomes_null_where_both_do_not_fit() -> None:
     """No row, however large, can make a record that Kafka refuses, which would stop the join for everybody."""
     large = "x" * (MAX_RECORD_BYTES - 100_000)
     assert (large, None) == resolve_unavailable((large, UNAVAILABLE), ("old", large))

@@ -36,6 +36,6 @@ def test_each_kind_of_difference_is_named() -> None:
     } == find_differences(topic, held, 6)
 
 
-def test_what_compaction_removed_in_favour_of_a_newer_record_cannot_be_compared() -> None:
+def test_compacted_records_cannot_be_compared() -> None:
     """The copy's record is gone from the prefix, because one beyond its offsets took its place."""
     assert {} == find_differences([record("a", 7)], [record("a", 3)], 5)

@@ -112,7 +112,7 @@ def test_a_repartitioned_source_is_refused_until_it_is_recreated(joiners: Joiner
         grown.result()
     assert f"the topic {topics.name('likes')} had 2 partitions when the state was built, and has 4" in refusal(joiner)
     reset = joiners.reset(status=1)
-    assert "run this again; readers go on answering meanwhile" in reset.log()
+    assert "run this again; readers keep answering meanwhile" in reset.log()
     topics.recreate("likes")
     topics.put("likes", like_id=5, user_id=2, tweet_id=1)
     joiners.reset()
@@ -280,7 +280,7 @@ def test_records_of_another_group_in_the_internal_topic_are_refused(joiners: Joi
     count_and_stop(joiners)
     other = joiners.add(JOINER_GROUP=f"{joiners.topics.prefix}other")
     said = refusal(other)
-    assert "holds what another group of joiners has written, which would count twice" in said
+    assert "holds changes that another group of joiners has written, which would count twice" in said
 
 
 def test_local_state_that_another_program_has_open_ends_the_joiner_in_words(joiners: Joiners, tmp_path: Path) -> None:

@@ -31,7 +31,16 @@ TARGETS = (
     b"http://other.example/users/1",
     b"http://127.0.0.1:1/users/1?x",
     b"//users/1",
+    b"http://127.0.0.1:8000",
+    b"HTTPS://here?x",
+    b"http://[::1]:8000/users/1",
+    b"http://[::1/users/1",
+    b"http://here:99999/users/1",
+    b"http://me:secret@here/users/1",
+    b"http://",
+    b"ftp://here/users/1",
     b"other.example:443",
+    b"[::1]:443",
     b"/" + b"y" * 9_000,
     "/users/zoë".encode(),
     b"/users/\x00",
@@ -40,6 +49,18 @@ TARGETS = (
 )
 METHODS = (b"GET",) * 8 + (b"HEAD", b"POST", b"OPTIONS", b"CONNECT", b"TRACE", b"PRI", b"get", b"G\x00T", b"")
 VERSIONS = (b"HTTP/1.1",) * 10 + (b"HTTP/1.0", b"HTTP/2.0", b"HTTP/9.9", b"HTTP/1.", b"http/1.1", b"")
+OTHER_FORMS = (
+    b"OPTIONS *",
+    b"GET *",
+    b"CONNECT here:443",
+    b"CONNECT http://here:443",
+    b"GET here:443",
+    b"GET http://here:8000",
+    b"HEAD http://here/users/1",
+    b"GET http://here:port/",
+)
+"""Methods with targets that are no path: in absolute, authority and asterisk form."""
+
 LINE_ENDS = (b"\r\n",) * 12 + (b"\n", b"\r", b"\r\r\n", b"\n\r\n")
 PLAIN_FIELDS = (
     b"Host: here",
@@ -139,6 +160,8 @@ def _invent_request(random: Random) -> bytes:
     if random.random() < 0.3:
         return SOUND
     fields = [random.choice(PLAIN_FIELDS) for _ in range(random.choice((0, 1, 1, 2, 3, 5, 200)))]
+    if random.random() < 0.15:
+        return b"%b HTTP/1.1\r\nHost: here\r\n\r\n" % random.choice(OTHER_FORMS)
     if random.random() < 0.5:
         line = b"GET %b HTTP/1.1" % random.choice(TARGETS)
         return b"\r\n".join((line, *fields, b"", b""))

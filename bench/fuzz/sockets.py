@@ -57,6 +57,8 @@ def fuzz(port: int, seed: int, seconds: float, is_alive: Callable[[], bool]) -> 
         try:
             heads, endless = b"HEAD" in case.sent, b"/events" in case.sent
             received = _exchange(port, case, endless=endless)
+            if not received and not case.resets and case.sent.strip(b"\r\n"):
+                raise Malformed("the connection is closed without an answer")
             tally.statuses.update(check_responses(received, heads=heads, cut_off=case.resets or endless))
             if _without_varying_fields(_exchange(port, Input(LAST, (), resets=False))) != expected:
                 raise Malformed("a sound request on another connection is answered otherwise")

@@ -21,19 +21,17 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from reader.http import problems
+from reader.http.refusals import RefusedError, find_response
 from reader.http.response import Response
 from reader.http.routes import ENDLESS
 from reader.http.server_state import ReaderServerState
+from reader.http.targets import find_path, to_origin_form
 from reader.http.transport import TransportWithOwnClose
 
 ALWAYS_SERVED = frozenset({b"/livez", b"/readyz", b"/metrics"})
 """Paths that are served however many connections there are."""
 
 END = b"\r\n"
-
-
-class RefusedError(Exception):
-    """The request is refused before it is complete; raised through the parser, which then stops."""
 
 
 class Connection(HttpToolsProtocol):
@@ -61,9 +59,8 @@ class Connection(HttpToolsProtocol):
         self._unsent_bytes = 0
         self._chunk_bytes = self._first_bytes = self._later_bytes = 0
         self._receiving = self._in_head = False
-        self._refusal: Response | None = None
         self._stopped_reading = self._eof_received = self._closing = False
-        self._final_response = b""
+        self._final_response: Response | None = None
         self._current_cycle: RequestResponseCycle | None = None
 
     # Receiving
@@ -87,12 +84,12 @@ class Connection(HttpToolsProtocol):
             if not self._idle:
                 self.cycle.keep_alive = False
             self._stop_reading()
-        except httptools.HttpParserError:
-            if self._refusal is None and self._receiving and not self._in_head:
+        except httptools.HttpParserError as error:
+            if self._receiving and not self._in_head:
                 # The body is malformed, but its request has been answered: a 400 would answer the next request.
                 self._stop_reading()
             else:
-                self._refuse(self._refusal or problems.BAD_HTTP)
+                self._refuse(find_response(error.__context__))
         else:
             if self._in_head and self._later_bytes > self._limits.head_bytes:
                 self._refuse(problems.HEADERS_TOO_LARGE)
@@ -108,13 +105,15 @@ class Connection(HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Answer the requests that arrived before the client's end of stream, then close."""
         self._eof_received = True
+        if self._in_head:
+            self._refuse(problems.CUT_OFF)
         self._stop_reading()
         return not self._closing
 
     def on_message_begin(self) -> None:
         """Reset what is kept per request."""
         if self._closing:
-            raise RefusedError
+            raise RefusedError(problems.BAD_HTTP)
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -126,37 +125,37 @@ class Connection(HttpToolsProtocol):
         """Append a piece of the request target, within its limit."""
         self.url += url
         if len(self.url) > self._limits.target_bytes:
-            self._refusal = problems.URI_TOO_LONG
-            raise RefusedError
+            raise RefusedError(problems.URI_TOO_LONG)
 
     def on_headers_complete(self) -> None:
         """Handle a request whose head is complete, unless it is too large, has no single Host, or is over the limit."""
-        self._in_head = False
         if self._first_bytes + self._later_bytes > self._limits.head_bytes:
             self._check_head_size()
         hosts = [name for name, _ in self.headers].count(b"host")
         if hosts != 1 and (hosts or self.parser.get_http_version() == "1.1"):
-            self._refusal = problems.NO_HOST  # RFC 9112, section 3.2; a second one is a way to smuggle requests
-            raise RefusedError
-        if self._over_limit and self.url.partition(b"?")[0] not in ALWAYS_SERVED:
-            self._refusal = problems.OVERLOADED
-            raise RefusedError
+            raise RefusedError(problems.NO_HOST)  # RFC 9112, section 3.2; a second one is a way to smuggle requests
+        if self._over_limit and find_path(self.parser.get_method(), self.url) not in ALWAYS_SERVED:
+            raise RefusedError(problems.OVERLOADED)
         self._handle_request()
+        self._in_head = False
 
     def _check_head_size(self) -> None:
         """Refuse a request whose head is too large; the bytes that arrived may be more than one request."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._limits.head_bytes:
-            self._refusal = problems.HEADERS_TOO_LARGE
-            raise RefusedError
+            raise RefusedError(problems.HEADERS_TOO_LARGE)
 
     def _handle_request(self) -> None:
         """Have uvicorn handle the request whose head has arrived."""
-        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        url = to_origin_form(self.parser.get_method(), self.url)
+        headers, expect = self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers += headers
-        super().on_headers_complete()
+        try:
+            super().on_headers_complete()
+        except (httptools.HttpParserError, ValueError) as error:  # uvicorn has rules of its own for targets
+            raise RefusedError(problems.BAD_TARGET) from error
         transport = TransportWithOwnClose(self.transport, self._close_after_response)
         self.cycle.transport = cast("asyncio.Transport", transport)
 
@@ -190,7 +189,7 @@ class Connection(HttpToolsProtocol):
 
     # Closing
 
-    def _stop_reading(self, final_response: bytes = b"") -> None:
+    def _stop_reading(self, final_response: Response | None = None) -> None:
         """Read no more, finish the responses in preparation, send a final one, and close."""
         if not self._stopped_reading:
             self._stopped_reading, self._final_response = True, final_response
@@ -198,13 +197,13 @@ class Connection(HttpToolsProtocol):
                 self._close_gracefully()
 
     def _refuse(self, response: Response) -> None:
-        """Read no more, and send the reason as the final response."""
-        self._state.counters.count_response(response.status, 0.0)
-        self._stop_reading(self._state.response_start(response.status) + response.head + END + response.body)
+        """Read no more, and send the reason as the final response; to a HEAD without its body."""
+        is_head = self.url and self.parser.get_method() == b"HEAD"
+        self._stop_reading(response._replace(body=b"") if is_head else response)
 
     def _close_after_response(self) -> None:
         """Close after a response that announced it; no client expects a further one."""
-        self._final_response = b""
+        self._final_response = None
         self._close_gracefully()
 
     def _close_gracefully(self) -> None:
@@ -213,8 +212,10 @@ class Connection(HttpToolsProtocol):
             return
         self._stopped_reading = self._closing = True
         self._waiting_since = self._state.now
-        if self._final_response:
-            self.transport.write(self._final_response)
+        final = self._final_response
+        if final is not None:
+            self._state.counters.count_response(final.status, 0.0)
+            self.transport.write(self._state.response_start(final.status) + final.head + END + final.body)
         if self._eof_received or not self.transport.can_write_eof():
             self.transport.close()
         else:

@@ -33,8 +33,18 @@ def problem(status: int, kind: str, title: str, detail: str, head: bytes = b"", 
 
 UNKNOWN_USER = problem(404, "unknown-user", "no such user", "no user has this id")
 METHOD_NOT_ALLOWED = problem(405, "method-not-allowed", "method not allowed", "this resource is read-only", ALLOW)
+METHOD_NOT_ALLOWED_CLOSE = METHOD_NOT_ALLOWED._replace(head=METHOD_NOT_ALLOWED.head + CLOSE)
 INTERNAL = problem(500, "internal", "internal error", "the reader's log has the cause")
+INTERNAL_CLOSE = INTERNAL._replace(head=INTERNAL.head + CLOSE)
 BAD_HTTP = problem(400, "bad-http", "bad request", "this is not valid HTTP/1.1", CLOSE)
+BAD_TARGET = problem(
+    400,
+    "bad-http",
+    "bad request",
+    "the request target must be a path such as /users/1, or a URL such as http://host:8000/users/1",
+    CLOSE,
+)
+CUT_OFF = problem(400, "bad-http", "bad request", "the request ended within its head", CLOSE)
 NO_HOST = problem(400, "bad-http", "bad request", "HTTP/1.1 requires exactly one Host header field", CLOSE)
 URI_TOO_LONG = problem(414, "uri-too-long", "request target too long", "ask for less at once", CLOSE)
 HEADERS_TOO_LARGE = problem(431, "headers-too-large", "header fields too large", "send fewer or shorter ones", CLOSE)

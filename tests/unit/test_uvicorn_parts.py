@@ -71,7 +71,8 @@ PARTS = (
     Part(
         HttpToolsProtocol.on_headers_complete,
         "1ea8589acfad",
-        "FastPathConnection decides keep-alive as it does; the cycle gets its transport before it runs",
+        "FastPathConnection decides keep-alive as it does; the cycle gets its transport before it runs; which errors a"
+        " target raises",
     ),
     Part(
         HttpToolsProtocol.on_body,

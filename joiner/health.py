@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from joiner.metrics import Metrics
-from shared.errors import AlreadyRunning
+from shared.listening import Endpoint, format_urls, listen
 
 logger = logging.getLogger(__name__)
 
@@ -63,17 +64,20 @@ class Health:
         return 404, {"title": "no such route", "status": 404, "routes": ["/livez", "/readyz", "/metrics"]}
 
 
-def serve_health(health: Health, metrics: Metrics, host: str, port: int) -> None:
-    """Start answering, in a thread that runs until the process ends.
+def serve_health(health: Health, metrics: Metrics, endpoint: Endpoint) -> list[int]:
+    """Start answering, in threads that run until the process ends.
 
     Args:
         health: shown at `/livez` and `/readyz`.
         metrics: shown at `/metrics`.
-        host: the address to listen on.
-        port: the port to listen on.
+        endpoint: where to listen.
+
+    Returns:
+        the port of each socket.
 
     Raises:
-        AlreadyRunning: the port is taken; names the setting.
+        AlreadyRunning: the port is taken; names the settings.
+        SettingError: this machine does not have the address; names the setting.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -87,23 +91,37 @@ def serve_health(health: Health, metrics: Metrics, host: str, port: int) -> None
                 status, report = health.respond(path)
                 self._send(status, "application/json", json.dumps(report).encode())
 
+        do_HEAD = do_GET  # noqa: N815 - the base class calls it so
+
         def _send(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
             logger.debug(format, *args)
 
-    try:
-        server = ThreadingHTTPServer((host, port), Handler)
-    except OSError as error:
-        raise AlreadyRunning(
-            f"cannot listen on JOINER_HTTP_PORT={port} at {host}: {error.strerror}",
-            hint="stop the process that uses it, or set another port (0: off)",
-        ) from error
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-    logger.info("health on http://%s:%d/readyz", host, port)
+    listeners = listen(endpoint)
+    for listener in listeners:
+        threading.Thread(target=_Server(listener, Handler).serve_forever, name="health", daemon=True).start()
+    logger.info("health on %s", format_urls(listeners, "/readyz"))
+    return [listener.getsockname()[1] for listener in listeners]
+
+
+class _Server(ThreadingHTTPServer):
+    """Answers on a socket that listens already, of either family.
+
+    Args:
+        listener: that socket.
+        handler: of the requests.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(listener.getsockname()[:2], handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener

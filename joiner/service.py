@@ -58,7 +58,7 @@ def run(settings: JoinerSettings) -> None:
     metrics.disk_free_bytes.set_function(lambda: shutil.disk_usage(settings.joiner_state_dir).free)
     metrics.ready.set_function(lambda: health.ready)
     if settings.joiner_http_port:
-        serve_health(health, metrics, settings.joiner_http_host, settings.joiner_http_port)
+        serve_health(health, metrics, settings.http_endpoint)
     admin = AdminClient(config.client_config(settings, properties))
     _run_until_stopped(Context(settings, properties, admin, health, metrics))
     logger.info("stopped")

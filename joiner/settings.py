@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from shared.listening import Endpoint
 from shared.records import FOLLOWS, LIKES, TWEETS, USERS, Table
 from shared.settings import KafkaSettings, Port, TopicName
 
@@ -56,7 +57,10 @@ class JoinerSettings(KafkaSettings):
     joiner_wait_for_topics_seconds: float = Field(
         60, ge=0, description="How long to wait for Kafka and the source topics before giving up."
     )
-    joiner_http_host: str = Field("127.0.0.1", description="Address of /livez, /readyz and /metrics.")
+    joiner_http_host: str = Field(
+        "127.0.0.1",
+        description="Address or host name of /livez, /readyz and /metrics; :: is all addresses, IPv4 included.",
+    )
     joiner_http_port: Port = Field(8001, description="Port of /livez, /readyz and /metrics; 0: off.")
 
     @model_validator(mode="after")
@@ -64,6 +68,11 @@ class JoinerSettings(KafkaSettings):
         if self.joiner_writes_heartbeats and self.heartbeats_topic is None:
             raise ValueError("JOINER_WRITES_HEARTBEATS needs HEARTBEATS_TOPIC, the topic to write them to")
         return self
+
+    @property
+    def http_endpoint(self) -> Endpoint:
+        """Where /livez, /readyz and /metrics are."""
+        return Endpoint(self.joiner_http_host, self.joiner_http_port, "JOINER_HTTP")
 
     @property
     def sources(self) -> dict[str, Table]:

@@ -9,8 +9,6 @@ from reader.app import build_application
 from reader.http.server import (
     StopSignal,
     choose_loop_factory,
-    listen,
-    listen_per_worker,
     make_run_between_reads,
     prepare_limits,
     serve,
@@ -25,6 +23,7 @@ from reader.storage.snapshot import SnapshotRefused, install
 from reader.workers.shared_memory import SharedMemory
 from reader.workers.supervisor import Supervisor
 from shared import lock, logs
+from shared.listening import listen, listen_together
 
 logger = logging.getLogger("reader")
 
@@ -39,7 +38,8 @@ def run(settings: ReaderSettings) -> None:
     properties = validate_properties(settings.kafka_properties)
     refuse_foreign(settings.reader_state_dir)
     held = lock.acquire(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
-    listeners = [listen(settings)] if settings.reader_workers == 1 else listen_per_worker(settings)
+    workers = settings.reader_workers
+    listeners = [listen(settings.endpoint)] if workers == 1 else listen_together(settings.endpoint, workers)
     if settings.reader_snapshot is not None:
         _install_snapshot(settings.reader_snapshot, settings.reader_state_dir)
     generations = Generations(settings.reader_state_dir)
@@ -65,7 +65,7 @@ def _install_snapshot(snapshot: Path, state: Path) -> None:
 
 
 async def _serve_here(
-    settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[socket.socket]
+    settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[list[socket.socket]]
 ) -> None:
     """Follow the topic in a thread, and serve in this process."""
 
@@ -93,7 +93,7 @@ async def _serve_here(
 
 
 async def _serve_in_workers(
-    settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[socket.socket]
+    settings: ReaderSettings, properties: dict[str, str], generations: Generations, listeners: list[list[socket.socket]]
 ) -> None:
     """Follow the topic in a thread, and have other processes serve the same copy."""
     replicator = Replicator(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from shared.listening import Endpoint
 from shared.settings import KafkaSettings, Port
 
 Origins = Annotated[
@@ -15,7 +16,9 @@ Origins = Annotated[
 class ReaderSettings(KafkaSettings):
     """The reader's settings."""
 
-    reader_host: str = Field("127.0.0.1", description="Address to listen on.")
+    reader_host: str = Field(
+        "127.0.0.1", description="Address or host name to listen on; :: is all addresses, IPv4 included."
+    )
     reader_port: Port = Field(8000, description="Port to listen on; 0 takes a free one and logs it.")
     reader_state_dir: Path = Field(Path(".local/reader"), description="Folder of this reader's copy of the topic.")
     reader_snapshot: Path | None = Field(
@@ -45,6 +48,11 @@ class ReaderSettings(KafkaSettings):
         gt=0,
         description="/readyz returns 503 if the newest heartbeat is older or missing; unset: no heartbeat is checked.",
     )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where to listen."""
+        return Endpoint(self.reader_host, self.reader_port, "READER")
 
     @property
     def origins(self) -> list[str]:

@@ -33,7 +33,7 @@ def build_routes(streams: EventStreams) -> Sequence[BaseRoute]:
         if user_id is None:
             return PreparedResponse(problems.UNKNOWN_USER)
         if request.method == "HEAD":
-            return responses.Response(None, headers={**HEADERS, "content-type": EVENT_STREAM})
+            return responses.StreamingResponse(iter(()), 200, HEADERS, EVENT_STREAM)
         last = request.headers.get("last-event-id")
         known = parse_last_event_id(None if last is None else last.encode("latin-1"))
         if request.scope["http_version"] == "1.0":

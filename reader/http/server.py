@@ -1,4 +1,4 @@
-"""HTTP in one process, until told to stop: listening, limits, and how uvicorn is configured and run.
+"""HTTP in one process, until told to stop: limits, and how uvicorn is configured and run.
 
 Borrows from uvicorn what is not its public interface: `Server` overrides `main_loop` (runs the sweep and the loop's
 delay meter next to it), `capture_signals` (leaves signals to the event loop) and the attribute `server_state` (the one
@@ -12,7 +12,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 
@@ -24,45 +24,16 @@ from reader.http.server_state import Limits, ReaderServerState
 from reader.settings import ReaderSettings
 from reader.status.counters import ResponseCounters
 from reader.storage.read_view import RunBetweenReads
-from shared.errors import AlreadyRunning
+from shared.listening import BACKLOG, format_urls
 
 logger = logging.getLogger("reader")
 
-BACKLOG = 2048
 DRAIN_SECONDS = 2
 SWITCH_SECONDS = 0.0005
 """How long the thread that follows the topic may keep the interpreter from a request; Python's own default is 5 ms."""
 
 OTHER_FILES = 200
 """Files that a process has open besides connections: the store's, Kafka's, the libraries'."""
-
-
-def listen(settings: ReaderSettings) -> socket.socket:
-    """Bind the port and listen on it.
-
-    Raises:
-        AlreadyRunning: the port is taken; names the settings.
-    """
-    try:
-        return socket.create_server((settings.reader_host, settings.reader_port), backlog=BACKLOG)
-    except OSError as error:
-        raise AlreadyRunning(
-            f"cannot listen on READER_PORT={settings.reader_port} of READER_HOST={settings.reader_host}:"
-            f" {error.strerror}",
-            hint="stop the process that uses it, or set another port (0: any free one)",
-        ) from error
-
-
-def listen_per_worker(settings: ReaderSettings) -> list[socket.socket]:
-    """Listen on the port once for each worker; the system spreads connections over them.
-
-    Raises:
-        AlreadyRunning: the port is taken; names the settings.
-    """
-    alone = listen(settings)  # does not share the port, and so fails if any other process has it
-    address = alone.getsockname()[:2]
-    alone.close()
-    return [socket.create_server(address, backlog=BACKLOG, reuse_port=True) for _ in range(settings.reader_workers)]
 
 
 def prepare_limits(settings: ReaderSettings) -> Limits:
@@ -115,12 +86,14 @@ class StopSignal:
                 callback()
 
 
-async def serve(application: Application, listener: socket.socket, limits: Limits, stop_signal: StopSignal) -> None:
+async def serve(
+    application: Application, listeners: Sequence[socket.socket], limits: Limits, stop_signal: StopSignal
+) -> None:
     """Serve until SIGTERM, SIGINT or a call stops it, then finish the requests in progress.
 
     Args:
         application: handles the requests.
-        listener: where to listen; closed afterwards.
+        listeners: where to listen; closed afterwards.
         limits: of each connection.
         stop_signal: triggered by the signals too.
     """
@@ -129,13 +102,12 @@ async def serve(application: Application, listener: socket.socket, limits: Limit
     stop_signal.add_callback(server.stop)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop_signal.stop)
-    host, port = listener.getsockname()[:2]
-    logger.info("serving http://%s:%d/users/{userId}", host, port)
+    logger.info("serving %s", format_urls(listeners, "/users/{userId}"))
     # Objects that live as long as the process are exempt from garbage collection: a full one would delay responses.
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(SWITCH_SECONDS)
-    await server.serve(sockets=[listener])
+    await server.serve(sockets=list(listeners))
 
 
 def build_config(application: Application, protocol: type[asyncio.Protocol] = FastPathConnection) -> uvicorn.Config:

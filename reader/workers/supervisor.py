@@ -11,6 +11,7 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from reader.status.report import StatusReport
 from reader.workers.shared_memory import SharedMemory
@@ -33,7 +34,7 @@ class Supervisor:
     """The workers of one reader. Only the event loop thread of the main process uses it.
 
     Args:
-        listeners: the socket of each worker; what arrives there while a worker is replaced waits for the next one.
+        listeners: the sockets of each worker; what arrives there while a worker is replaced waits for the next one.
         memory: with a slot for the status report and one for each worker.
         report_status: returns the reader's status.
         after_death: called when a worker has died, to give back what it held.
@@ -41,7 +42,7 @@ class Supervisor:
 
     def __init__(
         self,
-        listeners: Sequence[socket.socket],
+        listeners: Sequence[Sequence[socket.socket]],
         memory: SharedMemory,
         report_status: Callable[[], StatusReport],
         after_death: Callable[[], None],
@@ -77,7 +78,7 @@ class Supervisor:
             return
         self._stopping.set()
         on_stop()
-        for listener in self._listeners:
+        for listener in chain.from_iterable(self._listeners):
             listener.close()
         for process in self._processes.values():
             process.terminate()
@@ -98,14 +99,14 @@ class Supervisor:
                 await _is_set_within(self._stopping, left)
 
     async def _start(self, number: int, lifeline: int) -> Process:
-        listener, memory = self._listeners[number - 1].fileno(), self._memory.file
-        inherited = Inherited(number, len(self._listeners), listener, memory, lifeline)
+        listeners = tuple(listener.fileno() for listener in self._listeners[number - 1])
+        inherited = Inherited(number, len(self._listeners), self._memory.file, lifeline, listeners)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "reader.workers.worker",
-            *map(str, inherited),
-            pass_fds=(listener, memory, lifeline),
+            *inherited.to_arguments(),
+            pass_fds=(*listeners, self._memory.file, lifeline),
             start_new_session=True,  # Ctrl-C is for this process, which tells the others
         )
         self._processes[number] = process

@@ -10,7 +10,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from reader.app import build_application
@@ -37,21 +37,31 @@ SILENCE_SECONDS = 10.0
 
 
 class Inherited(NamedTuple):
-    """What a worker is started with, in this order.
+    """What a worker is started with.
 
     Args:
         number: its own, from 1.
         of: how many there are.
-        listener: descriptor of the socket that it listens on.
         memory: descriptor of the shared memory.
         lifeline: descriptor of a pipe that ends when the main process does.
+        listeners: descriptors of the sockets that it listens on.
     """
 
     number: int
     of: int
-    listener: int
     memory: int
     lifeline: int
+    listeners: tuple[int, ...]
+
+    def to_arguments(self) -> list[str]:
+        """Return the arguments of the process."""
+        return [str(number) for number in (*self[:4], *self.listeners)]
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str]) -> "Inherited":
+        """Return what `to_arguments` was called on."""
+        number, of, memory, lifeline, *listeners = map(int, arguments)
+        return cls(number, of, memory, lifeline, tuple(listeners))
 
 
 class Follower:
@@ -109,7 +119,7 @@ class Follower:
 
 def main() -> None:
     """Serve until told to stop, or until the main process ends."""
-    inherited = Inherited(*(int(argument) for argument in sys.argv[1:]))
+    inherited = Inherited.from_arguments(sys.argv[1:])
     settings = read_settings(ReaderSettings)
     logs.configure(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=choose_loop_factory()) as runner:
@@ -139,7 +149,8 @@ async def _serve(settings: ReaderSettings, inherited: Inherited) -> None:
     follower.before_view = application.users.release
     loop.add_reader(inherited.lifeline, _end, loop, inherited.lifeline, stopping)
     publishing = asyncio.create_task(_publish_until_cancelled(memory, inherited.number, counters))
-    await serve(application, socket.socket(fileno=inherited.listener), prepare_limits(settings), stopping)
+    listeners = [socket.socket(fileno=descriptor) for descriptor in inherited.listeners]
+    await serve(application, listeners, prepare_limits(settings), stopping)
     publishing.cancel()
     _publish(memory, inherited.number, counters)
 

@@ -32,6 +32,20 @@ def test_a_client_of_http_1_0_gets_a_response_with_an_end() -> None:
     assert b"retry: 1000\n\nid: 0:7:0badcafe\nevent: record\ndata: {}\n\n" == body
 
 
+def test_head_is_answered_without_opening_a_stream() -> None:
+    """With the header fields of GET but for the framing of a body, which there is none of."""
+    with serving({b"alice": StoredRecord(0, 7, 0, b"{}")}, Limits(), max_streams=1) as started:
+        fields = []
+        for method in (b"GET", b"HEAD"):
+            request = b"%b /users/alice/events HTTP/1.1\r\nHost: here\r\n\r\n" % method
+            head, _, body = exchange(started.port, request, end=True).partition(b"\r\n\r\n")
+            lines = {line for line in head.split(b"\r\n") if not line.startswith((b"date:", b"transfer-encoding:"))}
+            fields.append((lines, bool(body)))
+    got, head_only = fields
+    assert (True, False) == (got[1], head_only[1])
+    assert got[0] == head_only[0]
+
+
 def test_a_client_that_closes_its_direction_loses_its_stream() -> None:
     """A closed tab looks like this; its stream must not keep another client out."""
     request = b"GET /users/alice/events HTTP/1.1\r\nHost: here\r\n\r\n"

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from reader.http import problems
+from reader.http.absence import find_absence
 from reader.http.response import Response
 from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView, StoredRecord
@@ -49,7 +50,7 @@ class KnownVersion(NamedTuple):
     """Which version of a user a client knows.
 
     Args:
-        event_id: of that version; None if the client knows none, or knows only that the user never existed.
+        event_id: of that version; None if the client knows none, or an absence that has no offset.
         absent: whether it knows that the user does not exist.
     """
 
@@ -97,8 +98,8 @@ def parse_last_event_id(last_event_id: bytes | None) -> KnownVersion:
 def find_update(view: ReadView, key: bytes, known: KnownVersion) -> Update | None:
     """Return what a client has to be sent; None if it knows the newest version.
 
-    An absent user has no record and so no offset. Its event gets the newest offset applied of the partition in which
-    the client last saw the user: the tombstone cannot be later than that.
+    An absent user has no record and so no offset. Its event gets that up to which the absence is true, as a 404 does:
+    the newest offset applied of the user's partition, which is where the client last saw the user.
 
     Args:
         view: of the store now.
@@ -116,7 +117,9 @@ def find_update(view: ReadView, key: bytes, known: KnownVersion) -> Update | Non
     if known.absent:
         return None
     if last is None:
-        return Update(KnownVersion(None, absent=True), None)
+        absence = find_absence(view, key)
+        event_id = None if absence is None else EventId(*absence, view.tag)
+        return Update(KnownVersion(event_id, absent=True), None)
     newest = (view.position(last.partition) or 0) - 1
     if newest <= last.offset:
         return None

@@ -102,10 +102,12 @@ def _without_body(response: Node) -> Node:
 
 def _describe_user() -> Node:
     headers = header_refs("ETag", "Cache-Control", "User-Info-Offset", "User-Info-Source-Time-Ms", BEHIND)
+    of_absence = header_refs("Cache-Control", "User-Info-Offset-Of-Absence", BEHIND)
+    of_absence["User-Info-Offset"] = of_absence.pop("User-Info-Offset-Of-Absence")
     return {
         "200": {"description": "The user.", "headers": headers, **json_content(schema_ref("Record"))},
         "304": {"description": "The record still has the ETag in If-None-Match.", "headers": headers},
-        "404": {"$ref": "#/components/responses/Problem404"},
+        "404": {**problem_response(404), "headers": of_absence},
     }
 
 

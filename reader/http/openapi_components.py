@@ -66,9 +66,17 @@ def _build_headers() -> Node:
             "Partition and offset of the record in the topic.", type="string", pattern=f"^{pair}$"
         ),
         "User-Info-Offsets": header(
-            "For each partition, the newest offset among the records.",
+            "For each partition, the newest offset among the records; where a user is missing, that up to which it is"
+            " true that there is no such user.",
             type="string",
             pattern=f"^({pair}(, {pair})*)?$",
+        ),
+        "User-Info-Offset-Of-Absence": header(
+            "Partition and offset in the topic up to which it is true that there is no such user; absent where no user"
+            " can have this id, or nothing is in that partition.",
+            required=False,
+            type="string",
+            pattern=f"^{pair}$",
         ),
         "User-Info-Source-Time-Ms": header(
             "Source time of the newest change in the record, in ms since 1970.", type="integer"
@@ -132,7 +140,8 @@ def condition_parameters() -> list[Node]:
     return [
         _header_parameter(
             "If-Min-Offset",
-            "Respond 503 unless the reader has applied the topic up to and including these offsets.",
+            "Respond 503 unless the reader has applied the topic up to and including these offsets: those of any"
+            " User-Info-Offset.",
             offsets,
         ),
         _header_parameter(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
 from reader.http import problems
+from reader.http.absence import find_absence
 from reader.http.conditions import NO_CONDITIONS, Conditions, check_conditions, matches_etag
 from reader.http.response import Response
 from reader.status.readiness import Readiness
@@ -27,6 +28,7 @@ USER_HEAD = (
     b"user-info-offset: %d:%d\r\nuser-info-source-time-ms: %d\r\n"
 )
 NOT_MODIFIED_HEAD = b'etag: "%b-%d-%d"\r\nuser-info-offset: %d:%d\r\nuser-info-source-time-ms: %d\r\n'
+OFFSET_HEAD = b"user-info-offset: %d:%d\r\n"
 USERS_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nuser-info-offset: %b\r\n"
 
 
@@ -40,8 +42,13 @@ class _TurnContext:
         complete_at = readiness.complete_at
         behind = None if complete_at is None else max(0.0, time.monotonic() - complete_at)
         self.common = REVALIDATE if behind is None else REVALIDATE + b"user-info-behind-seconds: %.3f\r\n" % behind
-        self.unknown = Response(404, problems.UNKNOWN_USER.head + self.common, problems.UNKNOWN_USER.body)
         self.refusal = None if readiness.serves else problems.not_ready(readiness)
+
+    def make_unknown(self, user_id: bytes | None) -> Response:
+        """Return the 404 of a user, with the offset up to which it is true; of None, which is no id, it always is."""
+        absence = None if user_id is None else find_absence(self.view, user_id)
+        stated = b"" if absence is None else OFFSET_HEAD % absence
+        return Response(404, problems.UNKNOWN_USER.head + stated + self.common, problems.UNKNOWN_USER.body)
 
 
 class UserResponses:
@@ -86,7 +93,7 @@ class UserResponses:
         user_id = decode_user_id(encoded)
         found = None if user_id is None else context.view.find(user_id)
         if found is None:
-            return context.unknown
+            return context.make_unknown(user_id)
         partition, offset, timestamp_ms, body = found
         if conditions.if_none_match is not None:
             etag = b'"%b-%d-%d"' % (context.tag, partition, offset)
@@ -117,9 +124,14 @@ class UserResponses:
         offsets: dict[int, int] = {}
         size_bytes = 0
         for user_id in user_ids:
-            found = context.view.find(user_id.encode()) if 0 < len(user_id.encode()) <= MAX_ID_BYTES else None
+            key = user_id.encode()
+            is_id = 0 < len(key) <= MAX_ID_BYTES
+            found = context.view.find(key) if is_id else None
             if found is None:
                 missing.append(user_id)
+                absence = find_absence(context.view, key) if is_id else None
+                if absence is not None:
+                    offsets[absence.partition] = absence.offset  # what was found there is not later
                 continue
             size_bytes += len(found.body)
             if size_bytes > MAX_RESPONSE_BYTES:

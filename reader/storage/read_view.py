@@ -30,6 +30,10 @@ class ReadView(Protocol):
     def tag(self) -> bytes:
         """Name of the topic that the store is a copy of; offsets of different tags must not be compared."""
 
+    @property
+    def partitions(self) -> int | None:
+        """How many partitions that topic has; None where that is not known yet."""
+
     def find(self, key: bytes) -> StoredRecord | None:
         """Return a key's record; None where there is none."""
 

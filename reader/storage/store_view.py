@@ -1,11 +1,13 @@
 """One read transaction of LMDB, as the read view that the rest of the reader sees."""
 
+import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import lmdb
 
-from reader.storage.notes import OFFSET
+from reader.storage.notes import IDENTITY, OFFSET
 from reader.storage.read_view import StoredRecord
 from reader.storage.records import HEADER
 
@@ -25,6 +27,12 @@ class StoreReadView:
         self._notes = notes
         self.tag = tag
 
+    @property
+    def partitions(self) -> int | None:
+        """How many partitions that topic has; read only when asked for, since a record found needs it not."""
+        identity = self._get(IDENTITY, db=self._notes)
+        return None if identity is None else _count_partitions(bytes(identity))
+
     def find(self, key: bytes) -> StoredRecord | None:
         """Return a key's record; None where there is none."""
         stored = self._get(key)
@@ -41,3 +49,9 @@ class StoreReadView:
     def close(self) -> None:
         """End the transaction."""
         self._transaction.abort()
+
+
+@lru_cache(maxsize=4)
+def _count_partitions(identity: bytes) -> int:
+    partitions: int = json.loads(identity)["partitions"]
+    return partitions

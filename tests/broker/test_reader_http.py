@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.readers import Reader
@@ -65,6 +66,34 @@ def test_a_client_revalidates_what_it_has(client: httpx.Client, topics: Topics) 
     topics.flush()
     wait_for(lambda: client.get("/users/alice", headers={"if-none-match": tag}).status_code == 200)
     assert client.get("/users/alice").headers["etag"] != tag
+
+
+def test_readers_at_rest_agree_up_to_where_an_absence_is_true(
+    kafka: str, topics: Topics, reader: Reader, tmp_path: Path
+) -> None:
+    """Behind markers of transactions, committed or aborted, which are no records: none waits for ever for another."""
+    producer = Producer({"bootstrap.servers": kafka, "transactional.id": topics.name("writer")})
+    producer.init_transactions()
+    for value, end in ((None, producer.commit_transaction), (BOB, producer.abort_transaction)):
+        producer.begin_transaction()
+        producer.produce(topics.name("user-info"), value, b"bob")
+        producer.flush()
+        end()
+    with Reader(topics.settings(), tmp_path / "another") as another:
+        another.wait_until_ready()
+        wait_for(lambda: reader.get("/users/bob").status_code == 404)
+        for one, other in ((reader, another), (another, reader)):
+
+            def is_met(one: Reader = one, other: Reader = other) -> bool:
+                stated = one.get("/users/bob").headers["user-info-offset"]
+                with httpx.Client(base_url=other.url) as client:
+                    answers = [
+                        client.get(path, headers={"if-min-offset": stated}) for path in ("/users/bob", "/users?id=bob")
+                    ]
+                return [stated] * 2 == [answer.headers.get("user-info-offset") for answer in answers]
+
+            wait_for(is_met, 10, "the same offset of both")
+        assert "0:5" == reader.get("/users/bob").headers["user-info-offset"]
 
 
 def test_a_client_asks_for_an_offset_seen_elsewhere(client: httpx.Client, topics: Topics) -> None:

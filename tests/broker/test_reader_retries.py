@@ -140,6 +140,8 @@ def test_a_client_that_retries_never_reads_wrong_or_older_than_before(
     assert absent & present
     assert absent & present <= {*FLEETING}
     assert absent >= {*NOBODY}
+    # 4. Each absence said up to where it is true, which careful clients sent to the next reader.
+    assert [] == [answer for answer in answers if answer.record_id is None and answer.absent_at is None]
     record_property("answers", len(answers))
     record_property("moves", sum(client.moves for client in clients))
     record_property("refused for being behind", sum(client.behind for client in clients))

@@ -18,6 +18,9 @@ RECORDS = {
     "zoë/1".encode(): StoredRecord(0, 7, 1_700_000_000_456, '{"userId":"zoë/1"}'.encode()),
     b"big": StoredRecord(1, 8, 0, b'{"userId":"big","description":"' + b"x" * 200_000 + b'"}'),
 }
+PARTITIONS = 2
+"""Of the topic, as far as absent users are concerned; something was applied of both."""
+
 LIMITS = Limits(target_bytes=1_700, head_bytes=2_400)
 LAST = b"GET /livez HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
 LASTS = st.sampled_from([LAST, LAST.replace(b"livez", b"users/alice"), b"GET /users/bob HTTP/1.0\r\n\r\n"])
@@ -34,21 +37,21 @@ class Ordinary(FastPathConnection):
 @pytest.fixture(scope="module")
 def fast() -> Iterator[LocalServer]:
     """Give a server that takes the fast path."""
-    with LocalServer(RECORDS, FastPathConnection, limits=LIMITS) as serving:
+    with LocalServer(RECORDS, FastPathConnection, limits=LIMITS, partitions=PARTITIONS) as serving:
         yield serving
 
 
 @pytest.fixture(scope="module")
 def ordinary() -> Iterator[LocalServer]:
     """Give a server that has the same limits and never takes the fast path."""
-    with LocalServer(RECORDS, Ordinary, limits=LIMITS) as serving:
+    with LocalServer(RECORDS, Ordinary, limits=LIMITS, partitions=PARTITIONS) as serving:
         yield serving
 
 
 @pytest.fixture(scope="module")
 def plain_uvicorn() -> Iterator[LocalServer]:
     """Give a server with uvicorn's own protocol under the application."""
-    with LocalServer(RECORDS, HttpToolsProtocol) as serving:
+    with LocalServer(RECORDS, HttpToolsProtocol, partitions=PARTITIONS) as serving:
         yield serving
 
 

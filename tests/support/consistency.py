@@ -25,6 +25,7 @@ class Observation:
         record_id: of the record, as the headers say; None where the answer is 404.
         body: of the record.
         asked: partition -> the offset that the request asked for at least.
+        absent_at: partition and offset up to which a 404 says that it is true; None where it does not say.
     """
 
     began: float
@@ -34,6 +35,7 @@ class Observation:
     record_id: RecordId | None
     body: bytes
     asked: Mapping[int, int]
+    absent_at: RecordId | None = None
 
 
 class Written(NamedTuple):
@@ -57,6 +59,8 @@ class History:
             given: the answer.
             since: offset of the partition that the reader held for certain; -1 where none is known.
         """
+        if given.absent_at is not None:
+            return self._find_false_absence(given.absent_at, since)
         held = [one for one in self.written if one.offset <= since]
         if given.record_id is None:
             absent = not held or held[-1].value is None
@@ -68,10 +72,21 @@ class History:
             return f"older than what it held: {held[-1]}"
         return None
 
+    def _find_false_absence(self, absent_at: RecordId, since: int) -> str | None:
+        """Return why a user cannot have been absent at an offset; None where it was."""
+        partition, offset = absent_at
+        if self.written and partition != self.partition:
+            return "the topic has no record of this user in this partition"
+        if offset < since:
+            return f"404 as of an older offset than what it held: {since}"
+        held = [one for one in self.written if one.offset <= offset]
+        return None if not held or held[-1].value is None else f"404 though there was {held[-1]}"
+
     def known_offset(self, given: Observation, since: int) -> int:
         """Return the offset that the reader held for certain when it gave a possible response."""
-        if given.record_id is not None:
-            return max(since, given.record_id[1])
+        stated = given.record_id or given.absent_at
+        if stated is not None:
+            return max(since, stated[1])
         held = [one for one in self.written if one.offset <= since]
         gone = self._gone_after(since)
         return gone if held and held[-1].value is not None and gone is not None else since
@@ -99,8 +114,9 @@ def find_violations(histories: Mapping[bytes, History], answers: Iterable[Observ
             _, place, offset = heapq.heappop(given_so_far)
             held[place] = max(offset, held.get(place, -1))
         history = histories.get(given.user, NEVER_WRITTEN)
-        reader = given.reader, history.partition
-        since = max(held.get(reader, -1), given.asked.get(history.partition, -1))
+        partition = history.partition if given.absent_at is None else given.absent_at[0]
+        reader = given.reader, partition
+        since = max(held.get(reader, -1), given.asked.get(partition, -1))
         reason = history.find_violation(given, since)
         if reason is None:
             heapq.heappush(given_so_far, (given.ended, reader, history.known_offset(given, since)))

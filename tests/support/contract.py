@@ -211,6 +211,8 @@ REQUESTS = {
     "large headers": b"GET /livez HTTP/1.1\r\nHost: here\r\nX: " + b"x" * 200_000 + b"\r\n",
     "readyz": b"GET /readyz HTTP/1.1\r\nHost: here\r\n",
     "livez": b"GET /livez HTTP/1.1\r\nHost: here\r\n",
+    "a URL": b"GET http://here:8000/livez HTTP/1.1\r\nHost: here\r\n",
+    "no target": b"OPTIONS * HTTP/1.1\r\nHost: here\r\n",
     "metrics": b"GET /metrics HTTP/1.1\r\nHost: here\r\n",
     "the description": b"GET /openapi.json HTTP/1.1\r\nHost: here\r\n",
 }
@@ -221,6 +223,8 @@ def _replies() -> Iterator[str]:
         with LocalServer({b"alice": ALICE}, readiness=progress) as serving:
             for name, request in REQUESTS.items():
                 yield f"{state}, {name}: {_reply(exchange(serving.port, request + _CLOSE))}"
+    with LocalServer({b"alice": ALICE}, readiness=READY, partitions=251) as serving:  # bob would be where alice is
+        yield f"ready, no user since an offset: {_reply(exchange(serving.port, REQUESTS['no user'] + _CLOSE))}"
 
 
 def _reply(received: bytes) -> str:
@@ -241,8 +245,9 @@ def _problems() -> Iterator[str]:
 
 
 def _events() -> Iterator[str]:
-    for records_here in ({b"alice": ALICE}, {}):
-        found = find_update(DictReadView(records_here), b"alice", NOTHING_KNOWN)
+    nothing_since = DictReadView({}, {3: 1043}, partitions=4)
+    for view in (DictReadView({b"alice": ALICE}), DictReadView({}), nothing_since):
+        found = find_update(view, b"alice", NOTHING_KNOWN)
         assert found is not None
         yield " ".join(line for line in found.encode().decode().split("\n") if line.partition(":")[0] != "data")
 

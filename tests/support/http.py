@@ -49,6 +49,7 @@ class LocalServer:
         readiness: how far the reader is.
         routes: further routes.
         origins: allowed for cross-origin scripts.
+        partitions: of the topic; None: not known.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class LocalServer:
         readiness: Readiness = LATEST,
         routes: Sequence[BaseRoute] = (),
         origins: Sequence[str] = (),
+        partitions: int | None = None,
     ) -> None:
+        self._partitions = partitions
         self._records = records
         self._protocol = protocol
         self._limits = limits or Limits()
@@ -76,11 +79,14 @@ class LocalServer:
         with asyncio.Runner(loop_factory=choose_loop_factory()) as runner:
             runner.run(self._serve())
 
+    def _view(self) -> DictReadView:
+        return DictReadView(self._records, partitions=self._partitions)
+
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         self.counters = ResponseCounters()
         self.application = CountingApplication(
-            UserResponses(lambda: DictReadView(self._records), lambda: self._readiness, loop.call_soon),
+            UserResponses(self._view, lambda: self._readiness, loop.call_soon),
             readiness=lambda: self._readiness,
             is_alive=lambda: True,
             render_metrics=lambda: render_metrics([self.counters], StatusReport(self._readiness)),

@@ -14,12 +14,14 @@ class DictReadView:
         records: key -> record.
         positions: partition -> next offset to read; None: the one after the partition's newest record.
         tag: of the topic.
+        partitions: of the topic; None: not known.
         closed: whether it was closed, which happens once.
     """
 
     records: Mapping[bytes, StoredRecord]
     positions: Mapping[int, int] | None = None
     tag: bytes = b"0badcafe"
+    partitions: int | None = None
     closed: bool = False
 
     def find(self, key: bytes) -> StoredRecord | None:

@@ -100,16 +100,21 @@ class RetryingClient(BackgroundThread):
             self.behind += b"behind" in body
             return False
         assert answer.status in {200, 404}, (answer.status, body)
-        place = _parse_record_id(answer.headers["User-Info-Offset"]) if answer.status == http.client.OK else None
-        if place is not None:
-            self._seen[place[0]] = max(place[1], self._seen.get(place[0], -1))
-        given = Observation(began, time.monotonic(), self._reader, user, place, body if place else b"", asked)
-        self.answers.append(given)
+        stated = _parse_record_id(answer.headers["User-Info-Offset"])
+        if stated is not None:
+            self._seen[stated[0]] = max(stated[1], self._seen.get(stated[0], -1))
+        about = (began, time.monotonic(), self._reader, user)
+        if answer.status == http.client.OK:
+            self.answers.append(Observation(*about, stated, body, asked))
+        else:
+            self.answers.append(Observation(*about, None, b"", asked, absent_at=stated))
         self.whom.add(self._reader)
         return True
 
 
-def _parse_record_id(header: str) -> RecordId:
+def _parse_record_id(header: str | None) -> RecordId | None:
+    if header is None:
+        return None
     partition, _, offset = header.partition(":")
     return int(partition), int(offset)
 

@@ -22,9 +22,10 @@ def answer(
     *,
     reader: int = 0,
     asked: Mapping[int, int] = MappingProxyType({}),
+    absent_at: RecordId | None = None,
 ) -> Observation:
     """Return an answer that took no time."""
-    return Observation(at, at, reader, user, place, body, asked)
+    return Observation(at, at, reader, user, place, body, asked, absent_at)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,9 @@ def answer(
         [answer(0, b"alice", (0, 5), b"second"), answer(1, b"alice", (0, 1), b"first", reader=1)],
         [answer(0, b"alice", (0, 5), b"second", asked={0: 7}), answer(1, b"bob", None, asked={0: 6})],
         [answer(0, b"alice", (0, 9), b"third"), answer(1, b"carol", None)],
+        [answer(0, b"nobody", None, absent_at=(0, 7)), answer(1, b"bob", None, absent_at=(0, 7))],
+        [answer(0, b"bob", None, absent_at=(0, 1)), answer(1, b"bob", (0, 2), b"bob")],
+        [answer(0, b"bob", None, absent_at=(0, 6)), answer(1, b"bob", (0, 2), b"bob", reader=1)],
         [Observation(0, 3, 0, b"alice", (0, 5), b"second", {}), answer(1, b"alice", (0, 1), b"first")],
     ],
 )
@@ -57,6 +61,12 @@ def test_what_the_topic_allows_is_right(answers: list[Observation]) -> None:
         ([answer(0, b"bob", (0, 8), b"again"), answer(1, b"bob", None)], "404 though it held"),
         ([answer(0, b"alice", (0, 1), b"first", asked={0: 5})], "older than what it held"),
         ([answer(0, b"carol", None, asked={1: 4})], "404 though it held"),
+        ([answer(0, b"bob", None, absent_at=(0, 8))], "404 though there was"),
+        ([answer(0, b"bob", None, absent_at=(1, 6))], "in this partition"),
+        ([answer(0, b"bob", None, absent_at=(0, 7)), answer(1, b"alice", (0, 1), b"first")], "older than what it held"),
+        ([answer(0, b"bob", None, absent_at=(0, 6)), answer(1, b"bob", (0, 2), b"bob", asked={0: 6})], "older"),
+        ([answer(0, b"alice", (0, 9), b"third"), answer(1, b"bob", None, absent_at=(0, 7))], "older offset"),
+        ([answer(0, b"nobody", None, absent_at=(0, 9)), answer(1, b"x", None, absent_at=(0, 8))], "older offset"),
     ],
 )
 def test_answers_that_the_topic_does_not_allow_are_named(answers: list[Observation], reason: str) -> None:

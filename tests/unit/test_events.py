@@ -18,6 +18,7 @@ from reader.http.events import (
 )
 from reader.status.readiness import Readiness
 from reader.storage.read_view import StoredRecord
+from shared.topics import partition_of
 from tests.support.read_views import DictReadView
 
 ALICE = StoredRecord(3, 1042, 0, b'{"userId":"alice"}')
@@ -57,6 +58,22 @@ def test_an_unknown_user_is_sent_as_absent() -> None:
     assert first.encode().startswith(b"event: absent\ndata: {")
     assert b"unknown-user" in first.encode()
     assert find_update(view, b"alice", first.known) is None
+
+
+def test_an_absence_is_sent_with_the_offset_up_to_which_it_is_true() -> None:
+    """As a 404 says it: a client that comes back with it gets nothing older, and misses nothing newer."""
+    partition = partition_of(b"alice", 8)
+    view = DictReadView({}, {partition: 1050}, TAG, partitions=8)
+    first = find_update(view, b"alice", NOTHING_KNOWN)
+    assert first is not None
+    assert first.encode().startswith(b"id: %d:1049:0badcafe\nevent: absent\n" % partition)
+    assert find_update(DictReadView({}, {partition: 2000}, TAG, partitions=8), b"alice", first.known) is None
+    came_back = parse_last_event_id(b"%d:1049:0badcafe" % partition)
+    for offset, is_sent in ((1042, False), (1050, True)):
+        later = DictReadView({b"alice": StoredRecord(partition, offset, 0, b"{}")}, tag=TAG, partitions=8)
+        for known in (first.known, came_back):
+            assert is_sent == (find_update(later, b"alice", known) is not None)
+    assert find_update(view, b"alice", parse_last_event_id(b"%d:1049" % partition)) is None
 
 
 def test_a_deletion_is_sent_with_the_offset_applied_so_far() -> None:

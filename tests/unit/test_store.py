@@ -1,9 +1,11 @@
 """The reader's folder when something is wrong with it: what shows is seen at the start, nothing foreign is touched."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from reader.replication.compatibility import CopyIdentity
 from reader.storage.data_file import find_damage
 from reader.storage.errors import MapFullError
 from reader.storage.generations import Generations, refuse_foreign
@@ -130,3 +132,14 @@ def test_a_folder_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None
     with pytest.raises(StateError, match=f"READER_STATE_DIR={file} cannot be used"):
         Generations(file)
     assert "" == file.read_text()
+
+
+def test_a_view_knows_how_many_partitions_the_topic_has(tmp_path: Path) -> None:
+    """As the copy's identity says; nothing before the copy has one."""
+    store = Store(tmp_path)
+    with closing(store.view()) as view:
+        assert view.partitions is None
+    store.write_notes(identity=CopyIdentity("cluster", "topic", 7, FORMAT).to_note())
+    with closing(store.view()) as view:
+        assert 7 == view.partitions
+    store.close()

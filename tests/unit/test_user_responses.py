@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from urllib.parse import quote
 
 import pytest
@@ -14,6 +15,7 @@ from reader.http.conditions import NO_CONDITIONS, Conditions, parse_conditions
 from reader.http.users import MAX_IDS, UserResponses, decode_user_id
 from reader.status.readiness import Readiness
 from reader.storage.read_view import StoredRecord
+from shared.topics import partition_of
 from tests.support.read_views import DictReadView
 
 READY = Readiness("ready", serves=True)
@@ -27,6 +29,7 @@ class Turn:
 
     records: Mapping[bytes, StoredRecord] = field(default_factory=lambda: {b"alice": ALICE, "zoë".encode(): ZOE})
     progress: Readiness = READY
+    partitions: int | None = None
     views: list[DictReadView] = field(default_factory=list)
     at_its_end: list[Callable[[], None]] = field(default_factory=list)
 
@@ -35,7 +38,7 @@ class Turn:
         return UserResponses(self._view, lambda: self.progress, self.at_its_end.append)
 
     def _view(self) -> DictReadView:
-        self.views.append(DictReadView(self.records, {0: 8, 3: 1043}))
+        self.views.append(DictReadView(self.records, {0: 8, 3: 1043, 2: 0}, partitions=self.partitions))
         return self.views[-1]
 
 
@@ -61,6 +64,62 @@ def test_any_other_id_is_an_unknown_user(encoded: bytes) -> None:
     assert (404, "urn:user-info:problem:unknown-user") == (response.status, document["type"])
     assert b"application/problem+json" == dict(response.headers())[b"content-type"]
     assert dict(response.headers())[b"content-length"] == b"%d" % len(response.body)
+
+
+def name_in_partition(partition: int) -> bytes:
+    """Return an id whose records would be in a partition, out of four."""
+    return next(name for name in (b"user%d" % number for number in count()) if partition_of(name, 4) == partition)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "encoded", "stated"),
+    [
+        (4, name_in_partition(3), b"3:1042"),
+        (4, name_in_partition(3).replace(b"u", b"%75"), b"3:1042"),
+        (4, name_in_partition(0), b"0:7"),
+        (4, name_in_partition(1), None),
+        (4, name_in_partition(2), None),
+        (None, name_in_partition(3), None),
+        (4, b"%FF", None),
+        (4, b"x" * 512, None),
+        (4, b"", None),
+    ],
+)
+def test_an_absence_says_up_to_where_it_is_true(partitions: int | None, encoded: bytes, stated: bytes | None) -> None:
+    """The last offset applied of the user's partition; nothing where none was applied, or no record can have the id."""
+    response = Turn(partitions=partitions).responses().get_user(encoded)
+    assert (404, stated) == (response.status, dict(response.headers()).get(b"user-info-offset"))
+
+
+@pytest.mark.parametrize("offset", [b"3:1042", b"0:7"])
+def test_what_an_absence_says_may_be_sent_back(offset: bytes) -> None:
+    """This reader meets it, one that has not read so far is behind."""
+    partition, _, number = offset.partition(b":")
+    conditions = Conditions(if_min_offset=offset)
+    assert 404 == Turn(partitions=4).responses().get_user(name_in_partition(int(partition)), conditions).status
+    behind = DictReadView({}, {int(partition): int(number)}, partitions=4)
+    response = UserResponses(lambda: behind, lambda: READY, lambda _: None).get_user(b"bob", conditions)
+    assert (503, "behind") == (response.status, json.loads(response.body)["type"].rpartition(":")[2])
+
+
+@pytest.mark.parametrize(
+    ("missing", "stated"),
+    [
+        ([], b"0:7, 3:1000"),
+        ([3], b"0:7, 3:1042"),
+        ([0, 3], b"0:7, 3:1042"),
+        ([1, 2], b"0:7, 3:1000"),
+        ([3, 3, 1], b"0:7, 3:1042"),
+    ],
+)
+def test_missing_users_count_like_their_partitions(missing: list[int], stated: bytes) -> None:
+    """Where one is missing, all that was applied of its partition counts; what was found there is not later."""
+    records = {b"alice": ALICE._replace(offset=1000), "zoë".encode(): ZOE}
+    ids = [b"id=" + name for name in (b"zo%C3%AB", *map(name_in_partition, missing), b"alice")]
+    for order in (ids, ids[::-1]):
+        query = b"&".join([*order, b"id=", b"id=" + b"x" * 512])
+        response = Turn(records=records, partitions=4).responses().get_users(query)
+        assert stated == dict(response.headers())[b"user-info-offset"]
 
 
 @settings(deadline=None)

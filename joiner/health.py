@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import socket
 import threading
 import time
@@ -13,6 +14,9 @@ from joiner.metrics import Metrics
 from shared.listening import Endpoint, format_urls, listen
 
 logger = logging.getLogger(__name__)
+
+AUTHORITY = re.compile(r"\Ahttps?://[^/?#]*", re.IGNORECASE)
+"""What precedes the path in a request target that is a URL (RFC 9112, section 3.2.2)."""
 
 STUCK_SECONDS = 120.0
 """Longer than any single step of the loop takes, also while a batch of state is restored."""
@@ -84,7 +88,7 @@ def serve_health(health: Health, metrics: Metrics, endpoint: Endpoint) -> list[i
         timeout = 5
 
         def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
+            path = AUTHORITY.sub("", self.path).partition("?")[0]
             if path == "/metrics":
                 self._send(200, CONTENT_TYPE_LATEST, metrics.text())
             else:

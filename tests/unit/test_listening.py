@@ -18,6 +18,7 @@ from shared import listening
 from shared.errors import AlreadyRunning, SettingError
 from shared.listening import Endpoint, format_url, format_urls, listen, listen_together
 from stack.servers.ports import free_port
+from tests.support.http import exchange
 from tests.support.programs import ROOT, environment
 from tests.support.waiting import wait_for
 
@@ -192,6 +193,20 @@ def test_the_joiner_answers_get_and_head_in_both_families(
                 assert json.loads(got[2])
     shown = {"127.0.0.1": "127.0.0.1", "::1": "[::1]", "::": "[::]", "here": "[::1]"}[host]
     assert f"health on http://{shown}:{port}/readyz" in caplog.text
+
+
+def test_the_joiner_answers_a_url_like_its_path() -> None:
+    """Whatever host it names; what names none of its paths is 404, not a closed connection."""
+    port, *_ = serve_health(Health(), Metrics(), Endpoint(V4, 0, "JOINER_HTTP"))
+    for target, status in (
+        ("http://127.0.0.1:8001/livez", 200),
+        ("HTTP://[::1]:1/readyz?x", 503),
+        ("http://here", 404),
+        ("http://[::1", 404),
+        ("*", 404),
+    ):
+        said = exchange(port, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert status == int(said.split(b" ")[1])
 
 
 def test_the_joiner_names_its_own_settings() -> None:

@@ -6,6 +6,8 @@ The stack overrides only where servers are: hosts, ports and paths.
 import json
 from pathlib import Path
 
+from stack.servers.properties_file import parse_properties
+
 OPS = Path(__file__).parents[1] / "ops"
 SCHEMA_FILE = OPS / "postgres" / "schema.sql"
 CONNECTOR_FILE = OPS / "connect" / "connector.json"
@@ -26,8 +28,7 @@ def read_connector() -> dict[str, str]:
 
 def read_worker() -> dict[str, str]:
     """Return the properties of the Kafka Connect worker."""
-    lines = WORKER_FILE.read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    return parse_properties(WORKER_FILE.read_bytes())
 
 
 def read_source_topic() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """`make run`: starts everything, fills the tables, shows how to try it, and on Ctrl-C stops everything again."""
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -157,7 +158,7 @@ def _format_invitation(settings: RunSettings) -> str:
     reader = f"http://127.0.0.1:{settings.reader_port}"
     defaults = StackSettings.model_fields
     chosen = "".join(
-        f"{name.upper()}={getattr(settings, name)} "
+        f"{name.upper()}={shlex.quote(str(getattr(settings, name)))} "
         for name, field in defaults.items()
         if name.upper() in os.environ and getattr(settings, name) != field.default
     )

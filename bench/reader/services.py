@@ -141,8 +141,9 @@ def nginx_service(folder: Path, body: bytes) -> Service | None:
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "body.json").write_bytes(body)
-    (folder / "nginx.conf").write_text(_nginx_settings(folder, port))
-    words = (program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log"))
+    (folder / "nginx.conf").write_text(_nginx_settings(port))
+    # Paths are seen from where it runs: to nginx, many characters of a folder's name would mean something.
+    words = (program, "-p", ".", "-c", "nginx.conf", "-e", "error.log")
     return Service(NGINX, Command("nginx", words, folder), port, looks_up=False)
 
 
@@ -162,14 +163,12 @@ def _python_command(name: str, folder: Path, environment: dict[str, str], module
     return Command(name, (sys.executable, "-m", module, *words), folder, {**environment, "PYTHONPATH": path})
 
 
-def _nginx_settings(folder: Path, port: int) -> str:
+def _nginx_settings(port: int) -> str:
     user = "user root;\n" if os.geteuid() == 0 else ""
-    paths = "".join(
-        f"    {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
+    paths = "".join(f"    {kind}_temp_path {kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     return f"""{user}daemon off;
 worker_processes 1;
-pid {folder}/nginx.pid;
+pid nginx.pid;
 events {{ worker_connections 1024; }}
 http {{
 {paths}    access_log off;
@@ -180,7 +179,7 @@ http {{
     types {{ application/json json; }}
     server {{
         listen 127.0.0.1:{port} backlog=2048;
-        root {folder};
+        root .;
         location / {{ try_files /body.json =404; }}
     }}
 }}

@@ -19,6 +19,7 @@ from stack.servers.kafka import VERSION
 from stack.servers.ports import free_port
 from stack.servers.postgres import Postgres
 from stack.servers.process import Command, check_port
+from stack.servers.properties_file import render_properties
 
 COORDINATES = (
     f"org.apache.kafka:connect-runtime:{VERSION}+io.debezium:debezium-connector-postgres:3.4.0.Final+{java.LOGGING}"
@@ -36,18 +37,19 @@ def build_connector(postgres_host: str, postgres_port: int) -> dict[str, str]:
     return read_connector() | place
 
 
-def build_worker(bootstrap_servers: str, port: int, offsets: Path) -> dict[str, str]:
+def build_worker(bootstrap_servers: str, port: int) -> dict[str, str]:
     """Return the worker's properties: those of `ops/`, for servers and files of this machine.
 
     Args:
         bootstrap_servers: Kafka's address.
         port: of the REST interface.
-        offsets: the file that keeps the connector's position in PostgreSQL's log.
     """
     place = {
         "bootstrap.servers": bootstrap_servers,
         "listeners": f"http://127.0.0.1:{port}",
-        "offset.storage.file.filename": str(offsets),
+        # The connector's position in PostgreSQL's log. Seen from where the worker runs: `${…}` in a folder's name would
+        # be taken for a secret to look up.
+        "offset.storage.file.filename": "offsets",
     }
     # Plugins come by the class path here.
     return {name: value for name, value in read_worker().items() if name != "plugin.path"} | place
@@ -79,9 +81,8 @@ class Connect:
         files = (str(self.folder / "worker.properties"), str(self.folder / "connector.json"))
         options = ("-Xmx512m", *java.scratch_options(self.folder), *java.QUIET, *self._options)
         main_class = "org.apache.kafka.connect.cli.ConnectStandalone"
-        return Command(
-            "Kafka Connect", java.build_command(COORDINATES, main_class, *files, options=options), self.folder
-        )
+        arguments = java.build_command(COORDINATES, main_class, *files, options=options)
+        return Command("Kafka Connect", arguments, self.folder, java.ENVIRONMENT)
 
     @cached_property
     def _client(self) -> httpx.Client:
@@ -98,9 +99,8 @@ class Connect:
         check_port("Kafka Connect", self.port, "STACK_CONNECT_PORT")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.create_topics()
-        worker = build_worker(self._bootstrap_servers, self.port, self.folder / "offsets")
-        text = "".join(f"{name}={value}\n" for name, value in worker.items())
-        (self.folder / "worker.properties").write_text(text)
+        worker = build_worker(self._bootstrap_servers, self.port)
+        (self.folder / "worker.properties").write_bytes(render_properties(worker))
         connector = build_connector("127.0.0.1", self._postgres.port)
         (self.folder / "connector.json").write_text(json.dumps({"name": CONNECTOR, "config": connector}))
         self.command.start(self._is_running, detached=detached)

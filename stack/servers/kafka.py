@@ -1,6 +1,7 @@
 """A real Kafka: one node, broker and controller, on 127.0.0.1."""
 
 import base64
+import os
 import signal
 import subprocess
 import uuid
@@ -18,6 +19,7 @@ from stack.ops import read_source_topic
 from stack.servers import java
 from stack.servers.ports import free_port
 from stack.servers.process import Command, check_port
+from stack.servers.properties_file import render_properties
 from stack.servers.security import Security
 
 VERSION = "4.2.1"
@@ -96,7 +98,7 @@ class Kafka:
         """The command that starts it."""
         options = (f"-Xmx{self._heap}", f"-Xms{self._heap}", *java.scratch_options(self.folder), *self._options)
         arguments = java.build_command(COORDINATES, "kafka.Kafka", str(self._settings), options=options)
-        return Command("Kafka", arguments, self.folder)
+        return Command("Kafka", arguments, self.folder, java.ENVIRONMENT)
 
     @property
     def _settings(self) -> Path:
@@ -140,7 +142,8 @@ class Kafka:
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "log.dirs": str(self.folder / "data"),
+            # Seen from where the broker runs: this setting is a list, and a comma in a folder's name cannot be escaped.
+            "log.dirs": "data",
         }
         if self._security is not None:
             self._security.prepare()
@@ -150,7 +153,7 @@ class Kafka:
                 "advertised.listeners": secured["listeners"],
             }
         properties = {**listeners, **self._properties}
-        self._settings.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+        self._settings.write_bytes(render_properties(properties))
 
     @property
     def _version(self) -> Path:
@@ -175,6 +178,7 @@ class Kafka:
             text=True,
             check=False,
             cwd=self.folder,
+            env={**os.environ, **java.ENVIRONMENT},
         )
         if done.returncode != 0:
             raise StackError(f"cannot prepare Kafka's data folder {self.folder}: {done.stdout}{done.stderr}")

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Self
 
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from stack.errors import StackError
 from stack.ops import SCHEMA_FILE, read_connector
@@ -58,7 +60,7 @@ class Postgres:
     @property
     def dsn(self) -> str:
         """How a client connects."""
-        return f"host=127.0.0.1 port={self.port} user=postgres dbname={DATABASE}"
+        return make_conninfo(host="127.0.0.1", port=self.port, user="postgres", dbname=DATABASE)
 
     @cached_property
     def command(self) -> Command:
@@ -84,7 +86,7 @@ class Postgres:
         self.command.start(self.answers, detached=detached)
         with psycopg.connect(self._maintenance, autocommit=True) as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
-                connection.execute(f"CREATE DATABASE {DATABASE}")
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         with psycopg.connect(self.dsn) as connection:
             connection.execute(SCHEMA_FILE.read_bytes())
         return self
@@ -108,7 +110,7 @@ class Postgres:
 
     @property
     def _maintenance(self) -> str:
-        return f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres"
+        return make_conninfo(self.dsn, dbname="postgres")
 
     def _initialize(self) -> None:
         self._data.mkdir(parents=True, exist_ok=True)

@@ -43,11 +43,15 @@ class Security:
         }
 
     def build_format_options(self) -> list[str]:
-        """Return the options that create the users when the broker's data folder is prepared."""
+        """Return the options that create the users when the broker's data folder is prepared.
+
+        Raises:
+            StackError: Kafka's tool has no way to write a name or password.
+        """
         return [
             option
             for name, password in self.users.items()
-            for option in ("--add-scram", f"{MECHANISM}=[name={name},password={password}]")
+            for option in ("--add-scram", f"{MECHANISM}=[name={_quote(name)},password={_quote(password)}]")
         ]
 
     def prepare(self) -> None:
@@ -61,6 +65,16 @@ class Security:
             key = self.folder / "key.pem"
             certify(self.certificate, key)
             (self.folder / "keystore.pem").write_text(key.read_text() + self.certificate.read_text())
+
+
+def _quote(text: str) -> str:
+    """Return a value as the tool reads it: without quotes, it would lose blanks and quotes at the ends."""
+    if "," in text:
+        # Its list of name and password is split at every comma, quoted or not.
+        raise StackError(
+            "a user's name or password holds a comma, which Kafka's storage tool cannot be given", "choose one without"
+        )
+    return f'"{text}"'
 
 
 def certify(certificate: Path, key: Path) -> None:

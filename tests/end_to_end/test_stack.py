@@ -119,6 +119,30 @@ def test_up_continues_where_down_left_it(stack: Stack) -> None:
     assert [(1, "c"), (2, "c")] == sorted(told())
 
 
+def test_any_name_of_a_folder_will_do(stack_folder: Path) -> None:
+    """Every program finds the one folder again, whatever its name means elsewhere and whatever the locale is."""
+    stack = Stack(stack_folder / r"中 ü, a:b=c#d!\u0041'e\"f%s$HOME ${dir:x:y}")
+    settings = {"LC_ALL": "C"}
+    try:
+        status, said = stack.call("up", **settings)
+        assert 0 == status, said
+        stack.call("psql", "-c", "INSERT INTO users (user_id, username) VALUES (1, 'alice')", **settings)
+        servers = f"127.0.0.1:{stack.ports['STACK_KAFKA_PORT']}"
+        wait_for(lambda: 1 == len(list(read_all(servers, "users"))), 60, "the row in Kafka")
+        status, said = stack.call("down", **settings)
+        assert (0, 3) == (status, said.count(" stopped")), said
+
+        # All three continue with their data: the row is still in Kafka, and no snapshot adds it again.
+        status, said = stack.call("up", **settings)
+        assert 0 == status, said
+        stack.call("psql", "-c", "UPDATE users SET username = 'alicia'", **settings)
+        wait_for(lambda: "alicia" in str([m.value() for m in read_all(servers, "users")]), 60, "its change")
+        assert ["c", "u"] == [json.loads(message.value())["op"] for message in read_all(servers, "users")]
+        assert {stack.folder} == {path for path in stack_folder.iterdir() if path.is_dir()}
+    finally:
+        stack.call("down", **settings)
+
+
 def test_a_database_that_forgot_the_connector_is_reported(stack: Stack) -> None:
     """Where the connector's task fails, `up` ends with Debezium's reason, and leaves no Connect behind."""
     status, said = stack.call("up")

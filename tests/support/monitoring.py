@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import httpx
 import yaml
+from psycopg.conninfo import make_conninfo
 
 from stack.servers.ports import free_port
 from stack.servers.process import Command
@@ -88,7 +89,7 @@ def alertmanager(folder: Path, webhook: str, port: int) -> Server:
 def postgres_exporter(folder: Path, dsn: str, port: int) -> Server:
     """Return the exporter of one PostgreSQL's metrics."""
     arguments = [require(POSTGRES_EXPORTER), f"--web.listen-address=127.0.0.1:{port}"]
-    source = {"DATA_SOURCE_NAME": f"{dsn} sslmode=disable"}
+    source = {"DATA_SOURCE_NAME": make_conninfo(dsn, sslmode="disable")}
     return Server("PostgreSQL's exporter", arguments, folder, f"http://127.0.0.1:{port}/metrics", source)
 
 

@@ -177,7 +177,7 @@ def test_connects_worker_is_the_stacks(mounted: dict[str, Path]) -> None:
     """The stack reads the same file and changes nothing but addresses and paths, which are those of compose.yaml."""
     assert mounted["worker"].samefile(ops.WORKER_FILE)
     worker = ops.read_worker()
-    effective = connect.build_worker("127.0.0.1:9092", 8083, Path("/stack/offsets"))
+    effective = connect.build_worker("127.0.0.1:9092", 8083)
     places = {"bootstrap.servers", "listeners", "offset.storage.file.filename"}
     assert worker.keys() - {"plugin.path"} == effective.keys()
     assert places == {name for name, value in effective.items() if worker[name] != value}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stack.errors import StackError
 from stack.servers import java
 
 
@@ -27,3 +28,14 @@ def test_several_that_start_at_once_fetch_once(monkeypatch: pytest.MonkeyPatch, 
         found = list(pool.map(java.fetch_jars, ["group:kafka:1.0"] * 3))
     assert found == [[str(tmp_path / "kafka-1.0.jar")]] * 3
     assert ["group:kafka:1.0"] == fetching
+
+
+def test_a_class_path_that_java_would_take_apart_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Java would look for classes in two folders that are none, and find no class."""
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    (folder / "kafka-1.0.jar").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(java, "_fetch", lambda _: [folder / "kafka-1.0.jar"])
+    with pytest.raises(StackError, match=r"a:b/kafka-1\.0\.jar: ':' separates .* in a folder without ':' in its name"):
+        java.build_command("group:kafka:1.0", "kafka.Kafka")

@@ -12,8 +12,8 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Produ
 
 from joiner.background.progress import CommittedProgress
 from joiner.context import Context
+from joiner.core.beats import encode_own_beat, read_beat
 from joiner.core.compatibility import StateInputs
-from joiner.core.rows import read_source_time_ms
 from joiner.core.watermarks import (
     WATERMARKS_KEY,
     InternalWatermarks,
@@ -88,10 +88,10 @@ class HeartbeatRelay(BackgroundThread):
                 logger.exception("heartbeats are not passed on; trying again")
             self.stopping.wait(RETRY_SECONDS)
 
-    def _warn(self, message: str, detail: object) -> None:
+    def _warn(self, message: str, *details: object) -> None:
         if time.monotonic() >= self._remind_at:
             self._remind_at = time.monotonic() + REMIND_SECONDS
-            logger.warning(message, detail)
+            logger.warning(message, *details)
 
     def _relay(self) -> None:
         """Pass heartbeats on until stopped."""
@@ -140,11 +140,14 @@ class HeartbeatRelay(BackgroundThread):
             return
         if message.error() is not None:
             raise KafkaException(message.error())
-        if message.value() is None:
-            return
-        # Brokers refuse records from the future, so no heartbeat may be newer than now.
-        time_ms = min(read_source_time_ms(message.value()) or message.timestamp()[1], now_ms())
-        if time_ms > self._newest_ms:
+        time_ms, problem = read_beat(message.value(), now_ms(), accepts_own=self._settings.joiner_writes_heartbeats)
+        if problem is not None:
+            self._warn(
+                "the heartbeats of %s (HEARTBEATS_TOPIC) are not passed on, so the age of the data is unknown: %s",
+                self._topic,
+                problem,
+            )
+        elif time_ms is not None and time_ms > self._newest_ms:
             self._newest_ms = time_ms
             self._context.metrics.heartbeat_time.set(time_ms / 1000)
 
@@ -204,4 +207,5 @@ class HeartbeatRelay(BackgroundThread):
             return
         self._write_at = time.monotonic() + INTERVAL_SECONDS
         if self._progress.owns((self._settings.user_info_changes_topic, 0)):
-            producer.produce(self._topic, b"{}", b"joiner", timestamp=now_ms())
+            time_ms = now_ms()
+            producer.produce(self._topic, encode_own_beat(time_ms), b"joiner", timestamp=time_ms)

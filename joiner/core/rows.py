@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
+from joiner.core.source_time import FLATTENED_TIME, read_milliseconds, read_source_time
 from shared.errors import BadRow
 from shared.records import MAX_ID_BYTES, PROFILE_COLUMNS, UNAVAILABLE, Table
 from shared.topics import MAX_RECORD_BYTES
@@ -93,7 +94,8 @@ def _parse_with(table: Table, key: bytes, value: bytes | None, loads: Callable[[
 def _extract_row(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any] | None, bool, int | None]:
     """Return the row that a document is about, whether it is gone, and when the source made the change."""
     if table.primary_key in document or "op" not in document:
-        return document, False, None
+        time_ms = document.get(FLATTENED_TIME)
+        return document, False, None if time_ms is None else read_milliseconds(time_ms)
     operation = document["op"]
     if operation not in ("c", "u", "r", "d"):
         raise BadRow("unknown-op", f"the envelope's op is {_describe(operation)}; known are c, u, r and d")
@@ -101,7 +103,7 @@ def _extract_row(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any]
     row = document.get("before" if gone else "after")
     if not isinstance(row, dict) and not (gone and row is None):
         raise BadRow("bad-shape", f"the envelope's op is {operation!r}, but it carries no row")
-    return row, gone, _read_source_ms(document)
+    return row, gone, read_source_time(document)
 
 
 def _describe(value: object) -> str:
@@ -109,24 +111,16 @@ def _describe(value: object) -> str:
     return f"{value!r:.40}" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
-def read_source_time_ms(value: bytes | None) -> int | None:
-    """Return when the source made a change to any table, in epoch ms; None where the record does not say.
+def read_document(value: bytes) -> dict[str, Any] | None:
+    """Return what a record of any table carries, a row or an envelope; None where it is neither.
 
     Args:
         value: a record's value in any of the encodings.
     """
     try:
-        return _read_source_ms(_unwrap(_load_json(value or b"")))
+        return _unwrap(_load_json(value))
     except (BadRow, ValueError, RecursionError):
         return None
-
-
-def _read_source_ms(envelope: dict[str, Any]) -> int | None:
-    source = envelope.get("source")
-    milliseconds = source.get("ts_ms") if isinstance(source, dict) else None
-    if isinstance(milliseconds, _Literal) and milliseconds.isdigit():
-        milliseconds = int(milliseconds[:20])
-    return milliseconds if type(milliseconds) is int and milliseconds > 0 else None
 
 
 def _parse_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> str:

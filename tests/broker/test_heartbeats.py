@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from confluent_kafka import Producer
@@ -66,6 +67,39 @@ def test_two_joiners_pass_a_heartbeat_on_to_every_partition(joiners: Joiners) ->
     write_heartbeat(topics, last)
     wait_for(lambda: newest_times(topics, 5) == [last] * 5, 60, "the last heartbeat in every partition")
     assert {heartbeat.time_ms for _, heartbeat in heartbeats(topics)} <= {*sent, last}
+
+
+def test_a_heartbeat_is_as_old_as_its_row_says_and_not_as_its_record(joiners: Joiners) -> None:
+    """Rows an hour old, sent now: the flattened time or the row's own is passed on; without either nothing is."""
+    topics = joiners.topics
+    topics.create_sources(partitions=1)
+    topics.create("heartbeats", partitions=1)
+    joiner = joiners.start(HEARTBEATS_TOPIC=topics.name("heartbeats"), USER_INFO_PARTITIONS="1")
+    topics.put("users", user_id=1)
+    joiners.await_truth()
+
+    def write(**row: object) -> None:
+        topics.send("heartbeats", b'{"heartbeat_id": 1}', json.dumps({"heartbeat_id": 1, **row}).encode())
+        topics.flush()
+
+    def passed(time_ms: int, **row: object) -> bool:
+        write(**row)
+        return newest_times(topics, 1) == [time_ms]
+
+    # 1. No time, and the time of a snapshot's row: only the log knows of them.
+    def warned() -> bool:
+        write(beat_at=now_ms())
+        return "give the table a column beat_at of type timestamptz" in joiner.log()
+
+    wait_for(warned, 30, "the warning")
+    write(__source_ts_ms=now_ms(), __op="r")
+
+    # 2. The row's own time, and what flattening keeps of the envelope.
+    first, second = ago_ms(3600), ago_ms(3000)
+    text = datetime.fromtimestamp(first / 1000, UTC).isoformat(timespec="milliseconds")
+    wait_for(lambda: passed(first, beat_at=text), 60, "the row's own time")
+    wait_for(lambda: passed(second, beat_at=text, __source_ts_ms=second), 60, "the envelope's time")
+    assert {first, second} == {heartbeat.time_ms for _, heartbeat in heartbeats(topics)}
 
 
 def test_one_stuck_partition_ages_every_partition(joiners: Joiners) -> None:

@@ -56,6 +56,9 @@ def test_any_other_key_is_its_own_text(key: bytes, row_id: str) -> None:
     [
         ({"like_id": 700, "user_id": 1, "tweet_id": 70}, None),
         ({"like_id": "700", "user_id": "1"}, None),
+        ({"like_id": 700, "user_id": 1, "__source_ts_ms": 5, "__ts_ms": 9}, 5),
+        ({"like_id": 700, "user_id": 1, "__source_ts_ms": "5"}, 5),
+        ({"like_id": 700, "user_id": 1, "__source_ts_ms": None, "__ts_ms": 9}, None),
         ({"like_id": 700, "user_id": 1, "op": "q", "before": 5, "payload": None}, None),
         ({"before": None, "after": {"like_id": 700, "user_id": 1}, "op": "c", "source": {"ts_ms": 5}}, 5),
         ({"before": None, "after": {"like_id": 700, "user_id": 1}, "op": "r", "source": {"ts_ms": 0}}, None),
@@ -67,7 +70,7 @@ def test_any_other_key_is_its_own_text(key: bytes, row_id: str) -> None:
 def test_a_row_is_read_flat_or_out_of_an_envelope_wrapped_or_not(
     value: dict[str, object], source_ms: int | None, wrapped: bool
 ) -> None:
-    """Each encoding is recognized by its content; only an envelope has the source's time and marks snapshot rows."""
+    """Each encoding is recognized by its content, and says when the source made the change, or does not."""
     document = {"schema": {"type": "struct"}, "payload": value} if wrapped else value
     expected = LIKE._replace(source_ms=source_ms, is_snapshot=value.get("op") == "r")
     assert expected == parse_row(LIKES, b"700", json.dumps(document).encode())

@@ -1,0 +1,96 @@
+"""Reads out of a record of the topic of heartbeats when it was made, by the source's clock and by no other.
+
+A heartbeat promises that all earlier changes have reached Kafka. When a record was sent, or appended by a broker, says
+nothing about that: what is late is sent late, too. So a record without the source's time gives no heartbeat, and the
+reason. Pure.
+"""
+
+import json
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from joiner.core.rows import read_document
+from joiner.core.source_time import FLATTENED_TIME, read_milliseconds, read_source_time
+
+BEAT_COLUMN = "beat_at"
+"""The column of the table `heartbeats` that the database sets to its own time."""
+
+OWN_TIME = "joinerTimeMs"
+"""Where a joiner that writes heartbeats itself puts its own time, so that nobody takes it for the source's."""
+
+MAX_AHEAD_MS = 10_000
+"""How far the source's clock may be ahead of the joiner's. Beyond it ages could not be told: they would all be 0."""
+
+NO_TIME = (
+    "they do not say when the source made them; have the connector send Debezium's envelopes, or flatten them with"
+    f" add.fields=source.ts_ms, or give the table a column {BEAT_COLUMN} of type timestamptz"
+)
+
+
+class Beat(NamedTuple):
+    """What one record says.
+
+    Args:
+        time_ms: when it was made at the source, epoch ms; None: no heartbeat comes of it.
+        problem: why none comes of it, and what to do; None where there is nothing to do.
+    """
+
+    time_ms: int | None
+    problem: str | None = None
+
+
+def encode_own_beat(time_ms: int) -> bytes:
+    """Return the value of a heartbeat that the joiner writes itself, of its own time in epoch ms."""
+    return json.dumps({OWN_TIME: time_ms}).encode()
+
+
+def read_beat(value: bytes | None, now_ms: int, *, accepts_own: bool) -> Beat:
+    """Return what a record says.
+
+    Args:
+        value: the record's value; the row in any of the encodings.
+        now_ms: this machine's time.
+        accepts_own: what a joiner has written counts, too.
+    """
+    if value is None:
+        return Beat(None)
+    document = read_document(value) or {}
+    if accepts_own and not document:
+        return Beat(None)  # `{}` is what joiners wrote before they wrote the time
+    if _is_snapshot(document):
+        # It was made before the connector came to be, and says nothing of what is still to be sent of the snapshot.
+        return Beat(None)
+    time_ms = read_milliseconds(document.get(OWN_TIME)) if accepts_own else None
+    time_ms = time_ms or _read_source_time(document)
+    if time_ms is None:
+        return Beat(None, NO_TIME)
+    if time_ms > now_ms + MAX_AHEAD_MS:
+        ahead = (time_ms - now_ms) / 1000
+        return Beat(None, f"their time is {ahead:.0f} s in the future; set the clocks of the source and of the joiners")
+    # A reader counts from this: nothing is younger than 0.
+    return Beat(min(time_ms, now_ms))
+
+
+def _is_snapshot(document: dict[str, Any]) -> bool:
+    return "r" in (document.get("op"), document.get("__op"))
+
+
+def _read_source_time(document: dict[str, Any]) -> int | None:
+    """Return the source's time of a row or an envelope, epoch ms."""
+    if isinstance(document.get("source"), dict):
+        return read_source_time(document)
+    after = document.get("after")
+    row = after if isinstance(after, dict) else document
+    return read_milliseconds(row.get(FLATTENED_TIME)) or _read_text_time(row.get(BEAT_COLUMN))
+
+
+def _read_text_time(value: object) -> int | None:
+    """Return the time that ISO 8601 text names, epoch ms; None without a zone, since it may be any city's time then.
+
+    A number is None as well: Debezium makes one of a column without a zone, which has the time of the database's.
+    """
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return None if time is None or time.tzinfo is None else int(time.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None

@@ -39,7 +39,11 @@ def inspect(user: str | None) -> None:
     if record is None or record.value is None:
         click.echo(f"no user {user!r}", err=True)
         sys.exit(1)
-    place = {"partition": record.partition, "offset": record.offset, "timestampMs": record.timestamp_ms}
+    place = {
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestampMs": record.timestamp_ms if record.timestamp_ms >= 0 else None,
+    }
     click.echo(json.dumps({**place, "bytes": len(record.value)}))
     click.echo(record.value)
 

@@ -79,7 +79,9 @@ def _build_headers() -> Node:
             pattern=f"^{pair}$",
         ),
         "User-Info-Source-Time-Ms": header(
-            "Source time of the newest change in the record, in ms since 1970.", type="integer"
+            "Source time of the newest change in the record, in ms since 1970; absent where the topic does not say.",
+            required=False,
+            type="integer",
         ),
         BEHIND: header(
             "How long ago the reader last held everything in the topic; absent if it never did.",

@@ -16,6 +16,7 @@ from reader.http.conditions import NO_CONDITIONS, Conditions, check_conditions, 
 from reader.http.response import Response
 from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView
+from reader.storage.records import UNKNOWN_TIME_MS
 from shared.records import MAX_ID_BYTES
 
 MAX_IDS = 100
@@ -28,6 +29,7 @@ USER_HEAD = (
     b"user-info-offset: %d:%d\r\nuser-info-source-time-ms: %d\r\n"
 )
 NOT_MODIFIED_HEAD = b'etag: "%b-%d-%d"\r\nuser-info-offset: %d:%d\r\nuser-info-source-time-ms: %d\r\n'
+UNKNOWN_TIME_LINE = b"user-info-source-time-ms: %d\r\n" % UNKNOWN_TIME_MS
 OFFSET_HEAD = b"user-info-offset: %d:%d\r\n"
 USERS_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nuser-info-offset: %b\r\n"
 
@@ -99,9 +101,9 @@ class UserResponses:
             etag = b'"%b-%d-%d"' % (context.tag, partition, offset)
             if matches_etag(conditions.if_none_match, etag):
                 values = (context.tag, partition, offset, partition, offset, timestamp_ms)
-                return Response(304, NOT_MODIFIED_HEAD % values + context.common, b"")
+                return Response(304, _leave_out_unknown(NOT_MODIFIED_HEAD % values, timestamp_ms) + context.common, b"")
         values = (len(body), context.tag, partition, offset, partition, offset, timestamp_ms)  # type: ignore[assignment]
-        return Response(200, USER_HEAD % values + context.common, body)
+        return Response(200, _leave_out_unknown(USER_HEAD % values, timestamp_ms) + context.common, body)
 
     def get_users(self, query: bytes, conditions: Conditions = NO_CONDITIONS) -> Response:
         """Return the response to `GET /users?id=…&id=…`: the records found, in the order asked for, and the other ids.
@@ -147,6 +149,11 @@ class UserResponses:
         self._context = _TurnContext(self._open_view(), self._readiness())
         self._call_soon(self.release)
         return self._context
+
+
+def _leave_out_unknown(head: bytes, timestamp_ms: int) -> bytes:
+    """Return a head that says nothing of the source's time where that is not known."""
+    return head if timestamp_ms >= 0 else head.replace(UNKNOWN_TIME_LINE, b"")
 
 
 def decode_user_id(encoded: bytes) -> bytes | None:

@@ -7,16 +7,22 @@ import logging
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
-from confluent_kafka import Consumer, Message
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, Message
 
 from reader.replication.errors import translate_errors
-from reader.storage.records import Record
+from reader.storage.records import UNKNOWN_TIME_MS, Record
 from shared import logs
 from shared.heartbeats import Heartbeat, parse_heartbeat
 from shared.kafka import is_end_of_partition
 from shared.records import MAX_ID_BYTES, OLDEST_CHANGE_HEADER, RESERVED_KEY_PREFIX
 
 logger = logging.getLogger(__name__)
+
+
+NO_SOURCE_TIME = (
+    "records of %s have the broker's time in place of the source's, so answers go without User-Info-Source-Time-Ms;"
+    " set the topic's message.timestamp.type=CreateTime, which holds for records that are written from then on"
+)
 
 
 class HeartbeatRecord(NamedTuple):
@@ -58,6 +64,7 @@ class TopicReader:
 
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
+        self._has_warned = False
 
     def read_batch(self, limit: int, seconds: float, *, timed: bool = False) -> Batch:
         """Return what has arrived.
@@ -72,7 +79,11 @@ class TopicReader:
         """
         with translate_errors():
             messages = self._consumer.consume(limit, seconds)
-        return _sort(messages, timed=timed)
+        batch = _sort(messages, timed=timed)
+        if batch.records and batch.records[-1].timestamp_ms < 0 and not self._has_warned:
+            self._has_warned = True
+            logger.warning(NO_SOURCE_TIME, messages[-1].topic())
+        return batch
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +103,7 @@ def _sort(messages: Sequence[Message], *, timed: bool) -> Batch:
             key = message.key()
             batch.offsets[partition] = offset + 1
             if key and len(key) <= MAX_ID_BYTES and (key.isascii() or _is_utf8(key)):
-                records.append(Record(key, message.value(), partition, offset, message.timestamp()[1]))
+                records.append(Record(key, message.value(), partition, offset, _read_source_time(message)))
                 if timed:
                     oldest_ms.append(_read_oldest_ms(message))
             elif key and key.startswith(RESERVED_KEY_PREFIX):
@@ -111,12 +122,17 @@ def _sort(messages: Sequence[Message], *, timed: bool) -> Batch:
     return batch
 
 
+def _read_source_time(message: Message) -> int:
+    kind, time_ms = message.timestamp()
+    return time_ms if kind == TIMESTAMP_CREATE_TIME else UNKNOWN_TIME_MS
+
+
 def _add_heartbeat(message: Message, heartbeats: list[HeartbeatRecord]) -> None:
     """Add what a reserved record says, if it is a heartbeat."""
     key, value = message.key(), message.value()
     heartbeat = parse_heartbeat(key, value)
     if heartbeat is not None:
-        record = Record(key, value, message.partition(), message.offset(), message.timestamp()[1])
+        record = Record(key, value, message.partition(), message.offset(), _read_source_time(message))
         heartbeats.append(HeartbeatRecord(heartbeat, record))
 
 

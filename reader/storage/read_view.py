@@ -13,7 +13,7 @@ class StoredRecord(NamedTuple):
     Args:
         partition: of the topic.
         offset: in that partition.
-        timestamp_ms: source time of the newest change in it, epoch ms.
+        timestamp_ms: source time of the newest change in it, epoch ms; UNKNOWN_TIME_MS where it has none.
         body: what is served.
     """
 

@@ -52,6 +52,27 @@ def test_only_committed_records_are_served(topics: Topics, reader: Reader) -> No
     wait_for(lambda: reader.get("/users/open").status_code == 200)
 
 
+def test_a_brokers_time_is_not_shown_as_the_sources(topics: Topics, reader: Reader) -> None:
+    """Records whose time the broker overwrote are served without one, said once; later ones have theirs again."""
+    header = "User-Info-Source-Time-Ms"
+
+    def write(count: int) -> None:
+        topics.send("user-info", b"alice", body("alice", count))
+        topics.flush()
+        wait_for(lambda: reader.get("/users/alice").content == body("alice", count))
+
+    topics.configure("user-info", message_timestamp_type="LogAppendTime")
+    reader.start_and_wait()
+    for count in (1, 2):
+        write(count)
+        assert header not in reader.get("/users/alice").headers
+    assert 1 == reader.log().count("set the topic's message.timestamp.type=CreateTime")
+
+    topics.configure("user-info", message_timestamp_type="CreateTime")
+    write(3)
+    assert header in reader.get("/users/alice").headers
+
+
 def test_keys_that_are_no_ids_are_skipped(topics: Topics, reader: Reader) -> None:
     """Reserved keys, keys that are not UTF-8, too long or empty stop nothing and are not served."""
     for key in (b"\xffheartbeat", b"\x80", b"x" * 512, b""):

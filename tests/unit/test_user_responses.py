@@ -15,6 +15,7 @@ from reader.http.conditions import NO_CONDITIONS, Conditions, parse_conditions
 from reader.http.users import MAX_IDS, UserResponses, decode_user_id
 from reader.status.readiness import Readiness
 from reader.storage.read_view import StoredRecord
+from reader.storage.records import UNKNOWN_TIME_MS
 from shared.topics import partition_of
 from tests.support.read_views import DictReadView
 
@@ -54,6 +55,18 @@ def test_a_user_is_the_stored_bytes_with_their_offset_and_time() -> None:
         (b"user-info-source-time-ms", b"1700000000123"),
         (b"cache-control", b"no-cache"),
     ] == response.headers()
+
+
+def test_a_time_that_is_not_the_sources_is_left_out() -> None:
+    """Where the broker overwrote it, no header stands in its place; all others are what they were."""
+    records = {b"alice": ALICE._replace(timestamp_ms=UNKNOWN_TIME_MS)}
+    etag = Conditions(if_none_match=b'"0badcafe-3-1042"')
+    for conditions in (NO_CONDITIONS, etag):
+        known = Turn().responses().get_user(b"alice", conditions)
+        unknown = Turn(records).responses().get_user(b"alice", conditions)
+        assert (known.status, known.body) == (unknown.status, unknown.body)
+        assert unknown.headers() == [each for each in known.headers() if each[0] != b"user-info-source-time-ms"]
+        assert len(known.headers()) == len(unknown.headers()) + 1
 
 
 @pytest.mark.parametrize("encoded", [b"bob", b"%FF", b"x" * 512, b"%78" * 512, b"", b"%00"])

@@ -3,6 +3,7 @@
 Knows the shape of Kafka Connect's `/connectors/NAME/status`, and nothing of how it is requested.
 """
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,4 +35,4 @@ def summarize_trace(trace: str) -> str:
 
 def explain_restart(url: str) -> str:
     """Return what to do to make the tasks of a connector run again, given its URL."""
-    return f"fix what it names, then: curl -X POST '{url}/restart?includeTasks=true'"
+    return f"fix what it names, then: curl -X POST {shlex.quote(f'{url}/restart?includeTasks=true')}"

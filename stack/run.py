@@ -60,7 +60,7 @@ def run(users: int, rate: float, say: Callable[[str], None]) -> None:
         checked: list[Part] = [*tiers, *(server.command for server in servers.all)]
         checked.append(ConnectorWatch(servers.connect, say))
         _await_truth(settings, servers.postgres.dsn, checked, say)
-        say(_format_invitation(settings))
+        say(format_invitation(settings))
         if rate > 0:
             traffic = Traffic(servers.postgres.dsn, rate, lambda line: say(f"load    | {line}"))
             traffic.start()
@@ -154,7 +154,8 @@ def _read_counts(settings: RunSettings, user_id: int) -> tuple[int, ...] | None:
     return tuple(record[key] for key in ("tweetCount", "followingCount", "followerCount", "likeCount"))
 
 
-def _format_invitation(settings: RunSettings) -> str:
+def format_invitation(settings: RunSettings) -> str:
+    """Return what there is to try: addresses, and commands that a shell takes as they stand."""
     reader = f"http://127.0.0.1:{settings.reader_port}"
     defaults = StackSettings.model_fields
     chosen = "".join(

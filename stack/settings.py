@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Not 0, which means any free port: other programs need to know these ports.
@@ -19,6 +19,15 @@ class StackSettings(BaseSettings):
     stack_kafka_port: Port = Field(9092, description="Port of Kafka.")
     stack_postgres_port: Port = Field(5433, description="Port of PostgreSQL.")
     stack_connect_port: Port = Field(8083, description="Port of Kafka Connect's REST interface.")
+
+    @field_validator("stack_dir")
+    @classmethod
+    def _java_finds_its_files(cls, folder: Path) -> Path:
+        try:
+            str(folder.absolute()).encode()
+        except UnicodeEncodeError:
+            raise ValueError("the folder's name is not UTF-8, and Java would not find it") from None
+        return folder
 
     @property
     def bootstrap_servers(self) -> str:

@@ -1,11 +1,20 @@
 """What `make run` shows, as far as it can be tested without running anything."""
 
+import os
 import shlex
 
 import pytest
 
+from shared.errors import SettingError
 from shared.settings import read_settings
 from stack.run import RunSettings, format_invitation
+
+
+def test_a_folder_that_java_would_not_find_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name in another encoding than UTF-8 has no name in Java."""
+    monkeypatch.setenv("STACK_DIR", os.fsdecode(b"/srv/caf\xe9"))
+    with pytest.raises(SettingError, match=r"STACK_DIR.*the folder's name is not UTF-8, and Java would not find it"):
+        read_settings(RunSettings)
 
 
 def test_a_shell_takes_the_printed_command_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,11 @@ def _refuse_value(variable: str, name: str, value: str) -> None:
             f" (it is {value!r})",
             hint=f"raise it, or unset {variable}",
         )
+    if name.endswith("password") and value[:1].isspace():
+        raise SettingError(
+            f"{variable}: begins with a blank, which Kafka's client leaves out, so that another password would be sent",
+            hint="remove the blank, or choose a password without one in front",
+        )
 
 
 def build_config(

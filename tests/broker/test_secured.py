@@ -16,14 +16,16 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.broker
 
-PASSWORD = "hunter2-and-more"  # noqa: S105 - known to this test's own broker alone
+PASSWORD = r"""hunter2 "'\#!%=:;[]{}$x ü中 """  # noqa: S105 - known to this test's own broker alone
+
+FOLDER = r" tls \u0041#!=: %s ü中"
 
 
 @pytest.fixture(scope="module")
 def secured() -> Iterator[Kafka]:
     """Give a broker that lets in one user, and whose certificate only this test knows."""
     with TemporaryDirectory(prefix="user-information-service-") as folder:
-        security = Security(Path(folder) / "tls", {"service": PASSWORD})
+        security = Security(Path(folder) / FOLDER, {"service": PASSWORD})
         with Kafka(Path(folder) / "kafka", security=security) as kafka:
             yield kafka
 
@@ -37,7 +39,7 @@ def access(secured: Kafka) -> dict[str, str]:
         "KAFKA_SASL_MECHANISM": MECHANISM,
         "KAFKA_SASL_USERNAME": "service",
         "KAFKA_SASL_PASSWORD": PASSWORD,
-        "KAFKA_SSL_CA_LOCATION": str(secured.folder.parent / "tls" / "certificate.pem"),
+        "KAFKA_SSL_CA_LOCATION": str(secured.folder.parent / FOLDER / "certificate.pem"),
         "LOG_LEVEL": "DEBUG",
         "LOG_FORMAT": "json",
     }

@@ -123,6 +123,14 @@ def test_a_combination_that_the_client_refuses_names_its_variables_and_no_secret
     assert "s3cret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["KAFKA_SASL_PASSWORD", "KAFKA_SSL_KEY_PASSWORD"])
+def test_a_password_that_the_client_would_shorten_is_refused(name: str) -> None:
+    """It leaves out blanks in front, and would be refused by the broker for a reason that nobody could see."""
+    with pytest.raises(SettingError, match=f"^{name}: begins with a blank, which Kafka's client leaves out"):
+        read_properties({name: " s3cret"})
+    assert ["s3cret \"'\\#%ü中 "] == [*read_properties({name: "s3cret \"'\\#%ü中 "}).values()]
+
+
 @pytest.mark.parametrize("name", PREFERRED)
 def test_the_readers_preferences_can_be_overridden(name: str) -> None:
     """Nothing that is set is overruled in silence."""

@@ -25,7 +25,7 @@ from joiner.engine.loop import Loop
 from joiner.engine.loop_guard import LoopGuard
 from joiner.engine.open_checkpoint import Checkpoints
 from joiner.engine.outputs import Outputs
-from joiner.engine.quix_internals import is_cut_off, recovery_manager
+from joiner.engine.quix_internals import is_unreachable, recovery_manager
 from joiner.engine.recovery import high_watermark, restore_everything, restore_in_batches, restore_to_the_end
 from joiner.engine.stores import OpenStores
 from joiner.kafka import config
@@ -148,16 +148,16 @@ class JoinerApplication(Application):
         self._stores.close()
         with self._guard.defer_errors():
             super()._on_lost(consumer, topic_partitions)
-            if is_cut_off(self._consumer):
+            if is_unreachable(self._consumer):
                 raise Interrupted("Kafka was out of reach for longer than a session")
             raise StateError(
-                f"{len(topic_partitions)} partitions were lost to another joiner, since this one was paused or cut off"
-                " from Kafka for longer than its session; it ends without committing",
+                f"{len(topic_partitions)} partitions were lost to another joiner, since the group did not hear from"
+                " this one for longer than its session; it ends without committing",
                 hint="start it again",
             )
 
     def _refuse_commits(self) -> None:
-        """Stop Quix from committing anything more of this application."""
+        """Stop Quix from committing anything more of this application: its callbacks and its exit read `_failed`."""
         self._failed = True
 
     def _on_sigterm(self, *arguments: object) -> None:

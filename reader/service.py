@@ -38,7 +38,7 @@ def run(settings: ReaderSettings) -> None:
     logs.configure(settings.log_level, settings.log_format)
     properties = validate_properties(settings.kafka_properties)
     refuse_foreign(settings.reader_state_dir)
-    held = lock.acquire(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
+    folder_lock = lock.acquire(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
     listeners = [listen(settings)] if settings.reader_workers == 1 else listen_per_worker(settings)
     if settings.reader_snapshot is not None:
         _install_snapshot(settings.reader_snapshot, settings.reader_state_dir)
@@ -52,7 +52,7 @@ def run(settings: ReaderSettings) -> None:
             loop.run(serving(settings, properties, generations, listeners))
     finally:
         generations.close()
-        held.close()
+        folder_lock.close()
     logger.info("stopped")
 
 

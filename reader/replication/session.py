@@ -69,7 +69,7 @@ class ReplicationSession:
         self.caught_up = False
         self._reader = reader
         self._trusted = trusted
-        self._away_seconds = max(retention_seconds, MIN_RETENTION_SECONDS)
+        self._max_absence_seconds = max(retention_seconds, MIN_RETENTION_SECONDS)
         self._waiting: Batch | None = None
         self._save_at = time.monotonic() + SAVE_SECONDS
 
@@ -80,7 +80,7 @@ class ReplicationSession:
             serving: whether clients are served meanwhile.
 
         Raises:
-            KafkaError: the topic cannot be read on.
+            KafkaError: the topic can no longer be read.
             DamagedError: the copy cannot be used any more.
         """
         batch = self._waiting or self._read(serving=serving)
@@ -126,7 +126,7 @@ class ReplicationSession:
             if self.monitor.confirm() is False:
                 return False
             if self.monitor.silence is None:
-                if self._was_away_too_long(now):
+                if self._may_have_missed_tombstones(now):
                     return False
                 self.monitor.ask_ends()
         answer = self.monitor.poll_ends()
@@ -137,9 +137,9 @@ class ReplicationSession:
             self.save()
         return True
 
-    def _was_away_too_long(self, now: float) -> bool:
-        """Return whether tombstones may have been compacted away unread, Kafka being away or the disk full."""
-        return self.complete_at is not None and now - self.complete_at > self._away_seconds
+    def _may_have_missed_tombstones(self, now: float) -> bool:
+        """Return whether Kafka was away, or the disk full, for so long that tombstones may be compacted away unread."""
+        return self.complete_at is not None and now - self.complete_at > self._max_absence_seconds
 
     @property
     def complete_at(self) -> float | None:
@@ -147,9 +147,9 @@ class ReplicationSession:
         return self.positions.complete_at if self.caught_up else None
 
     @property
-    def trouble(self) -> str | None:
-        """Why it does not get on; None where it does."""
-        return self.writer.full or self.monitor.silence
+    def stall_reason(self) -> str | None:
+        """Why it makes no progress; None if it does."""
+        return self.writer.full_reason or self.monitor.silence
 
     @property
     def target(self) -> int:

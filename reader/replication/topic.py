@@ -27,7 +27,7 @@ REQUEST_SECONDS = 5.0
 """How long Kafka may take to answer one request: a healthy one needs milliseconds, and one that has just lost a broker
 elects the partitions' next leaders within this."""
 
-DEFAULT_RETENTION_MS = 24 * 60 * 60 * 1000
+DEFAULT_TOMBSTONE_RETENTION_MS = 24 * 60 * 60 * 1000
 """Kafka's own default of `delete.retention.ms`."""
 
 
@@ -102,7 +102,7 @@ class TopicClient:
         asked = self._admin.list_offsets(wanted, isolation_level=level, request_timeout=REQUEST_SECONDS)
         return {partition.partition: future for partition, future in asked.items()}
 
-    def read_retention_ms(self) -> int:
+    def read_tombstone_retention_ms(self) -> int:
         """Return how long the topic keeps tombstones, its `delete.retention.ms`.
 
         Raises:
@@ -117,7 +117,7 @@ class TopicClient:
                 if error.args[0].code() != ClientError.TOPIC_AUTHORIZATION_FAILED:
                     raise
                 logger.warning("may not read the topic's delete.retention.ms (DescribeConfigs); assuming a day")
-                return DEFAULT_RETENTION_MS
+                return DEFAULT_TOMBSTONE_RETENTION_MS
 
     def open_reader(self, positions: Mapping[int, int]) -> TopicReader:
         """Return a reader of the topic; to be used as a context.

@@ -5,7 +5,7 @@ from typing import Any
 
 import lmdb
 
-from reader.storage.notes import OFFSET
+from reader.storage.metadata import OFFSET
 from reader.storage.read_view import StoredRecord
 from reader.storage.records import HEADER
 
@@ -15,14 +15,14 @@ class StoreReadView:
 
     Args:
         transaction: open, on the records.
-        notes: the database of offsets.
+        metadata: the database that holds the offsets.
         tag: names the topic that this is a copy of.
     """
 
-    def __init__(self, transaction: lmdb.Transaction, notes: Any, tag: bytes) -> None:  # noqa: ANN401 - LMDB's own type
+    def __init__(self, transaction: lmdb.Transaction, metadata: Any, tag: bytes) -> None:  # noqa: ANN401 - LMDB's own type
         self._get: Callable[..., Any] = transaction.get
         self._transaction = transaction
-        self._notes = notes
+        self._metadata = metadata
         self.tag = tag
 
     def find(self, key: bytes) -> StoredRecord | None:
@@ -35,7 +35,7 @@ class StoreReadView:
 
     def position(self, partition: int) -> int | None:
         """Return the next offset to read of a partition; None where nothing was read of it."""
-        stored = self._get(OFFSET % partition, db=self._notes)
+        stored = self._get(OFFSET % partition, db=self._metadata)
         return None if stored is None else int(stored)
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ PROGRAM = Program(main, {LookupError: lambda error: SettingError(f"no {error.arg
 """
 
 FAULT = """\
-Error: this is a fault of the program: ValueError: broken
+Error: this is a bug in the program: ValueError: broken
   Try: report it with the traceback logged above
 """
 
@@ -132,7 +132,7 @@ def test_another_pipe_that_breaks_is_a_fault(program: list[str]) -> None:
     """Only the output may end a program in silence."""
     status, _, errors = run([*program, "reading, writing = os.pipe(); os.close(reading); os.write(writing, b'x')"])
     assert 70 == status
-    assert "Error: this is a fault of the program: BrokenPipeError: " in errors
+    assert "Error: this is a bug in the program: BrokenPipeError: " in errors
 
 
 def test_a_library_that_is_missing_comes_with_the_command_that_installs_it(program: list[str], tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_module_of_ours_that_is_missing_is_a_fault(program: list[str], tmp_pat
     (tmp_path / "toy.py").write_text("import shared.no_such_module\n")
     status, _, errors = run([*program, "pass"])
     assert 70 == status
-    assert "Error: this is a fault of the program: ModuleNotFoundError: " in errors
+    assert "Error: this is a bug in the program: ModuleNotFoundError: " in errors
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -38,11 +38,11 @@ class SourceWatermarks:
         self._waiting: dict[PartitionId, deque[_Mark]] = {}
         self._passed: dict[PartitionId, int] = {}
 
-    def expect(self, time_ms: int, ends: Mapping[PartitionId, int]) -> None:
-        """Note a heartbeat.
+    def note_heartbeat(self, time_ms: int, ends: Mapping[PartitionId, int]) -> None:
+        """Note a heartbeat that was read.
 
         Args:
-            time_ms: source time of the heartbeat.
+            time_ms: its source time.
             ends: the high watermark of each partition, asked for after the heartbeat was read; it includes records of
                 open transactions.
         """
@@ -55,8 +55,8 @@ class SourceWatermarks:
             if len(waiting) > MAX_WAITING:
                 self._waiting[partition_id] = deque(list(waiting)[1::2])
 
-    def reach(self, positions: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
-        """Return the partitions that have passed heartbeats since the last call, and the newest time of each.
+    def advance(self, positions: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
+        """Advance; return the partitions that have passed heartbeats by it, and the newest time of each.
 
         Args:
             positions: the next offset to read of each partition; all before it is read and committed.

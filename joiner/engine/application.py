@@ -121,7 +121,7 @@ class JoinerApplication(Application):
         # Called without partitions too, where there are more joiners than partitions: this one is on standby then.
         with self._guard.defer_errors():
             super()._on_assign(consumer, topic_partitions)
-        self._assignment.received = True
+        self._assignment.was_assigned = True
         self._context.metrics.rebalances.inc()
 
     def _assign_partitions(self, topic_partitions: list[TopicPartition]) -> None:
@@ -139,12 +139,12 @@ class JoinerApplication(Application):
             super()._on_revoke(consumer, topic_partitions)
         self._stores.close()
         self._checkpoints.forget_closing()
-        self._assignment.give_up(topic_partitions)
+        self._assignment.release(topic_partitions)
         logger.info("gave up %d partitions", len(topic_partitions))
 
     def _on_lost(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
         # Other joiners may own them by now: nothing of the open checkpoint may be committed.
-        self._assignment.give_up_all()
+        self._assignment.release_all()
         self._stores.close()
         with self._guard.defer_errors():
             super()._on_lost(consumer, topic_partitions)

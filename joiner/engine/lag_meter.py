@@ -37,7 +37,7 @@ class LagMeter:
         """Measure the lags; to be called where everything that was read is committed."""
         time_ms = now_ms()
         lags = dict.fromkeys(self._topics, 0)
-        for partition in self._assignment.committed:
+        for partition in self._assignment.next_offsets:
             lags[partition[0]] += self._lag(partition, time_ms)
         if not any(lags.values()):
             self._progress.committed_at = time.monotonic()

@@ -106,7 +106,7 @@ def _check_topic(name: str, role: Role, facts: TopicFacts) -> Iterator[Finding]:
     for violation in check_policy(role, label, facts.config):
         hint = violation.hint
         if role in RESTORED_BY:
-            hint += f", then restore what is lost already by {RESTORED_BY[role]}"
+            hint += f", then restore what has already been lost with {RESTORED_BY[role]}"
         yield Finding(Verdict.WRONG, violation.what, hint)
     for violation in check_size(role, label, facts.config):
         yield Finding(Verdict.WRONG, violation.what, violation.hint)
@@ -130,11 +130,12 @@ def check_connector(url: str, status: Mapping[str, Any] | None) -> Finding:
         return Finding(Verdict.WRONG, f"connector {url} gives no status", hint)
     tasks = status.get("tasks", [])
     if all_tasks_run(status):
-        return Finding(Verdict.WELL, f"connector {url}: {len(tasks)} task runs")
+        running = "1 task runs" if len(tasks) == 1 else f"{len(tasks)} tasks run"
+        return Finding(Verdict.WELL, f"connector {url}: {running}")
     states = ", ".join(task["state"] for task in tasks if task["state"] != "RUNNING") or "without a task"
     reason = find_failure(status)
     what = f"connector {url} is {states}{f': {reason}' if reason else ''}"
-    return Finding(Verdict.WRONG, what, explain_restart(url))
+    return Finding(Verdict.WRONG, what, explain_restart(url, reason))
 
 
 def check_tier(tier: str, url: str, status: int | None, report: Mapping[str, Any]) -> Finding:

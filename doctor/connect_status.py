@@ -32,6 +32,14 @@ def summarize_trace(trace: str) -> str:
     return f"{lines[0]}, caused by {causes[-1]}" if causes else lines[0]
 
 
-def explain_restart(url: str) -> str:
-    """Return what to do to make the tasks of a connector run again, given its URL."""
-    return f"fix what it names, then: curl -X POST '{url}/restart?includeTasks=true'"
+def explain_restart(url: str, reason: str | None) -> str:
+    """Return what to do to make the tasks of a connector run again.
+
+    Args:
+        url: of the connector.
+        reason: why a task has failed; None if none has, as when the connector is paused, or has no task yet.
+    """
+    restart = f"curl -X POST '{url}/restart?includeTasks=true'"
+    if reason is not None:
+        return f"fix the cause, then run: {restart}"
+    return f"resume or restart the connector: curl -X PUT '{url}/resume', or {restart}"

@@ -126,7 +126,7 @@ class JoinerApplication(Application):
 
     def _assign_partitions(self, topic_partitions: list[TopicPartition]) -> None:
         self._context.health.enter("restoring")
-        read = [tp for tp in topic_partitions if tp.topic not in self._prepared.changelogs]
+        read = self._leave_out_changelogs(topic_partitions)
         stores = [tp for tp in topic_partitions if tp.topic in self._prepared.changelogs]
         self._oldest_trusted.update(find_trusted_offsets(self._consumer, stores, self._prepared.forgets_ms))
         super()._assign_partitions(topic_partitions)
@@ -140,10 +140,12 @@ class JoinerApplication(Application):
         self._stores.close()
         self._checkpoints.forget_closing()
         self._assignment.release(topic_partitions)
-        logger.info("gave up %d partitions", len(topic_partitions))
+        logger.info("released %d partitions", len(self._leave_out_changelogs(topic_partitions)))
 
     def _on_lost(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
-        # Other joiners may own them by now: nothing of the open checkpoint may be committed.
+        # Other joiners may own them by now, so nothing of the open checkpoint may be committed. Hence the order: in a
+        # revoke Quix first commits, for which it needs the stores and the partitions; here both go before its turn.
+        lost = len(self._leave_out_changelogs(topic_partitions))
         self._assignment.release_all()
         self._stores.close()
         with self._guard.defer_errors():
@@ -151,10 +153,14 @@ class JoinerApplication(Application):
             if is_unreachable(self._consumer):
                 raise Interrupted("Kafka was out of reach for longer than a session")
             raise StateError(
-                f"{len(topic_partitions)} partitions were lost to another joiner, since the group did not hear from"
+                f"{lost} partitions were lost to another joiner, since the group did not hear from"
                 " this one for longer than its session; it ends without committing",
                 hint="start it again",
             )
+
+    def _leave_out_changelogs(self, topic_partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """Return the partitions that are joined; Quix's consumer is assigned those of changelogs as well."""
+        return [tp for tp in topic_partitions if tp.topic not in self._prepared.changelogs]
 
     def _refuse_commits(self) -> None:
         """Stop Quix from committing anything more of this application: its callbacks and its exit read `_failed`."""

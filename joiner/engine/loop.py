@@ -100,7 +100,7 @@ class Loop:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in owned:
                 raise StateError(
-                    f"a record of {topic}[{partition}] came after that partition had been given up",
+                    f"a record of {topic}[{partition}] came after that partition had been released",
                     hint="start it again",
                 )
             time_ms = message.timestamp()[1]

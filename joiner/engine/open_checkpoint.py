@@ -77,10 +77,9 @@ class Checkpoints:
     """Holds the open checkpoint, and the one whose commit is not confirmed yet.
 
     The loop's thread opens, confirms and drops them. `begin_closing` and `require_open` are called where Quix writes a
-    checkpoint: in the loop's thread, or, in a rebalance, in one that Quix starts and waits for a limited time. Where
-        that takes too long, Quix leaves the thread behind and the loop continues with another checkpoint;
-        `require_open` is what ends the thread then, at its next record. Each field is one reference, so a reader sees
-        the old one or the new one.
+    checkpoint: in the loop's thread, or, in a rebalance, in one that Quix starts and waits for. If it takes too long,
+    Quix leaves that thread behind, and the loop continues with another checkpoint; `require_open` then ends the thread
+    at its next record. Each field is one reference, so a reader sees the old one or the new one.
 
     Args:
         processing: Quix's, which says what checkpoint is open.

@@ -186,7 +186,7 @@ def _apply(manager: RecoveryManager, messages: Iterable[Message]) -> None:
             # It should have been paused: Quix pauses it, and reads it again from there later.
             for record in records:
                 internals.read_again_later(manager, record)
-        # Else it is the tail of a partition that has just been given up.
+        # Else it is the tail of a partition that has just been released.
 
 
 def _write(store: Any, records: list[Message]) -> None:  # noqa: ANN401 - a RocksDBStorePartition, or a test's

@@ -120,7 +120,7 @@ def test_an_assignment_begins_where_the_group_has_committed() -> None:
     assert {("likes", 0): 7, ("likes", 1): 0} == progress.positions()
 
 
-def test_a_partition_that_was_given_up_is_not_owned_by_a_later_commit() -> None:
+def test_a_partition_that_was_released_is_not_owned_by_a_later_commit() -> None:
     """Its next owner says how far it is."""
     progress = CommittedProgress()
     assignment = Assignment(progress)

@@ -13,6 +13,7 @@ Guarantees one form for each ending, whatever the command:
 Imports click and no other library, so that it also works where a tier's libraries are not installed.
 """
 
+import errno
 import importlib
 import importlib.util
 import logging
@@ -86,7 +87,8 @@ def run(module: str, install: str) -> NoReturn:
             status = ending.exit_code
         except SystemExit as ending:
             status = ending.code
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None if the process was started with it closed, as some supervisors do
+            sys.stdout.flush()
     except KeyboardInterrupt:
         status = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - last place that can format an error
@@ -121,6 +123,9 @@ def _report(error: Exception, translations: Translations) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = error.filename or "where the output goes"
+        error = UserInformationError(f"no space is left for {where}", "make room and run it again")
     known = _translate(error, translations)
     if known is not None:
         _print_error(known)
@@ -148,7 +153,7 @@ def _discard_cut_off_output() -> bool:
 
     Any other pipe that breaks, such as one to a process of ours, is a bug like others.
     """
-    cut_off = [stream for stream in (sys.stdout, sys.stderr) if _has_no_reader(stream)]
+    cut_off = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and _has_no_reader(stream)]
     for stream in cut_off:
         # Python flushes both at its end, and would complain of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -7,7 +7,7 @@ Guarantees: each mismatch is refused with a message; nothing is guessed. Pure: n
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -28,6 +28,11 @@ SAFETY_FACTOR = 2
 """A local store may lag by the time for which its changelog remembers deletions, divided by this. The rest is a margin:
 for the time until the store has read on, for clocks that differ, and for replicas that are compacted at other times.
 """
+
+OTHER_GROUP = "holds changes that another group of joiners has written, which would count twice"
+
+OWN_TOPIC = f"set USER_INFO_CHANGES_TOPIC to a topic of this group's own; only if the other group is gone: {RESET}"
+"""What to do about it: a reset deletes the topic, and with it what the other group has not read yet."""
 
 PartitionId: TypeAlias = tuple[str, int]
 """The name of a topic, and the number of one of its partitions."""
@@ -166,6 +171,11 @@ def oldest_trusted_ms(now_ms: int, forgets_ms: int) -> int:
     return now_ms - forgets_ms // SAFETY_FACTOR
 
 
+def choose_hint(mismatches: Iterable[str]) -> str:
+    """Return what to do about mismatches, as `find_mismatches` returns them."""
+    return OWN_TOPIC if any(mismatch.endswith(OTHER_GROUP) for mismatch in mismatches) else RESET
+
+
 def _find_strays(found: ClusterFacts) -> Iterator[str]:
     for (topic, _), extent in found.changelogs.items():
         if extent.high > 0:
@@ -177,10 +187,7 @@ def _find_strays(found: ClusterFacts) -> Iterator[str]:
             return
     for (topic, _), extent in found.changes.items():
         if extent.high > 0:
-            yield (
-                f"{topic} holds changes that another group of joiners has written, which would count twice (if that"
-                " group still exists, set USER_INFO_CHANGES_TOPIC to a topic of this group's own instead of a reset)"
-            )
+            yield f"{topic} {OTHER_GROUP}"
             return
 
 

@@ -30,7 +30,7 @@ class Finding:
     Args:
         verdict: how well it is.
         what: what was found.
-        hint: what to do about it; empty where all is well.
+        hint: what to do about it; empty if all is well.
     """
 
     verdict: Verdict
@@ -123,7 +123,7 @@ def check_connector(url: str, status: Mapping[str, Any] | None) -> Finding:
 
     Args:
         url: of the connector.
-        status: what Kafka Connect says; None where it does not answer, or knows no such connector.
+        status: what Kafka Connect says; None if it does not answer, or knows no such connector.
     """
     if status is None:
         hint = "start Kafka Connect, or see /connectors for the connector's name"
@@ -144,7 +144,7 @@ def check_tier(tier: str, url: str, status: int | None, report: Mapping[str, Any
     Args:
         tier: `joiner` or `reader`.
         url: of its `/readyz`.
-        status: of the response; None where there was none.
+        status: of the response; None if there was none.
         report: the response's body.
     """
     if status is None:

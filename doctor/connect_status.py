@@ -14,10 +14,10 @@ def all_tasks_run(status: Mapping[str, Any]) -> bool:
 
 
 def find_failure(status: Mapping[str, Any]) -> str | None:
-    """Return why a task of a connector has failed; None where none has.
+    """Return why a task of a connector has failed; None if none has.
 
     Args:
-        status: Kafka Connect's response; empty where there was none.
+        status: Kafka Connect's response; empty if there was none.
     """
     failed = [task for task in status.get("tasks", []) if task["state"] == "FAILED"]
     return summarize_trace(failed[0].get("trace", "")) if failed else None

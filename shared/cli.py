@@ -3,14 +3,14 @@
 Guarantees one form for each ending, whatever the command:
 
 - an error that the service raises on purpose: `Error: what happened` on standard error, below it `  Try: what to do`
-  where that is known; status 1
+  if that is known; status 1
 - a library that is not installed: the same, with the command that installs it; status 1
 - a command line that cannot be parsed: click's usage message; status 2
 - any other exception: logged with its traceback, then an error that calls it a bug in the program; status 70
 - Ctrl-C: nothing is said; status 130
 - the program reading the output has exited, such as `| head -1`: nothing is said; status 141
 
-Imports click and no other library, so that it also works where a tier's libraries are not installed.
+Imports click and no other library, so that it also works if a tier's libraries are not installed.
 """
 
 import errno
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 FAILED = 1
 
 FAULTY = 70
-"""EX_SOFTWARE of sysexits.h. Not 1, which is also what `verify` ends with where it finds differences: the status alone
+"""EX_SOFTWARE of sysexits.h. Not 1, which is also what `verify` ends with if it finds differences: the status alone
 lets a script or a supervisor tell a bug from a refusal."""
 
 INTERRUPTED = 128 + signal.SIGINT

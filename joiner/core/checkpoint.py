@@ -60,7 +60,7 @@ class SourceRecord(NamedTuple):
     Args:
         key: as received.
         value: as received; None deletes the row.
-        time_ms: the record's timestamp, used where it does not give the source's time.
+        time_ms: the record's timestamp, used if its value does not give the source's time.
         now_ms: the wall clock; no change counts as newer, since brokers refuse records from the future.
         is_news: False for records that were waiting when their topic was first read: their wait is not the joiner's.
     """
@@ -79,8 +79,8 @@ class OutputRecord(NamedTuple):
         key: the user's id.
         value: the record's bytes.
         newest_ms: source time of the newest change in it.
-        oldest_ms: source time of the oldest change that it shows for the first time; None where that time is not known,
-            or it shows nothing new.
+        oldest_ms: source time of the oldest change that it shows for the first time; None if that time is not known,
+            or if it shows nothing new.
     """
 
     key: bytes

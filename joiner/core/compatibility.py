@@ -137,7 +137,7 @@ class ClusterFacts:
 
 
 def find_mismatches(noted: LedgerNotes, found: ClusterFacts) -> list[str]:
-    """Return as messages why the group cannot continue with its state; empty where it can.
+    """Return as messages why the group cannot continue with its state; empty if it can.
 
     Args:
         noted: what the group has noted so far.

@@ -25,14 +25,14 @@ NO_COUNTS: Counts = (0, 0, 0, 0)
 
 
 def resolve_unavailable(values: Values, known: Values | None) -> Values:
-    """Put the last known value where Debezium left one out, and null where none is known.
+    """Put the last known value where Debezium left one out, and null if none is known.
 
     Args:
         values: owners or profile fields; any may be UNAVAILABLE.
         known: the same row's values before, if it had any.
 
     Both versions of the row fit into a record, but new values together with those that were left out may not. Rather
-    than stop the join, the values that were left out become null then, as where none is known.
+    than stop the join, the values that were left out become null then, as if none were known.
     """
     whole = tuple(
         ((known[index] if known is not None else None) if is_unavailable(value) else value)
@@ -70,7 +70,7 @@ class UserChange:
         counts: four differences, in the order of COUNT_KEYS.
         profile: the new profile; None: the user's row is gone; UNCHANGED: the user's row is not concerned.
         newest_ms: source time of the newest of the changes, epoch ms.
-        oldest_ms: source time of the oldest of them; UNTIMED where none is known.
+        oldest_ms: source time of the oldest of them; UNTIMED if none is known.
     """
 
     counts: list[int]
@@ -154,8 +154,8 @@ class UserState:
         profile: the fields in PROFILE_COLUMNS' order; None: the user has no row.
         counts: the four counts; rows may arrive before their user and outlive it.
         newest_ms: source time of the newest change so far.
-        waiting_ms: source time of the oldest change that no record has shown yet; UNTIMED where none is known, None
-            where all are shown.
+        waiting_ms: source time of the oldest change that no record has shown yet; UNTIMED if none is known, None
+            if all are shown.
     """
 
     profile: Profile | None = None
@@ -176,7 +176,7 @@ def apply_change(state: UserState, change: UserChange) -> UserState:
     """Return a user's state after a change; the change waits to be shown.
 
     Args:
-        state: EMPTY_STATE where the user is not known.
+        state: EMPTY_STATE if the user is not known.
         change: sums and profile, as `parse_entry` returns them.
     """
     profile = state.profile if change.profile is UNCHANGED else change.profile

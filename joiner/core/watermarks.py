@@ -56,7 +56,7 @@ class SourceWatermarks:
                 self._waiting[partition_id] = deque(list(waiting)[1::2])
 
     def advance(self, positions: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
-        """Advance; return the partitions that have passed heartbeats by it, and the newest time of each.
+        """Advance; return the partitions that have passed heartbeats on the way, and the newest time of each.
 
         Args:
             positions: the next offset to read of each partition; all before it is read and committed.
@@ -71,7 +71,7 @@ class SourceWatermarks:
         return moved
 
     def find_oldest(self, partition_ids: Iterable[PartitionId]) -> int | None:
-        """Return the time up to which all these partitions are complete; None where it is not known of one."""
+        """Return the time up to which all these partitions are complete; None if it is not known of one."""
         times = [self._passed.get(partition_id) for partition_id in partition_ids]
         return None if not times or None in times else min(time for time in times if time is not None)
 
@@ -89,7 +89,7 @@ class InternalWatermarks:
         self._given: dict[int, int] = {}
 
     def receive(self, partition: int, times: Mapping[PartitionId, int]) -> int | None:
-        """Note a joiner's watermarks, and return the partition's own where it has moved.
+        """Note a joiner's watermarks, and return the partition's own if it has moved.
 
         Args:
             partition: of the internal topic; everything before these watermarks in it is applied and committed.

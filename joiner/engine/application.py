@@ -1,8 +1,8 @@
 """The joiner as a Quix application: declares topics and stores, and answers the callbacks of the Kafka client.
 
 Quix brings the consumer group, RocksDB stores with changelog topics, and the transaction that commits offsets, output
-and changelogs together. What is replaced of it is in the modules next to this one: a batch is taken in loop.py, a
-checkpoint is written in outputs.py, stores are used in stores.py and restored in recovery.py.
+and changelogs together. The parts of it that are replaced are in the modules next to this one: loop.py takes a batch,
+outputs.py writes a checkpoint, stores.py reads and writes stores, recovery.py restores them.
 """
 
 import gc
@@ -118,7 +118,7 @@ class JoinerApplication(Application):
         self._loop.run_once()
 
     def _on_assign(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
-        # Called without partitions too, where there are more joiners than partitions: this one is on standby then.
+        # Called without partitions too, if there are more joiners than partitions: this one is on standby then.
         with self._guard.defer_errors():
             super()._on_assign(consumer, topic_partitions)
         self._assignment.was_assigned = True
@@ -176,7 +176,7 @@ class JoinerApplication(Application):
 
 
 def _options(context: Context) -> dict[str, Any]:
-    """Return what Quix's application is made with."""
+    """Return the arguments of Quix's application."""
     settings = context.settings
     return {
         "broker_address": ConnectionConfig(bootstrap_servers=settings.kafka_bootstrap_servers),
@@ -194,7 +194,7 @@ def _options(context: Context) -> dict[str, Any]:
             max_write_buffer_number=2,
             block_cache_size=128 * 1024 * 1024,
             compression_type="lz4",
-            # The folder is this process's alone: another one that has it open will not be gone soon.
+            # No other process should have the folder open; one that has will not end soon.
             open_max_retries=2,
             open_retry_backoff=1.0,
         ),

@@ -26,7 +26,7 @@ class Assignment:
     def __init__(self, progress: CommittedProgress) -> None:
         self.progress = progress
         self.was_assigned = False
-        """True once the group has assigned anything, even nothing: where there are more joiners than partitions."""
+        """True once the group has assigned anything, even nothing, as when there are more joiners than partitions."""
         self.next_offsets: dict[PartitionId, int] = {}
         """Owned partition -> the next offset to read, as committed."""
         self.first_read: set[PartitionId] = set()

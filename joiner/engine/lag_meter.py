@@ -48,7 +48,7 @@ class LagMeter:
 
     def _lag(self, partition: PartitionId, time_ms: int) -> int:
         _, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
-        # Not the client's position, which is one too far where it has reported an end (librdkafka 2.12.1).
+        # Not the client's position, which is one too far once it has reported an end (librdkafka 2.12.1).
         position = self._progress.position(partition)
         if 0 <= high <= position:
             self._progress.note_caught_up(partition, time_ms)

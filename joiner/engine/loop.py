@@ -147,7 +147,7 @@ class Loop:
                 self._checkpoints.open.ends[partition] = event.offset()
 
     def _note_commit(self) -> None:
-        """Note that a checkpoint is committed, if one was being; from time to time measure what is left."""
+        """Note that a checkpoint is committed, if one was closing; measure the lags from time to time."""
         committed = self._checkpoints.take_committed()
         now = time.monotonic()
         if committed is not None:

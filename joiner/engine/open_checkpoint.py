@@ -23,7 +23,7 @@ class OpenCheckpoint:
 
     Args:
         quix: the checkpoint of Quix that commits it.
-        opened: is given every store that it opens.
+        opened: receives every store that it opens.
     """
 
     def __init__(self, quix: QuixCheckpoint, opened: OpenStores) -> None:
@@ -83,7 +83,7 @@ class Checkpoints:
 
     Args:
         processing: Quix's, which says what checkpoint is open.
-        opened: is given every store that is opened.
+        opened: receives every store that is opened.
         refuse_commits: stops Quix from committing anything more.
     """
 
@@ -92,7 +92,7 @@ class Checkpoints:
         self._opened = opened
         self._refuse_commits = refuse_commits
         self.open: OpenCheckpoint | None = None
-        """None where nothing was read since the last commit."""
+        """None if nothing was read since the last commit."""
         self._closing: ClosingCheckpoint | None = None
 
     def current(self) -> OpenCheckpoint:
@@ -103,7 +103,7 @@ class Checkpoints:
         return self.open
 
     def begin_closing(self) -> OpenCheckpoint | None:
-        """Return the open checkpoint for its records to be written; None where it is not the one that Quix commits."""
+        """Return the open checkpoint for its records to be written; None if it is not the one that Quix commits."""
         closing, self.open = self.open, None
         if closing is None or closing.quix is not self._processing.checkpoint:
             return None

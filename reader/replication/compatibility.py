@@ -1,4 +1,4 @@
-"""Whether a copy and a topic belong together, and what to do where they do not. Pure."""
+"""Whether a copy and a topic belong together, and what to do if they do not. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -36,10 +36,10 @@ class CopyDecision(NamedTuple):
 def decide(
     known: Mapping[str, Any] | None, seen: CopyIdentity, ms_since_complete: int, tombstone_retention_ms: int
 ) -> CopyDecision:
-    """Decide what a copy is good for.
+    """Decide whether to continue with a copy.
 
     Args:
-        known: the identity noted next to the data; None where there is no data yet.
+        known: the identity noted next to the data; None if there is no data yet.
         seen: the topic's identity now.
         ms_since_complete: how long ago the copy was last known to be complete.
         tombstone_retention_ms: how long the topic keeps tombstones, its `delete.retention.ms`.
@@ -69,7 +69,7 @@ def decide(
 
 
 def find_gap(positions: Mapping[int, int], logs: Mapping[int, tuple[int, int]]) -> str | None:
-    """Return why a copy cannot continue, as a message, where the log was cut above or below its positions; else None.
+    """Return why a copy cannot continue, as a message, if the log was cut above or below its positions; else None.
 
     Args:
         positions: partition -> the next offset to read.

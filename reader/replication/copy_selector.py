@@ -38,7 +38,7 @@ class CopySelector:
         return self._generations.live.complete
 
     def assess_live_copy(self, identity: CopyIdentity, tombstone_retention_ms: int) -> CopyDecision:
-        """Decide what the live copy is good for.
+        """Decide whether to continue with the live copy.
 
         Args:
             identity: the topic's, now.
@@ -51,7 +51,7 @@ class CopySelector:
         return decision
 
     def open(self, decision: CopyDecision, identity: CopyIdentity, tombstone_retention_ms: int) -> Store:
-        """Return the live copy, or, where it has to be rebuilt, one next to it.
+        """Return the live copy, or, if it has to be rebuilt, one next to it.
 
         Args:
             decision: on the live copy.
@@ -68,7 +68,7 @@ class CopySelector:
         return store
 
     def discard_snapshot(self, reason: str | None) -> bool:
-        """Replace the live copy by an empty one where it is a snapshot that no topic has confirmed yet.
+        """Replace the live copy by an empty one if it is a snapshot that no topic has confirmed yet.
 
         Args:
             reason: why the topic does not confirm it, as a message.

@@ -32,7 +32,7 @@ class CopyWriter:
         self._sync_on_save = False
 
     def apply(self, batch: Batch) -> bool:
-        """Apply a batch; return False where the disk is full: the same batch must be tried again later.
+        """Apply a batch; return False if the disk is full: the same batch must be tried again later.
 
         Raises:
             DamagedError: the copy cannot be used any more.
@@ -69,7 +69,7 @@ class CopyWriter:
         Does not wait for the disk on the first save, which is when the copy goes live, nor during a replay.
 
         Args:
-            complete_at: that time, on the monotonic clock; None where the copy has not caught up yet.
+            complete_at: that time, on the monotonic clock; None if the copy has not caught up yet.
         """
         try:
             if complete_at is not None:

@@ -177,17 +177,17 @@ class Replicator(BackgroundThread):
 
     def _describe(self, session: ReplicationSession, why: str | None, seconds: float) -> Readiness:
         """Return how far a session is, `seconds` after its beginning."""
-        trouble = session.stall_reason and self._describe_stall(session.stall_reason, session.monitor.silence)
+        stall_reason = session.stall_reason and self._describe_stall(session.stall_reason, session.monitor.silence)
         positions = session.positions
         applied, target = positions.applied, session.target
         if session.caught_up:
             now = time.monotonic()
             held_at = positions.held_at(now)
             self.status.note_complete(find_complete_at(held_at, session.monitor.contact, now, 2 * CHECK_SECONDS))
-            return Readiness("ready" if trouble is None else "stale", True, applied, target, 0.0, trouble)
+            return Readiness("ready" if stall_reason is None else "stale", True, applied, target, 0.0, stall_reason)
         left = estimate_seconds_left(positions.first, applied, target, seconds)
         serves = self._serves or (not self._copies.is_live(session.writer.store) and self._has_data)
-        reason = trouble or why or ("catching up with the topic" if serves else None)
+        reason = stall_reason or why or ("catching up with the topic" if serves else None)
         return Readiness("stale" if serves else "replaying", serves, applied, target, left, reason)
 
     @property
@@ -202,16 +202,16 @@ class Replicator(BackgroundThread):
         return min(REQUEST_SECONDS, max(RETRY_SECONDS, self._began + PATIENCE_SECONDS - time.monotonic()))
 
     def _serve_stale_after_timeout(self) -> None:
-        """Serve what there is, where Kafka has not answered for PATIENCE_SECONDS since the start."""
+        """Serve what there is, if Kafka has not answered for PATIENCE_SECONDS since the start."""
         if self._has_data and not self._serves and time.monotonic() >= self._began + PATIENCE_SECONDS:
             logger.warning("Kafka does not answer; serving the data that is here")
             self._serves = True
 
-    def _describe_stall(self, trouble: str, silence: str | None) -> str:
-        """Return a trouble as a message, with how long Kafka has been silent where that is the trouble."""
-        if trouble != silence:
-            return trouble
-        return f"no answer from Kafka at {self._topic.servers} for {time.monotonic() - self._contact:.0f} s: {trouble}"
+    def _describe_stall(self, reason: str, silence: str | None) -> str:
+        """Return why there is no progress, and, if Kafka is silent, for how long it has been."""
+        if reason != silence:
+            return reason
+        return f"no answer from Kafka at {self._topic.servers} for {time.monotonic() - self._contact:.0f} s: {reason}"
 
     def _publish_outage(self, error: KafkaError) -> None:
         self._serve_stale_after_timeout()

@@ -2,11 +2,11 @@
 
 Guarantees: what is served is never a mix of two topics of one name. A client that reads the old topic continues in the
 new one without noticing, so the topic's identity is asked again after each batch was read, and before the batch is
-applied to a copy that is served. A copy that is not served yet takes batches unasked, and is asked about before it goes
-live.
+applied to a copy that is served. A copy that is not served yet takes batches without that; its topic is confirmed
+before it goes live.
 
 A record's way: `step` takes a batch from the topic reader, has the monitor confirm the topic, has the writer apply the
-batch, and moves the positions on.
+batch, and advances the positions.
 """
 
 import time
@@ -74,7 +74,7 @@ class ReplicationSession:
         self._save_at = time.monotonic() + SAVE_SECONDS
 
     def step(self, *, serving: bool) -> bool:
-        """Read a batch and apply it; return False where another session must begin, with the topic as it is then.
+        """Read a batch and apply it; return False if another session must begin, with the topic as it is then.
 
         Args:
             serving: whether clients are served meanwhile.
@@ -110,7 +110,7 @@ class ReplicationSession:
             raise KafkaError(f"reading {batch.broken}")
 
     def _catch_up(self) -> bool:
-        """Become caught up once the first ends are reached; return False where it is another topic."""
+        """Become caught up once the first ends are reached; return False if it is another topic."""
         if self.caught_up or not self.positions.have_reached_first_ends:
             return True
         same = self.monitor.confirm()
@@ -120,7 +120,7 @@ class ReplicationSession:
         return same is not False
 
     def _check(self) -> bool:
-        """Check the topic and save, each when it is time; return False where another session must begin."""
+        """Check the topic and save, each when it is time; return False if another session must begin."""
         now = time.monotonic()
         if self.monitor.is_due(now):
             if self.monitor.confirm() is False:
@@ -157,5 +157,5 @@ class ReplicationSession:
         return self.positions.target if self.caught_up else self.positions.first_target
 
     def save(self) -> None:
-        """Save the copy; only called where no batch waits for a full disk."""
+        """Save the copy; only called while no batch waits for a full disk."""
         self.writer.save(self.complete_at)

@@ -1,7 +1,7 @@
 """The topic as Kafka has it: what it is, where it begins and ends.
 
-With its neighbours errors.py, kafka_config.py and topic_reader.py the only module that knows Kafka's client. What the
-client raises becomes this service's KafkaError here.
+Only this module, errors.py, kafka_config.py and topic_reader.py know Kafka's client. What the client raises becomes
+this service's KafkaError.
 """
 
 import logging
@@ -50,7 +50,7 @@ class TopicClient:
         self._unanswered = True
 
     def read_identity(self, seconds: float = REQUEST_SECONDS) -> CopyIdentity | None:
-        """Return what the topic is now; None where it does not exist.
+        """Return what the topic is now; None if it does not exist.
 
         Args:
             seconds: how long Kafka may take to answer.
@@ -143,10 +143,10 @@ class PendingEnds:
         self._futures = futures
 
     def poll(self) -> Mapping[int, int] | None:
-        """Return partition -> end; None where the answer is still to come.
+        """Return partition -> end; None if the answer is still to come.
 
         Raises:
-            KafkaError: there will be none.
+            KafkaError: Kafka does not answer.
         """
         if not all(future.done() for future in self._futures.values()):
             return None

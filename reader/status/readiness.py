@@ -18,11 +18,11 @@ class Readiness:
         serves: whether user reads are served; a failed reader continues to serve what it had.
         applied: records of the topic, by offset, that the store has applied.
         target: records, by offset, that the topic had when that was last read.
-        seconds_left: until the replay ends, where there is a rate to estimate by.
+        seconds_left: until the replay ends; None until there is a rate to estimate by.
         reason: as a message for the operator.
         complete_at: when the store last held all that the topic had, on this machine's monotonic clock.
         fresh_ms: the watermark: source time, epoch ms, up to which all changes are in the store, by the heartbeats in
-            it; None where some partition has no heartbeat.
+            it; None if some partition has no heartbeat.
         max_staleness_seconds: how old that may be before a load balancer should stop sending requests; None: no
             limit.
     """
@@ -100,10 +100,10 @@ def estimate_seconds_left(first: int, applied: int, target: int, seconds: float)
 def find_complete_at(
     held_at: Iterable[float | None], contact: float, now: float, timeout_seconds: float
 ) -> float | None:
-    """Return when the store last held all that the topic had; None where it never did.
+    """Return when the store last held all that the topic had; None if it never did.
 
     Args:
-        held_at: for each partition, when its end was last in the store; None where it never was.
+        held_at: for each partition, when its end was last in the store; None if it never was.
         contact: when Kafka last answered; the topic may have changed since.
         now: the clock.
         timeout_seconds: how long Kafka may be silent, since it is asked at intervals.

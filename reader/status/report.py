@@ -31,7 +31,7 @@ class Lags:
 
     Args:
         records: partition -> records, by offset, that the topic has and the copy has not.
-        held_at: partition -> when the copy last held all of it, on the monotonic clock; missing where it never did.
+        held_at: partition -> when the copy last held all of it, on the monotonic clock; missing if it never did.
         at_end: the partitions of which Kafka has said nothing since the copy held all of them.
     """
 
@@ -40,7 +40,7 @@ class Lags:
     at_end: frozenset[int] = frozenset()
 
     def seconds(self, now: float) -> dict[int, float]:
-        """Return partition -> how long ago the copy last held all of it; missing where it never did.
+        """Return partition -> how long ago the copy last held all of it; missing if it never did.
 
         Args:
             now: the monotonic clock.
@@ -62,9 +62,9 @@ class StatusReport:
         alive: whether its replicator runs.
         live_copy: what is served.
         lag_records: partition -> records, by offset, that the topic has and the copy has not.
-        lag_seconds: partition -> how long ago the copy last held all of it; missing where it never did.
+        lag_seconds: partition -> how long ago the copy last held all of it; missing if it never did.
         applied: what was applied.
-        fresh_ms: partition -> the source time, epoch ms, up to which it is complete; missing where that is not known.
+        fresh_ms: partition -> the source time, epoch ms, up to which it is complete; missing if that is not known.
         made_at: when it was made, on the machine's monotonic clock.
     """
 

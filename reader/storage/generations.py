@@ -137,7 +137,7 @@ class Generations:
         shutil.rmtree(old.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Close the live copy, after the disk holds all of it."""
+        """Sync the live copy to disk, and close it."""
         try:
             self.live.sync()
         except StoreFullError as error:

@@ -56,7 +56,7 @@ class StoreMetadata:
         return sorted(found, key=lambda pair: pair[1].time_ms)
 
     def read_note(self, transaction: lmdb.Transaction, name: str) -> Any:  # noqa: ANN401 - whatever JSON was noted
-        """Return what was noted under a name; None where nothing was."""
+        """Return what was noted under a name; None if nothing was."""
         value = transaction.get(NOTE + name.encode(), db=self._database)
         return None if value is None else json.loads(bytes(value))
 

@@ -39,7 +39,7 @@ class Store:
     thread write while others read.
 
     Args:
-        folder: where LMDB keeps its files; created where missing.
+        folder: where LMDB keeps its files; created if missing.
         map_bytes: how much room to begin with; it grows by itself.
         read_only: read it next to the process that writes it.
         shared: other processes may use it at the same time.
@@ -136,12 +136,12 @@ class Store:
             yield transaction
 
     def body(self, key: bytes) -> bytes | None:
-        """Return what is served for a key; None where there is nothing."""
+        """Return what is served for a key; None if there is nothing."""
         record = self.record(key)
         return None if record is None else record.value
 
     def record(self, key: bytes) -> Record | None:
-        """Return a key's record with its position in the topic; None where there is none."""
+        """Return a key's record with its position in the topic; None if there is none."""
         with self._begin_read() as transaction:
             stored = transaction.get(key, db=self._records)
         return None if stored is None else decode_record(key, stored)
@@ -167,7 +167,7 @@ class Store:
             return self._metadata.read_heartbeats(transaction)
 
     def note(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON was noted
-        """Return what was noted under a name; None where nothing was."""
+        """Return what was noted under a name; None if nothing was."""
         with self._begin_read() as transaction:
             return self._metadata.read_note(transaction, name)
 
@@ -207,7 +207,7 @@ class Store:
         return shutil.disk_usage(self.folder).free
 
     def bytes_in_use(self) -> int:
-        """Return how much of the file holds records, without what is free to be written over."""
+        """Return how much of the file holds records, without its free pages."""
         with self._begin_read() as transaction:
             about = transaction.stat(self._records)
             return int(about["psize"] * (about["branch_pages"] + about["leaf_pages"] + about["overflow_pages"]))
@@ -230,10 +230,10 @@ class Store:
         self._environment.reader_check()
 
     def sync(self) -> None:
-        """Have the disk hold what was committed, and release processes that died while they read.
+        """Sync what was committed to disk, and release processes that died while they read.
 
         Raises:
-            StoreFullError: the disk cannot.
+            StoreFullError: the disk does not take it.
         """
         try:
             self._environment.sync(True)

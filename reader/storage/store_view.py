@@ -26,7 +26,7 @@ class StoreReadView:
         self.tag = tag
 
     def find(self, key: bytes) -> StoredRecord | None:
-        """Return a key's record; None where there is none."""
+        """Return a key's record; None if there is none."""
         stored = self._get(key)
         if stored is None:
             return None
@@ -34,7 +34,7 @@ class StoreReadView:
         return StoredRecord(partition, offset, timestamp_ms, stored[HEADER.size :])
 
     def position(self, partition: int) -> int | None:
-        """Return the next offset to read of a partition; None where nothing was read of it."""
+        """Return the next offset to read of a partition; None if nothing was read of it."""
         stored = self._get(OFFSET % partition, db=self._metadata)
         return None if stored is None else int(stored)
 

@@ -62,7 +62,7 @@ class SharedMemory:
         self._versions[slot] = version
 
     def read(self, slot: int) -> bytes | None:
-        """Return the text of a slot; None where nothing was written yet."""
+        """Return the text of a slot; None if nothing was written yet."""
         return self._latest(slot)[1]
 
     def version(self, slot: int) -> int:
@@ -82,7 +82,7 @@ class SharedMemory:
         return max((self._half(slot * SLOT_BYTES + half * HALF_BYTES) for half in (0, 1)), key=lambda half: half[0])
 
     def _half(self, begin: int) -> tuple[int, bytes | None]:
-        """Return the version and the text of a half; 0 and None where the last write was torn."""
+        """Return the version and the text of a half; 0 and None if the last write was torn."""
         version, length, checksum = SLOT_HEADER.unpack_from(self._memory, begin)
         if version == 0 or length > HALF_BYTES - SLOT_HEADER.size:
             return 0, None

@@ -34,7 +34,7 @@ class LagMeter:
         """Topic -> time of the last record read of it; written by the loop."""
 
     def measure(self) -> None:
-        """Measure the lags; to be called where everything that was read is committed."""
+        """Measure the lags; to be called when everything that was read is committed."""
         time_ms = now_ms()
         lags = dict.fromkeys(self._topics, 0)
         for partition in self._assignment.next_offsets:

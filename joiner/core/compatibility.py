@@ -2,8 +2,7 @@
 
 State is a sum of differences over topics. With other topics of the same names, or with topics that dropped records
 before they were read, that state would be silently wrong. So the group notes what its state was built from, and each
-start compares.
-Guarantees: each mismatch is refused with a message; nothing is guessed. Pure: no Kafka, no clock.
+start compares. Guarantees: each mismatch is refused with a message; nothing is guessed. Pure: no Kafka, no clock.
 """
 
 import json
@@ -26,11 +25,9 @@ RESET = (
 
 SAFETY_FACTOR = 2
 """A local store may lag by the time for which its changelog remembers deletions, divided by this. The rest is a margin:
-for the time until the store has read on, for clocks that differ, and for replicas that are compacted at other times.
-"""
+for the time until the store has read on, for clocks that differ, and for replicas compacted at other times."""
 
 OTHER_GROUP = "holds changes that another group of joiners has written, which would count twice"
-
 OWN_TOPIC = f"set USER_INFO_CHANGES_TOPIC to a topic of this group's own; only if the other group is gone: {RESET}"
 """What to do about it: a reset deletes the topic, and with it what the other group has not read yet."""
 
@@ -240,13 +237,12 @@ def _find_lost_offsets(extents: Mapping[PartitionId, Extent]) -> Iterator[str]:
 
 def _find_forgotten_deletions(caught_up_ms: Mapping[PartitionId, int], found: ClusterFacts) -> Iterator[str]:
     """Yield as messages the source partitions whose tombstones may have been compacted away before they were read."""
-    for partition_id, extent in found.sources.items():
-        topic, partition = partition_id
+    for (topic, partition), extent in found.sources.items():
         forgets_ms = found.forgets_ms.get(topic)
         unread = extent.high > (extent.committed or 0)
-        away_ms = found.now_ms - caught_up_ms.get(partition_id, 0)
+        away_ms = found.now_ms - caught_up_ms.get((topic, partition), 0)
         if forgets_ms is not None and unread and away_ms > forgets_ms:
-            since = f"for {away_ms // 1000} s" if partition_id in caught_up_ms else "yet"
+            since = f"for {away_ms // 1000} s" if (topic, partition) in caught_up_ms else "yet"
             yield (
                 f"{topic}[{partition}] has not been read to its end {since}, and remembers deletions for only"
                 f" {forgets_ms // 1000} s (delete.retention.ms)"

@@ -15,6 +15,7 @@ RUN python -m venv tools
 RUN tools/bin/python -m pip install --require-hashes --only-binary=:all: -r requirements/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY shared shared
+COPY doctor doctor
 COPY joiner joiner
 COPY reader reader
 RUN tools/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .

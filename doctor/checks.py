@@ -30,7 +30,7 @@ class Finding:
     Args:
         verdict: how well it is.
         what: what was found.
-        hint: what to do about it; empty where all is well.
+        hint: what to do about it; empty if all is well.
     """
 
     verdict: Verdict
@@ -106,7 +106,7 @@ def _check_topic(name: str, role: Role, facts: TopicFacts) -> Iterator[Finding]:
     for violation in check_policy(role, label, facts.config):
         hint = violation.hint
         if role in RESTORED_BY:
-            hint += f", then restore what is lost already by {RESTORED_BY[role]}"
+            hint += f", then restore what has already been lost with {RESTORED_BY[role]}"
         yield Finding(Verdict.WRONG, violation.what, hint)
     for violation in check_size(role, label, facts.config):
         yield Finding(Verdict.WRONG, violation.what, violation.hint)
@@ -123,18 +123,19 @@ def check_connector(url: str, status: Mapping[str, Any] | None) -> Finding:
 
     Args:
         url: of the connector.
-        status: what Kafka Connect says; None where it does not answer, or knows no such connector.
+        status: what Kafka Connect says; None if it does not answer, or knows no such connector.
     """
     if status is None:
         hint = "start Kafka Connect, or see /connectors for the connector's name"
         return Finding(Verdict.WRONG, f"connector {url} gives no status", hint)
     tasks = status.get("tasks", [])
     if all_tasks_run(status):
-        return Finding(Verdict.WELL, f"connector {url}: {len(tasks)} task runs")
+        running = "1 task runs" if len(tasks) == 1 else f"{len(tasks)} tasks run"
+        return Finding(Verdict.WELL, f"connector {url}: {running}")
     states = ", ".join(task["state"] for task in tasks if task["state"] != "RUNNING") or "without a task"
     reason = find_failure(status)
     what = f"connector {url} is {states}{f': {reason}' if reason else ''}"
-    return Finding(Verdict.WRONG, what, explain_restart(url))
+    return Finding(Verdict.WRONG, what, explain_restart(url, reason))
 
 
 def check_tier(tier: str, url: str, status: int | None, report: Mapping[str, Any]) -> Finding:
@@ -143,7 +144,7 @@ def check_tier(tier: str, url: str, status: int | None, report: Mapping[str, Any
     Args:
         tier: `joiner` or `reader`.
         url: of its `/readyz`.
-        status: of the response; None where there was none.
+        status: of the response; None if there was none.
         report: the response's body.
     """
     if status is None:

@@ -15,10 +15,10 @@ def all_tasks_run(status: Mapping[str, Any]) -> bool:
 
 
 def find_failure(status: Mapping[str, Any]) -> str | None:
-    """Return why a task of a connector has failed; None where none has.
+    """Return why a task of a connector has failed; None if none has.
 
     Args:
-        status: Kafka Connect's response; empty where there was none.
+        status: Kafka Connect's response; empty if there was none.
     """
     failed = [task for task in status.get("tasks", []) if task["state"] == "FAILED"]
     return summarize_trace(failed[0].get("trace", "")) if failed else None
@@ -33,6 +33,14 @@ def summarize_trace(trace: str) -> str:
     return f"{lines[0]}, caused by {causes[-1]}" if causes else lines[0]
 
 
-def explain_restart(url: str) -> str:
-    """Return what to do to make the tasks of a connector run again, given its URL."""
-    return f"fix what it names, then: curl -X POST {shlex.quote(f'{url}/restart?includeTasks=true')}"
+def explain_restart(url: str, reason: str | None) -> str:
+    """Return what to do to make the tasks of a connector run again.
+
+    Args:
+        url: of the connector.
+        reason: why a task has failed; None if none has, as when the connector is paused, or has no task yet.
+    """
+    restart = f"curl -X POST {shlex.quote(f'{url}/restart?includeTasks=true')}"
+    if reason is not None:
+        return f"fix the cause, then run: {restart}"
+    return f"resume or restart the connector: curl -X PUT {shlex.quote(f'{url}/resume')}, or {restart}"

@@ -61,4 +61,4 @@ def reset(*, yes: bool) -> None:
 
 main.add_command(dead_letters)
 
-PROGRAM = Program(main, {KafkaException: to_kafka_error}, imported_late=("quixstreams",))
+PROGRAM = Program(main, {KafkaException: to_kafka_error}, imported_late=("quixstreams", "rocksdict"))

@@ -37,7 +37,7 @@ class Health:
         """Where heartbeats come from; written by HeartbeatRelay before its thread starts."""
 
     def enter(self, state: str, reason: str | None = None) -> None:
-        """Note what the joiner does now: starting, restoring, running or stopping."""
+        """Note what the joiner does now: starting, waiting, restoring or running."""
         self._state, self._reason = state, reason
         self.note_alive()
 

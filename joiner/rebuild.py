@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from joiner.core.checkpoint import CHANGES_KEY
 from joiner.core.compatibility import PartitionId, StateInputs, find_repartitioned
-from joiner.core.users import make_show_entry
+from joiner.core.users import make_request_entry
 from joiner.kafka.config import REQUEST_SECONDS, membership_seconds
 from joiner.kafka.ledger import INPUTS, REBUILD, RESETTING, Ledger, caught_up_key
 from joiner.kafka.offsets import read_state_inputs
@@ -34,14 +34,18 @@ from shared.topics import partition_of
 logger = logging.getLogger(__name__)
 
 PACK_USERS = 1_000
-"""Requests in one internal record: small entries, so far from a record's limit."""
+"""Requests in one internal record: entries are small, so this stays well below the limit."""
 
-GONE_SECONDS = 60.0
+DELETION_SECONDS = 60.0
 """How long Kafka may still list topics that it has deleted."""
 
 
 def begin_rebuild(
-    ledger: Ledger, inputs: StateInputs, user_info_ends: Mapping[int, int], sources: Iterable[PartitionId], now_ms: int
+    ledger: Ledger,
+    inputs: StateInputs,
+    user_info_ends: Mapping[int, int],
+    sources: Iterable[PartitionId],
+    started_ms: int,
 ) -> None:
     """Note what a state is built from, before its first record is read.
 
@@ -50,10 +54,10 @@ def begin_rebuild(
         inputs: the topics as they are.
         user_info_ends: for each partition of user-info, its end; records before it may be of users that are gone.
         sources: the source partitions, none of which has been read.
-        now_ms: the time, epoch ms, from which an absence is measured.
+        started_ms: the time, epoch ms, from which the group's next absence is measured.
     """
     rebuild = json.dumps(user_info_ends).encode() if any(user_info_ends.values()) else None
-    started = {caught_up_key(partition_id): str(now_ms).encode() for partition_id in sources}
+    started = {caught_up_key(partition_id): str(started_ms).encode() for partition_id in sources}
     # In this order: a start that is interrupted before the last note begins again.
     ledger.write({**started, REBUILD: rebuild})
     ledger.write({INPUTS: inputs.encode()})
@@ -114,7 +118,7 @@ def _pack_requests(users: Iterable[bytes], partitions: int) -> Iterator[tuple[in
         except UnicodeDecodeError:
             continue
         entries = waiting[partition_of(key, partitions)]
-        entries.append(make_show_entry(user_id, time_ms))
+        entries.append(make_request_entry(user_id, time_ms))
         if len(entries) == PACK_USERS:
             yield partition_of(key, partitions), json.dumps(waiting.pop(partition_of(key, partitions))).encode()
     for partition, entries in waiting.items():
@@ -133,13 +137,13 @@ def reset_state(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) ->
         StateError: a joiner of the group is still running, or topics that stay could not be joined exactly.
         KafkaError: Kafka does not answer, or refuses.
     """
-    _refuse_members(admin, settings.joiner_group, membership_seconds(settings))
+    _require_no_members(admin, settings.joiner_group, membership_seconds(settings))
     _refuse_repartitioned(admin, ledger, settings)
     ledger.write({RESETTING: b"true"})
     _delete_group(admin, settings.joiner_group)
     topics = admin.list_topics(timeout=REQUEST_SECONDS).topics
-    doomed = [name for name in topics if name.startswith(settings.changelog_prefix)]
-    _delete_topics(admin, [*doomed, *({settings.user_info_changes_topic} & topics.keys())])
+    changelogs = [name for name in topics if name.startswith(settings.changelog_prefix)]
+    _delete_topics(admin, [*changelogs, *({settings.user_info_changes_topic} & topics.keys())])
     shutil.rmtree(settings.local_state, ignore_errors=True)
     ledger.write({INPUTS: None, REBUILD: None})
     ledger.write({RESETTING: None})
@@ -148,21 +152,21 @@ def reset_state(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) ->
 def _refuse_repartitioned(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) -> None:
     """Refuse if a source or user-info was given partitions: joined from scratch, the result would still be wrong."""
     noted = ledger.read().inputs
-    there = admin.list_topics(timeout=REQUEST_SECONDS).topics.keys()
-    kept = {*settings.sources, settings.user_info_topic} & there
+    existing = admin.list_topics(timeout=REQUEST_SECONDS).topics.keys()
+    kept = {*settings.sources, settings.user_info_topic} & existing
     if noted is None or not kept:
         return
     wrong = list(find_repartitioned(noted.topics, read_state_inputs(admin, kept).topics))
     if wrong:
         raise StateError(
             "; ".join(wrong),
-            hint="delete the topic, have its connector write a source again from scratch (a joiner creates user-info by"
-            " itself), and run this again; readers keep answering meanwhile",
+            hint="delete the topic; if it is a source, have its connector write it again (a joiner creates user-info by"
+            " itself); then run this again; readers keep answering meanwhile",
         )
 
 
-def _refuse_members(admin: AdminClient, group: str, membership_seconds: float) -> None:
-    """Wait for the sessions of joiners that were just killed, and refuse if the group still has members then."""
+def _require_no_members(admin: AdminClient, group: str, membership_seconds: float) -> None:
+    """Wait until sessions of killed joiners expire; refuse if members remain."""
     deadline = time.monotonic() + membership_seconds
     while members := _members(admin, group):
         if time.monotonic() > deadline:
@@ -209,7 +213,7 @@ def _delete_topics(admin: AdminClient, names: list[str]) -> None:
                     f"cannot delete the topic {name}: {error.args[0].str()}",
                     hint="check the rights on it, and run this again",
                 ) from error
-    deadline = time.monotonic() + GONE_SECONDS
+    deadline = time.monotonic() + DELETION_SECONDS
     while set(names) & admin.list_topics(timeout=REQUEST_SECONDS).topics.keys():
         if time.monotonic() > deadline:
             raise TopicError(

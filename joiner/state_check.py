@@ -10,7 +10,7 @@ import time
 
 from joiner import rebuild
 from joiner.context import Context
-from joiner.core.compatibility import RESET, ClusterFacts, find_mismatches
+from joiner.core.compatibility import ClusterFacts, choose_hint, find_mismatches
 from joiner.kafka.ledger import Ledger
 from joiner.kafka.offsets import read_cluster_facts, read_extents
 from joiner.kafka.topics import PreparedTopics
@@ -48,7 +48,7 @@ def check_state(context: Context, prepared: PreparedTopics) -> tuple[ClusterFact
         facts = read_cluster_facts(context.admin, context.client, settings, prepared)
         mismatches = find_mismatches(noted, facts)
     if mismatches:
-        raise StateError("; ".join(mismatches), hint=RESET)
+        raise StateError("; ".join(mismatches), hint=choose_hint(mismatches))
     if noted.inputs is None:
         partitions = range(facts.inputs.topics[settings.user_info_topic].partitions)
         ends = read_extents(context.admin, [(settings.user_info_topic, partition) for partition in partitions])

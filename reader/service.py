@@ -23,7 +23,7 @@ from reader.storage.snapshot import SnapshotRefused, install
 from reader.workers.shared_memory import SharedMemory
 from reader.workers.supervisor import Supervisor
 from shared import lock, logs
-from shared.listening import listen, listen_together
+from shared.listening import listen, listen_per_worker
 
 logger = logging.getLogger("reader")
 
@@ -37,9 +37,9 @@ def run(settings: ReaderSettings) -> None:
     logs.configure(settings.log_level, settings.log_format)
     properties = validate_properties(settings.kafka_properties)
     refuse_foreign(settings.reader_state_dir)
-    held = lock.acquire(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
+    folder_lock = lock.acquire(settings.reader_state_dir / "lock", f"READER_STATE_DIR={settings.reader_state_dir}")
     workers = settings.reader_workers
-    listeners = [listen(settings.endpoint)] if workers == 1 else listen_together(settings.endpoint, workers)
+    listeners = [listen(settings.endpoint)] if workers == 1 else listen_per_worker(settings.endpoint, workers)
     if settings.reader_snapshot is not None:
         _install_snapshot(settings.reader_snapshot, settings.reader_state_dir)
     generations = Generations(settings.reader_state_dir)
@@ -52,7 +52,7 @@ def run(settings: ReaderSettings) -> None:
             loop.run(serving(settings, properties, generations, listeners))
     finally:
         generations.close()
-        held.close()
+        folder_lock.close()
     logger.info("stopped")
 
 

@@ -3,16 +3,17 @@
 Guarantees one form for each ending, whatever the command:
 
 - an error that the service raises on purpose: `Error: what happened` on standard error, below it `  Try: what to do`
-  where that is known; status 1
+  if that is known; status 1
 - a library that is not installed: the same, with the command that installs it; status 1
 - a command line that cannot be parsed: click's usage message; status 2
-- any other exception: logged with its traceback, then an error that calls it a fault of the program; status 70
+- any other exception: logged with its traceback, then an error that calls it a bug in the program; status 70
 - Ctrl-C: nothing is said; status 130
-- a reader of the output that has gone, such as `| head -1`: nothing is said; status 141
+- the program reading the output has exited, such as `| head -1`: nothing is said; status 141
 
-Imports click and no other library, so that it also works where a tier's libraries are not installed.
+Imports click and no other library, so that it also works if a tier's libraries are not installed.
 """
 
+import errno
 import importlib
 import importlib.util
 import logging
@@ -33,15 +34,15 @@ logger = logging.getLogger(__name__)
 FAILED = 1
 
 FAULTY = 70
-"""EX_SOFTWARE of sysexits.h. Not 1, which is also what `verify` ends with where it finds differences: the status alone
-lets a script or a supervisor tell a fault of the program from a refusal."""
+"""EX_SOFTWARE of sysexits.h. Not 1, which is also what `verify` ends with if it finds differences: the status alone
+lets a script or a supervisor tell a bug from a refusal."""
 
 INTERRUPTED = 128 + signal.SIGINT
 CUT_OFF = 128 + signal.SIGPIPE
 """Like the one above, what a shell reports for a process that this signal ended."""
 
 OURS = frozenset({"bench", "doctor", "joiner", "reader", "shared", "stack"})
-"""Packages of this project: no command installs a module of theirs that is missing."""
+"""Packages of this project: pip cannot install a missing module of these."""
 
 Translations = Mapping[type[Exception], Callable[[Any], UserInformationError]]
 """Exception of a library that operators meet -> what returns the error that says what happened and what to do."""
@@ -86,10 +87,11 @@ def run(module: str, install: str) -> NoReturn:
             status = ending.exit_code
         except SystemExit as ending:
             status = ending.code
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None if the process was started with it closed, as some supervisors do
+            sys.stdout.flush()
     except KeyboardInterrupt:
         status = INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - nothing comes after this that could give it a form
+    except Exception as error:  # noqa: BLE001 - last place that can format an error
         status = _report(error, translations)
     sys.exit(status)
 
@@ -121,13 +123,16 @@ def _report(error: Exception, translations: Translations) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = error.filename or "where the output goes"
+        error = UserInformationError(f"no space is left for {where}", "make room and run it again")
     known = _translate(error, translations)
     if known is not None:
-        _say(known)
+        _print_error(known)
         return FAILED
     logger.critical("unexpected exception", exc_info=error)
-    said = f"{type(error).__name__}: {error}".splitlines()[0]
-    _say(UserInformationError(f"this is a fault of the program: {said}", "report it with the traceback logged above"))
+    what = f"this is a bug in the program: {type(error).__name__}: {error}".splitlines()[0]
+    _print_error(UserInformationError(what, "report it with the traceback logged above"))
     return FAULTY
 
 
@@ -137,18 +142,18 @@ def _translate(error: Exception, translations: Translations) -> UserInformationE
     return next((translate(error) for kind, translate in translations.items() if isinstance(error, kind)), None)
 
 
-def _say(error: UserInformationError) -> None:
+def _print_error(error: UserInformationError) -> None:
     click.echo(f"Error: {error.what}", err=True)
     if error.hint:
         click.echo(f"  Try: {error.hint}", err=True)
 
 
 def _discard_cut_off_output() -> bool:
-    """Tell whether a pipe that this process writes to has lost its reader; send what is left for it nowhere.
+    """Return whether a pipe that this process writes to has lost its reader; send what is left for it nowhere.
 
-    Any other pipe that breaks, such as one to a process of ours, is a fault like others.
+    Any other pipe that breaks, such as one to a process of ours, is a bug like others.
     """
-    cut_off = [stream for stream in (sys.stdout, sys.stderr) if _has_no_reader(stream)]
+    cut_off = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and _has_no_reader(stream)]
     for stream in cut_off:
         # Python flushes both at its end, and would complain of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

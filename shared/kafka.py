@@ -130,7 +130,7 @@ def build_config(
 
     Args:
         properties: librdkafka property -> value, from the environment.
-        preferred: what the client gets where the environment says nothing.
+        preferred: what the client gets if the environment says nothing.
         own: what only the service may set; each is in `REFUSED`, so nothing is overridden silently.
     """
     assert own.keys() <= REFUSED, own.keys() - REFUSED  # noqa: S101 - a mistake of the caller

@@ -62,7 +62,7 @@ def listen(endpoint: Endpoint) -> list[socket.socket]:
     return [listener for _, listener in _listen(endpoint)]
 
 
-def listen_together(endpoint: Endpoint, processes: int) -> list[list[socket.socket]]:
+def listen_per_worker(endpoint: Endpoint, processes: int) -> list[list[socket.socket]]:
     """Listen on the port once for each process; the system spreads connections over them.
 
     Returns:

@@ -10,7 +10,7 @@ MAX_ID_BYTES = 511
 """LMDB's limit for a key, and therefore the limit for an id, in UTF-8 bytes."""
 
 RESERVED_KEY_PREFIX = b"\xff"
-"""No UTF-8 text begins with this byte: keys of `user-info` that do belong to the service, and are not users."""
+"""No UTF-8 text begins with this byte. Keys of `user-info` that begin with it belong to the service, not to users."""
 
 OLDEST_CHANGE_HEADER = "oldest-change-ms"
 """Header of a user-info record: source time of the oldest change that it shows for the first time, decimal epoch ms."""

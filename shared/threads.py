@@ -36,7 +36,7 @@ class BackgroundThread(ABC):
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell the thread to stop, and wait for it; safe to call where it never started."""
+        """Tell the thread to stop, and wait for it; safe to call even if it never started."""
         self.stopping.set()
         if self._thread.ident is not None:
             self._thread.join(self.stop_seconds)

@@ -33,7 +33,7 @@ class ConnectorWatch:
         if reason is not None and not self._failed:
             self._failed = True
             self._say(f"connect | the connector's task has failed, so no more changes come: {reason}")
-            self._say(f"connect | {explain_restart(self._connect.url)}")
+            self._say(f"connect | {explain_restart(self._connect.url, reason)}")
         elif reason is None and self._failed and all_tasks_run(status):
             self._failed = False
             self._say("connect | the connector's task runs again")

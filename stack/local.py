@@ -87,7 +87,7 @@ class Servers:
             answers = process is not None and server.answers()
             problem = server.find_problem() if isinstance(server, Connect) and process is not None else None
             if isinstance(server, Connect) and problem is not None:
-                problem = f"{problem}\n  {explain_restart(server.url)}"
+                problem = f"{problem}\n  {explain_restart(server.url, problem)}"
             pid = process.pid if process else None
             found.append(ServerStatus(server.command.name, pid, server.port, answers, problem))
         return found

@@ -64,7 +64,7 @@ def _parse_head(head: bytes) -> tuple[int, dict[bytes, bytes]]:
 
 
 def _find_body(status: int, fields: dict[bytes, bytes], rest: bytes, *, heads: bool) -> tuple[bytes, int] | None:
-    """Return an answer's body and the bytes that it takes up; None where it is incomplete."""
+    """Return an answer's body and the bytes that it takes up; None if it is incomplete."""
     if status == 304 or (heads and (not rest or rest.startswith(b"HTTP/1.1 "))):
         return b"", 0
     if fields.get(b"transfer-encoding") == b"chunked":

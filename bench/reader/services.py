@@ -134,7 +134,7 @@ def constant_service(folder: Path, body: bytes) -> Service:
 
 
 def nginx_service(folder: Path, body: bytes) -> Service | None:
-    """Return nginx with one file as the answer to everything; None where it is not installed."""
+    """Return nginx with one file as the answer to everything; None if it is not installed."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if program is None:
         return None

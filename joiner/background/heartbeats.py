@@ -166,13 +166,13 @@ class HeartbeatRelay(BackgroundThread):
             self._warn(
                 "heartbeats wait: no broker says where these partitions end: %s", sorted(set(owned) - ends.keys())
             )
-        self._source_watermarks.expect(time_ms, ends)
+        self._source_watermarks.note_heartbeat(time_ms, ends)
         self._expected_ms = time_ms
 
     def _write_watermarks(self, producer: Producer) -> None:
         """Write how far this process has joined its source partitions, to every partition of the internal topic."""
         positions = self._progress.positions()
-        moved = self._source_watermarks.reach(positions)
+        moved = self._source_watermarks.advance(positions)
         if not moved:
             return
         for part in range(self._parts):

@@ -22,7 +22,7 @@ from joiner.core.users import (
     diff_owners,
     differs,
     encode_state,
-    is_show_entry,
+    is_request_entry,
     mark_shown,
     parse_entry,
     render_record,
@@ -60,7 +60,7 @@ class SourceRecord(NamedTuple):
     Args:
         key: as received.
         value: as received; None deletes the row.
-        time_ms: the record's timestamp, used where it does not give the source's time.
+        time_ms: the record's timestamp, used if its value does not give the source's time.
         now_ms: the wall clock; no change counts as newer, since brokers refuse records from the future.
         is_news: False for records that were waiting when their topic was first read: their wait is not the joiner's.
     """
@@ -79,8 +79,8 @@ class OutputRecord(NamedTuple):
         key: the user's id.
         value: the record's bytes.
         newest_ms: source time of the newest change in it.
-        oldest_ms: source time of the oldest change that it shows for the first time; None where that time is not known,
-            or it shows nothing new.
+        oldest_ms: source time of the oldest change that it shows for the first time; None if that time is not known,
+            or if it shows nothing new.
     """
 
     key: bytes
@@ -96,7 +96,7 @@ class _PartitionWork:
         self.store = store
         self.owners: dict[str, Values | None] = {}
         self.users: dict[str, tuple[UserState, UserState]] = {}
-        self.shows: dict[str, int] = {}
+        self.requested: dict[str, int] = {}
         self.next_offset: int | None = None
 
 
@@ -142,8 +142,8 @@ class Checkpoint:
             old = tuple(orjson.loads(stored)) if stored is not None else None
         new = resolve_unavailable(values, old) if values is not None else None
         self._note_unknown(values, old)
-        for user_id, count, difference in diff_owners(table, old, new):
-            self._changes.count(user_id, count, difference, source_ms, since_ms)
+        for user_id, count_index, difference in diff_owners(table, old, new):
+            self._changes.count(user_id, count_index, difference, source_ms, since_ms)
         owners[row_id] = new
 
     def take_changes(self, store: Store, offset: int, value: bytes) -> None:
@@ -164,8 +164,8 @@ class Checkpoint:
         for entry in orjson.loads(value):
             user_id, change = parse_entry(entry)
             before, after = partition.users.get(user_id) or (decode_state(store.get(user_id.encode())),) * 2
-            if is_show_entry(entry):
-                partition.shows[user_id] = change.newest_ms
+            if is_request_entry(entry):
+                partition.requested[user_id] = change.newest_ms
             else:
                 self._note_unknown(change.profile, after.profile)
                 after = apply_change(after, change)
@@ -194,11 +194,11 @@ class Checkpoint:
             yield target, _join_entries(entries)
 
     def render_records(self) -> Iterator[OutputRecord]:
-        """Yield what stage 2 writes: each user's record once, where clients see a difference or a rebuild asks."""
+        """Yield what stage 2 writes: each user's record once, if clients see a difference or a rebuild requests it."""
         for partition in self._partitions.values():
             for user_id, (before, after) in partition.users.items():
-                if differs(before, after) or user_id in partition.shows:
-                    newest_ms = after.newest_ms or partition.shows[user_id]
+                if differs(before, after) or user_id in partition.requested:
+                    newest_ms = after.newest_ms or partition.requested[user_id]
                     oldest_ms = None if after.waiting_ms == UNTIMED else after.waiting_ms
                     yield OutputRecord(user_id.encode(), render_record(user_id, after), newest_ms, oldest_ms)
 

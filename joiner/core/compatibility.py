@@ -2,12 +2,11 @@
 
 State is a sum of differences over topics. With other topics of the same names, or with topics that dropped records
 before they were read, that state would be silently wrong. So the group notes what its state was built from, and each
-start compares.
-Guarantees: each mismatch is refused with a message; nothing is guessed. Pure: no Kafka, no clock.
+start compares. Guarantees: each mismatch is refused with a message; nothing is guessed. Pure: no Kafka, no clock.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -26,8 +25,11 @@ RESET = (
 
 SAFETY_FACTOR = 2
 """A local store may lag by the time for which its changelog remembers deletions, divided by this. The rest is a margin:
-for the time until the store has read on, for clocks that differ, and for replicas that are compacted at other times.
-"""
+for the time until the store has read on, for clocks that differ, and for replicas compacted at other times."""
+
+OTHER_GROUP = "holds changes that another group of joiners has written, which would count twice"
+OWN_TOPIC = f"set USER_INFO_CHANGES_TOPIC to a topic of this group's own; only if the other group is gone: {RESET}"
+"""What to do about it: a reset deletes the topic, and with it what the other group has not read yet."""
 
 PartitionId: TypeAlias = tuple[str, int]
 """The name of a topic, and the number of one of its partitions."""
@@ -132,7 +134,7 @@ class ClusterFacts:
 
 
 def find_mismatches(noted: LedgerNotes, found: ClusterFacts) -> list[str]:
-    """Return as messages why the group cannot continue with its state; empty where it can.
+    """Return as messages why the group cannot continue with its state; empty if it can.
 
     Args:
         noted: what the group has noted so far.
@@ -166,6 +168,11 @@ def oldest_trusted_ms(now_ms: int, forgets_ms: int) -> int:
     return now_ms - forgets_ms // SAFETY_FACTOR
 
 
+def choose_hint(mismatches: Iterable[str]) -> str:
+    """Return what to do about mismatches, as `find_mismatches` returns them."""
+    return OWN_TOPIC if any(mismatch.endswith(OTHER_GROUP) for mismatch in mismatches) else RESET
+
+
 def _find_strays(found: ClusterFacts) -> Iterator[str]:
     for (topic, _), extent in found.changelogs.items():
         if extent.high > 0:
@@ -177,10 +184,7 @@ def _find_strays(found: ClusterFacts) -> Iterator[str]:
             return
     for (topic, _), extent in found.changes.items():
         if extent.high > 0:
-            yield (
-                f"{topic} holds changes that another group of joiners has written, which would count twice (if that"
-                " group still exists, set USER_INFO_CHANGES_TOPIC to a topic of this group's own instead of a reset)"
-            )
+            yield f"{topic} {OTHER_GROUP}"
             return
 
 
@@ -233,13 +237,12 @@ def _find_lost_offsets(extents: Mapping[PartitionId, Extent]) -> Iterator[str]:
 
 def _find_forgotten_deletions(caught_up_ms: Mapping[PartitionId, int], found: ClusterFacts) -> Iterator[str]:
     """Yield as messages the source partitions whose tombstones may have been compacted away before they were read."""
-    for partition_id, extent in found.sources.items():
-        topic, partition = partition_id
+    for (topic, partition), extent in found.sources.items():
         forgets_ms = found.forgets_ms.get(topic)
         unread = extent.high > (extent.committed or 0)
-        away_ms = found.now_ms - caught_up_ms.get(partition_id, 0)
+        away_ms = found.now_ms - caught_up_ms.get((topic, partition), 0)
         if forgets_ms is not None and unread and away_ms > forgets_ms:
-            since = f"for {away_ms // 1000} s" if partition_id in caught_up_ms else "yet"
+            since = f"for {away_ms // 1000} s" if (topic, partition) in caught_up_ms else "yet"
             yield (
                 f"{topic}[{partition}] has not been read to its end {since}, and remembers deletions for only"
                 f" {forgets_ms // 1000} s (delete.retention.ms)"

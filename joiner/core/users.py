@@ -25,14 +25,14 @@ NO_COUNTS: Counts = (0, 0, 0, 0)
 
 
 def resolve_unavailable(values: Values, known: Values | None) -> Values:
-    """Put the last known value where Debezium left one out, and null where none is known.
+    """Put the last known value where Debezium left one out, and null if none is known.
 
     Args:
         values: owners or profile fields; any may be UNAVAILABLE.
         known: the same row's values before, if it had any.
 
     Both versions of the row fit into a record, but new values together with those that were left out may not. Rather
-    than stop the join, the values that were left out become null then, as where none is known.
+    than stop the join, the values that were left out become null then, as if none were known.
     """
     whole = tuple(
         ((known[index] if known is not None else None) if is_unavailable(value) else value)
@@ -52,14 +52,14 @@ def diff_owners(table: Table, old: Values | None, new: Values | None) -> Iterato
     Yields:
         (user id, index in COUNT_KEYS, difference); nothing for an owner who stays.
     """
-    for position, count in enumerate(table.counts):
+    for position, count_index in enumerate(table.counts):
         before = old[position] if old is not None else None
         after = new[position] if new is not None else None
         if before != after:
             if before is not None:
-                yield before, count, -1
+                yield before, count_index, -1
             if after is not None:
-                yield after, count, 1
+                yield after, count_index, 1
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class UserChange:
         counts: four differences, in the order of COUNT_KEYS.
         profile: the new profile; None: the user's row is gone; UNCHANGED: the user's row is not concerned.
         newest_ms: source time of the newest of the changes, epoch ms.
-        oldest_ms: source time of the oldest of them; UNTIMED where none is known.
+        oldest_ms: source time of the oldest of them; UNTIMED if none is known.
     """
 
     counts: list[int]
@@ -94,8 +94,8 @@ def parse_entry(entry: list[Any]) -> tuple[str, UserChange]:
     return user_id, UserChange(counts, tuple(profile) if isinstance(profile, list) else profile, newest_ms, oldest_ms)
 
 
-def make_show_entry(user_id: str, time_ms: int) -> list[Any]:
-    """Return an entry that changes nothing, and has the user's record written as it is, or its tombstone.
+def make_request_entry(user_id: str, time_ms: int) -> list[Any]:
+    """Return an entry that requests a user's record: it changes nothing, and has the record or its tombstone written.
 
     Args:
         user_id: whose record.
@@ -104,8 +104,8 @@ def make_show_entry(user_id: str, time_ms: int) -> list[Any]:
     return [user_id, time_ms, time_ms, list(NO_COUNTS), True]
 
 
-def is_show_entry(entry: list[Any]) -> bool:
-    """Return whether `make_show_entry` made an entry."""
+def is_request_entry(entry: list[Any]) -> bool:
+    """Return whether `make_request_entry` made an entry."""
     return entry[4] is True
 
 
@@ -124,17 +124,19 @@ class Changes(dict[str, UserChange]):
             change.oldest_ms = since_ms
         return change
 
-    def count(self, user_id: str, count: int, difference: int, source_ms: int, since_ms: int | None = None) -> None:
+    def count(
+        self, user_id: str, count_index: int, difference: int, source_ms: int, since_ms: int | None = None
+    ) -> None:
         """Add a difference to one count of a user.
 
         Args:
             user_id: whose.
-            count: index in COUNT_KEYS.
+            count_index: into COUNT_KEYS.
             difference: to add.
             source_ms: source time of the change.
-            since_ms: since when the change has been waiting; UNTIMED where that is not known, None: since source_ms.
+            since_ms: since when the change has been waiting; UNTIMED if that is not known, None: since source_ms.
         """
-        self._of(user_id, source_ms, source_ms if since_ms is None else since_ms).counts[count] += difference
+        self._of(user_id, source_ms, source_ms if since_ms is None else since_ms).counts[count_index] += difference
 
     def set_profile(self, user_id: str, profile: Profile | None, source_ms: int, since_ms: int | None = None) -> None:
         """Note a user's new profile, or with None that the user's row is gone; the times are those of `count`."""
@@ -152,8 +154,8 @@ class UserState:
         profile: the fields in PROFILE_COLUMNS' order; None: the user has no row.
         counts: the four counts; rows may arrive before their user and outlive it.
         newest_ms: source time of the newest change so far.
-        waiting_ms: source time of the oldest change that no record has shown yet; UNTIMED where none is known, None
-            where all are shown.
+        waiting_ms: source time of the oldest change that no record has shown yet; UNTIMED if none is known, None
+            if all are shown.
     """
 
     profile: Profile | None = None
@@ -174,7 +176,7 @@ def apply_change(state: UserState, change: UserChange) -> UserState:
     """Return a user's state after a change; the change waits to be shown.
 
     Args:
-        state: EMPTY_STATE where the user is not known.
+        state: EMPTY_STATE if the user is not known.
         change: sums and profile, as `parse_entry` returns them.
     """
     profile = state.profile if change.profile is UNCHANGED else change.profile

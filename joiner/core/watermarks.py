@@ -38,11 +38,11 @@ class SourceWatermarks:
         self._waiting: dict[PartitionId, deque[_Mark]] = {}
         self._passed: dict[PartitionId, int] = {}
 
-    def expect(self, time_ms: int, ends: Mapping[PartitionId, int]) -> None:
-        """Note a heartbeat.
+    def note_heartbeat(self, time_ms: int, ends: Mapping[PartitionId, int]) -> None:
+        """Note a heartbeat that was read.
 
         Args:
-            time_ms: source time of the heartbeat.
+            time_ms: its source time.
             ends: the high watermark of each partition, asked for after the heartbeat was read; it includes records of
                 open transactions.
         """
@@ -55,8 +55,8 @@ class SourceWatermarks:
             if len(waiting) > MAX_WAITING:
                 self._waiting[partition_id] = deque(list(waiting)[1::2])
 
-    def reach(self, positions: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
-        """Return the partitions that have passed heartbeats since the last call, and the newest time of each.
+    def advance(self, positions: Mapping[PartitionId, int]) -> dict[PartitionId, int]:
+        """Advance; return the partitions that have passed heartbeats on the way, and the newest time of each.
 
         Args:
             positions: the next offset to read of each partition; all before it is read and committed.
@@ -71,7 +71,7 @@ class SourceWatermarks:
         return moved
 
     def find_oldest(self, partition_ids: Iterable[PartitionId]) -> int | None:
-        """Return the time up to which all these partitions are complete; None where it is not known of one."""
+        """Return the time up to which all these partitions are complete; None if it is not known of one."""
         times = [self._passed.get(partition_id) for partition_id in partition_ids]
         return None if not times or None in times else min(time for time in times if time is not None)
 
@@ -89,7 +89,7 @@ class InternalWatermarks:
         self._given: dict[int, int] = {}
 
     def receive(self, partition: int, times: Mapping[PartitionId, int]) -> int | None:
-        """Note a joiner's watermarks, and return the partition's own where it has moved.
+        """Note a joiner's watermarks, and return the partition's own if it has moved.
 
         Args:
             partition: of the internal topic; everything before these watermarks in it is applied and committed.

@@ -1,8 +1,8 @@
 """The joiner as a Quix application: declares topics and stores, and answers the callbacks of the Kafka client.
 
 Quix brings the consumer group, RocksDB stores with changelog topics, and the transaction that commits offsets, output
-and changelogs together. What is replaced of it is in the modules next to this one: a batch is taken in loop.py, a
-checkpoint is written in outputs.py, stores are used in stores.py and restored in recovery.py.
+and changelogs together. The parts of it that are replaced are in the modules next to this one: loop.py takes a batch,
+outputs.py writes a checkpoint, stores.py reads and writes stores, recovery.py restores them.
 """
 
 import gc
@@ -25,7 +25,7 @@ from joiner.engine.loop import Loop
 from joiner.engine.loop_guard import LoopGuard
 from joiner.engine.open_checkpoint import Checkpoints
 from joiner.engine.outputs import Outputs
-from joiner.engine.quix_internals import is_cut_off, recovery_manager
+from joiner.engine.quix_internals import is_unreachable, recovery_manager
 from joiner.engine.recovery import high_watermark, restore_everything, restore_in_batches, restore_to_the_end
 from joiner.engine.stores import OpenStores
 from joiner.kafka import config
@@ -118,15 +118,15 @@ class JoinerApplication(Application):
         self._loop.run_once()
 
     def _on_assign(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
-        # Called without partitions too, where there are more joiners than partitions: this one is on standby then.
+        # Called without partitions too, if there are more joiners than partitions: this one is on standby then.
         with self._guard.defer_errors():
             super()._on_assign(consumer, topic_partitions)
-        self._assignment.received = True
+        self._assignment.was_assigned = True
         self._context.metrics.rebalances.inc()
 
     def _assign_partitions(self, topic_partitions: list[TopicPartition]) -> None:
         self._context.health.enter("restoring")
-        read = [tp for tp in topic_partitions if tp.topic not in self._prepared.changelogs]
+        read = self._leave_out_changelogs(topic_partitions)
         stores = [tp for tp in topic_partitions if tp.topic in self._prepared.changelogs]
         self._oldest_trusted.update(find_trusted_offsets(self._consumer, stores, self._prepared.forgets_ms))
         super()._assign_partitions(topic_partitions)
@@ -139,25 +139,31 @@ class JoinerApplication(Application):
             super()._on_revoke(consumer, topic_partitions)
         self._stores.close()
         self._checkpoints.forget_closing()
-        self._assignment.give_up(topic_partitions)
-        logger.info("gave up %d partitions", len(topic_partitions))
+        self._assignment.release(topic_partitions)
+        logger.info("released %d partitions", len(self._leave_out_changelogs(topic_partitions)))
 
     def _on_lost(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
-        # Other joiners may own them by now: nothing of the open checkpoint may be committed.
-        self._assignment.give_up_all()
+        # Other joiners may own them by now, so nothing of the open checkpoint may be committed. Hence the order: in a
+        # revoke Quix first commits, for which it needs the stores and the partitions; here both go before its turn.
+        lost = len(self._leave_out_changelogs(topic_partitions))
+        self._assignment.release_all()
         self._stores.close()
         with self._guard.defer_errors():
             super()._on_lost(consumer, topic_partitions)
-            if is_cut_off(self._consumer):
+            if is_unreachable(self._consumer):
                 raise Interrupted("Kafka was out of reach for longer than a session")
             raise StateError(
-                f"{len(topic_partitions)} partitions were lost to another joiner, since this one was paused or cut off"
-                " from Kafka for longer than its session; it ends without committing",
+                f"{lost} partitions were lost to another joiner, since the group did not hear from"
+                " this one for longer than its session; it ends without committing",
                 hint="start it again",
             )
 
+    def _leave_out_changelogs(self, topic_partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """Return the partitions that are joined; Quix's consumer is assigned those of changelogs as well."""
+        return [tp for tp in topic_partitions if tp.topic not in self._prepared.changelogs]
+
     def _refuse_commits(self) -> None:
-        """Stop Quix from committing anything more of this application."""
+        """Stop Quix from committing anything more of this application: its callbacks and its exit read `_failed`."""
         self._failed = True
 
     def _on_sigterm(self, *arguments: object) -> None:
@@ -170,7 +176,7 @@ class JoinerApplication(Application):
 
 
 def _options(context: Context) -> dict[str, Any]:
-    """Return what Quix's application is made with."""
+    """Return the arguments of Quix's application."""
     settings = context.settings
     return {
         "broker_address": ConnectionConfig(bootstrap_servers=settings.kafka_bootstrap_servers),
@@ -188,7 +194,7 @@ def _options(context: Context) -> dict[str, Any]:
             max_write_buffer_number=2,
             block_cache_size=128 * 1024 * 1024,
             compression_type="lz4",
-            # The folder is this process's alone: another one that has it open will not be gone soon.
+            # No other process should have the folder open; one that has will not end soon.
             open_max_retries=2,
             open_retry_backoff=1.0,
         ),

@@ -25,52 +25,52 @@ class Assignment:
 
     def __init__(self, progress: CommittedProgress) -> None:
         self.progress = progress
-        self.received = False
-        """True once the group has assigned anything, even nothing: where there are more joiners than partitions."""
-        self.committed: dict[PartitionId, int] = {}
-        """Owned partition -> the next offset to be read by what is committed."""
+        self.was_assigned = False
+        """True once the group has assigned anything, even nothing, as when there are more joiners than partitions."""
+        self.next_offsets: dict[PartitionId, int] = {}
+        """Owned partition -> the next offset to read, as committed."""
         self.first_read: set[PartitionId] = set()
         """Partitions of which the group had read nothing, until they are read to their ends."""
 
-    def assign(self, committed: Iterable[TopicPartition]) -> None:
+    def assign(self, assigned: Iterable[TopicPartition]) -> None:
         """Own partitions, and no others.
 
         Args:
-            committed: each with the group's committed offset, negative where it has none.
+            assigned: each with the group's committed offset, negative if it has none.
         """
-        committed = list(committed)
-        self.committed = {(tp.topic, tp.partition): max(tp.offset, 0) for tp in committed}
-        self.first_read = {(tp.topic, tp.partition) for tp in committed if tp.offset < 0}
-        self.progress.assign(self.committed)
-        for partition, offset in self.committed.items():
-            # Its last owner may not have come to trim it.
+        assigned = list(assigned)
+        self.next_offsets = {(tp.topic, tp.partition): max(tp.offset, 0) for tp in assigned}
+        self.first_read = {(tp.topic, tp.partition) for tp in assigned if tp.offset < 0}
+        self.progress.assign(self.next_offsets)
+        for partition, offset in self.next_offsets.items():
+            # Its last owner may not have had time to trim it.
             self.progress.note_consumed(partition, offset)
 
-    def give_up(self, partitions: Iterable[TopicPartition]) -> None:
-        """Own some partitions no longer."""
+    def release(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop owning these partitions."""
         for tp in partitions:
-            self.committed.pop((tp.topic, tp.partition), None)
-        self.progress.assign(self.committed)
+            self.next_offsets.pop((tp.topic, tp.partition), None)
+        self.progress.assign(self.next_offsets)
 
-    def give_up_all(self) -> None:
-        """Own nothing any more."""
-        self.committed.clear()
+    def release_all(self) -> None:
+        """Stop owning any partition."""
+        self.next_offsets.clear()
         self.progress.assign({})
 
-    def note_commit(self, committed: ClosingCheckpoint) -> None:
+    def note_commit(self, checkpoint: ClosingCheckpoint) -> None:
         """Note what a checkpoint has committed."""
         self.progress.commits += 1
         self.progress.committed_at = time.monotonic()
-        for partition, offset in committed.offsets.items():
+        for partition, offset in checkpoint.offsets.items():
             self.progress.note_consumed(partition, offset + 1)
             self.progress.note_position(partition, offset + 1)
-            if partition in self.committed:
-                self.committed[partition] = offset + 1
-        for partition, end in committed.ends.items():
+            if partition in self.next_offsets:
+                self.next_offsets[partition] = offset + 1
+        for partition, end in checkpoint.ends.items():
             self.progress.note_position(partition, end)
-        self.progress.note_watermarks(committed.watermarks)
+        self.progress.note_watermarks(checkpoint.watermarks)
 
-    def trailing_markers(self, topic: str) -> dict[PartitionId, int]:
+    def find_trailing_markers(self, topic: str) -> dict[PartitionId, int]:
         """Return the last offsets of partitions of a topic behind which only markers of transactions were read."""
-        positions = {each: self.progress.position(each) for each in self.committed if each[0] == topic}
-        return {each: position - 1 for each, position in positions.items() if position > self.committed[each]}
+        positions = {each: self.progress.position(each) for each in self.next_offsets if each[0] == topic}
+        return {each: position - 1 for each, position in positions.items() if position > self.next_offsets[each]}

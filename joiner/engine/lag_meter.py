@@ -34,10 +34,10 @@ class LagMeter:
         """Topic -> time of the last record read of it; written by the loop."""
 
     def measure(self) -> None:
-        """Measure the lags; to be called where everything that was read is committed."""
+        """Measure the lags; to be called when everything that was read is committed."""
         time_ms = now_ms()
         lags = dict.fromkeys(self._topics, 0)
-        for partition in self._assignment.committed:
+        for partition in self._assignment.next_offsets:
             lags[partition[0]] += self._lag(partition, time_ms)
         if not any(lags.values()):
             self._progress.committed_at = time.monotonic()
@@ -48,7 +48,7 @@ class LagMeter:
 
     def _lag(self, partition: PartitionId, time_ms: int) -> int:
         _, high = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
-        # Not the client's position, which is one too far where it has reported an end (librdkafka 2.12.1).
+        # Not the client's position, which is one too far once it has reported an end (librdkafka 2.12.1).
         position = self._progress.position(partition)
         if 0 <= high <= position:
             self._progress.note_caught_up(partition, time_ms)

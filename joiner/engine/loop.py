@@ -71,7 +71,7 @@ class Loop:
     def run_once(self) -> None:
         """Take one batch, or wait for one as long as the open checkpoint allows."""
         self._guard.check()
-        if self._assignment.received:
+        if self._assignment.was_assigned:
             self._health.enter("running")
         if self._checkpoints.open is None:
             self._note_commit()
@@ -92,7 +92,7 @@ class Loop:
             return
         clock_ms = now_ms()
         current = self._checkpoints.current()
-        sources, owned, first_read = self._sources, self._assignment.committed, self._assignment.first_read
+        sources, owned, first_read = self._sources, self._assignment.next_offsets, self._assignment.first_read
         read_ms = self._lag_meter.read_ms
         rows, watermarks_before = dict.fromkeys(sources, 0), len(current.watermarks)
         offsets: dict[PartitionId, int] = {}
@@ -100,7 +100,7 @@ class Loop:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in owned:
                 raise StateError(
-                    f"a record of {topic}[{partition}] came after that partition had been given up",
+                    f"a record of {topic}[{partition}] came after that partition had been released",
                     hint="start it again",
                 )
             time_ms = message.timestamp()[1]
@@ -138,7 +138,7 @@ class Loop:
             if not is_end_of_partition(event):
                 raise translate_error(KafkaException(event.error()))
             partition = event.topic(), event.partition()
-            if partition not in self._assignment.committed:
+            if partition not in self._assignment.next_offsets:
                 continue
             self._assignment.first_read.discard(partition)
             if self._checkpoints.open is None:
@@ -147,20 +147,20 @@ class Loop:
                 self._checkpoints.open.ends[partition] = event.offset()
 
     def _note_commit(self) -> None:
-        """Note that a checkpoint is committed, if one was being; from time to time measure what is left."""
+        """Note that a checkpoint is committed, if one was closing; measure the lags from time to time."""
         committed = self._checkpoints.take_committed()
         now = time.monotonic()
         if committed is not None:
             self._policy.note_commit(now - committed.since)
             self._metrics.checkpoint_seconds.observe(now - committed.since)
             self._assignment.note_commit(committed)
-        if now >= self._measure_at and self._assignment.received:
+        if now >= self._measure_at and self._assignment.was_assigned:
             self._measure_at = now + MEASURE_SECONDS
             self._lag_meter.measure()
             self._skip_markers()
 
     def _skip_markers(self) -> None:
         """Have markers of transactions in the internal topic committed as read: then none of its records need stay."""
-        markers = self._assignment.trailing_markers(self._changes_topic)
+        markers = self._assignment.find_trailing_markers(self._changes_topic)
         if markers:
             self._checkpoints.current().note_offsets(markers)

@@ -23,7 +23,7 @@ class OpenCheckpoint:
 
     Args:
         quix: the checkpoint of Quix that commits it.
-        opened: is given every store that it opens.
+        opened: receives every store that it opens.
     """
 
     def __init__(self, quix: QuixCheckpoint, opened: OpenStores) -> None:
@@ -76,14 +76,14 @@ class ClosingCheckpoint(NamedTuple):
 class Checkpoints:
     """Holds the open checkpoint, and the one whose commit is not confirmed yet.
 
-    The loop's thread opens, confirms and drops them. `begin_closing` and `require_open` are called where Quix commits:
-    in the loop's thread, or, in a rebalance, in one that Quix starts and waits for a limited time. Where that takes too
-    long, Quix leaves the thread behind and the loop continues with another checkpoint; `require_open` is what ends the
-    thread then, at its next record. Each field is one reference, so a reader sees the old one or the new one.
+    The loop's thread opens, confirms and drops them. `begin_closing` and `require_open` are called where Quix writes a
+    checkpoint: in the loop's thread, or, in a rebalance, in one that Quix starts and waits for. If it takes too long,
+    Quix leaves that thread behind, and the loop continues with another checkpoint; `require_open` then ends the thread
+    at its next record. Each field is one reference, so a reader sees the old one or the new one.
 
     Args:
         processing: Quix's, which says what checkpoint is open.
-        opened: is given every store that is opened.
+        opened: receives every store that is opened.
         refuse_commits: stops Quix from committing anything more.
     """
 
@@ -92,7 +92,7 @@ class Checkpoints:
         self._opened = opened
         self._refuse_commits = refuse_commits
         self.open: OpenCheckpoint | None = None
-        """None where nothing was read since the last commit."""
+        """None if nothing was read since the last commit."""
         self._closing: ClosingCheckpoint | None = None
 
     def current(self) -> OpenCheckpoint:
@@ -103,7 +103,7 @@ class Checkpoints:
         return self.open
 
     def begin_closing(self) -> OpenCheckpoint | None:
-        """Return the open checkpoint for its records to be written; None where it is not the one that Quix commits."""
+        """Return the open checkpoint for its records to be written; None if it is not the one that Quix commits."""
         closing, self.open = self.open, None
         if closing is None or closing.quix is not self._processing.checkpoint:
             return None

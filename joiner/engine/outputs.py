@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 class Outputs(BaseSink):
     """The joiner's only sink.
 
-    Runs in the thread that commits, the loop's or one that Quix starts in a rebalance (see Checkpoints), never in both
-    for one checkpoint. Changes nothing of its own; the metrics and the producer may be used from any thread.
+    Runs in the loop's thread, or in a rebalance in one that Quix starts for it (see Checkpoints), never in both for one
+    checkpoint; the loop's thread commits. Changes nothing of its own; the metrics and the producer may be used from any
+    thread.
 
     Args:
         context: names of topics, and metrics.

@@ -54,7 +54,7 @@ def note_brokers_available(producer: InternalProducer, consumer: BaseConsumer) -
     consumer._broker_available()  # type: ignore[no-untyped-call]
 
 
-def is_cut_off(consumer: BaseConsumer) -> bool:
+def is_unreachable(consumer: BaseConsumer) -> bool:
     """Return whether no broker can be reached: Quix says so only after a time-out of its own."""
     return consumer._broker_unavailable_since is not None
 

@@ -55,7 +55,7 @@ def restore_everything(
     oldest_trusted: Mapping[PartitionId, int],
     changelogs: Mapping[str, str],
 ) -> None:
-    """Have stores restored from all that their changelogs hold, and from the beginning where disk is too old.
+    """Have stores restored from all that their changelogs hold, and from the beginning if the disk is too old.
 
     Args:
         state_manager: Quix's StateStoreManager.
@@ -123,7 +123,7 @@ def restore_in_batches(manager: Any, check: Callable[[], None]) -> None:  # noqa
     manager.MAX_INVALID_OFFSET_ATTEMPTS = round(GIVE_UP_SECONDS / POLL_SECONDS)
 
     def position_of(recovering: RecoveryPartition) -> int | None:
-        """Return up to where a changelog is read; the client says one more where it has reported an end (2.12.1)."""
+        """Return up to where a changelog is read; the client says one more once it has reported an end (2.12.1)."""
         offset = read_position(recovering)
         end = ends.get((recovering.changelog_name, recovering.partition_num))
         return end if offset is not None and end == offset - 1 else offset
@@ -186,7 +186,7 @@ def _apply(manager: RecoveryManager, messages: Iterable[Message]) -> None:
             # It should have been paused: Quix pauses it, and reads it again from there later.
             for record in records:
                 internals.read_again_later(manager, record)
-        # Else it is the tail of a partition that has just been given up.
+        # Else it is the tail of a partition that has just been released.
 
 
 def _write(store: Any, records: list[Message]) -> None:  # noqa: ANN401 - a RocksDBStorePartition, or a test's

@@ -78,7 +78,7 @@ class PartitionStore(Store):
 
 
 class OpenStores:
-    """Every store that something still refers to, so that all can be closed when their partitions are given up.
+    """Every store that something still refers to, so that all can be closed when their partitions are released.
 
     Used by the loop's thread alone.
     """

@@ -34,13 +34,14 @@ def open_producer(client: Mapping[str, str], linger_ms: int = 0, partitioner: st
 
     Args:
         client: where Kafka is and how to reach it, as librdkafka's properties.
-        linger_ms: how long a record waits for others, where the environment does not say.
+        linger_ms: how long a record waits for others, whatever the environment says: what is written here is either
+            waited for, or a heartbeat, whose age readers report.
         partitioner: librdkafka's name for how keys choose partitions; None: its default.
     """
     own: dict[str, object] = {"enable.idempotence": True}
     if partitioner is not None:
         own["partitioner"] = partitioner
-    return Producer(build_config(client, {"linger.ms": linger_ms}, own), logger=logger)
+    return Producer({**build_config(client, {}, own), "linger.ms": linger_ms}, logger=logger)
 
 
 def write_all(producer: Producer, topic: str, records: Iterable[NewRecord]) -> set[tuple[int, int]]:

@@ -46,7 +46,7 @@ def summarize(state: Path) -> dict[str, Any]:
 
 
 def find_stored(state: Path, user: bytes) -> Record | None:
-    """Return what is stored of one user, with its position in the topic; None where there is nothing.
+    """Return what is stored of one user, with its position in the topic; None if there is nothing.
 
     Raises:
         StateError: there is no copy.

@@ -48,18 +48,18 @@ class Comparison:
         missing = dict(self._latest)
         differences: dict[bytes, str] = {}
         for record in held:
-            position, in_topic = (record.partition, record.offset), missing.pop(record.key, None)
-            if in_topic == position:
+            location, in_topic = (record.partition, record.offset), missing.pop(record.key, None)
+            if in_topic == location:
                 if record.key in self._wrong_bytes:
-                    differences[record.key] = f"the bytes of {_show(position)} differ"
+                    differences[record.key] = f"the bytes of {_show(location)} differ"
             elif in_topic is not None:
-                differences[record.key] = f"the store holds {_show(position)}, the topic {_show(in_topic)}"
+                differences[record.key] = f"the store holds {_show(location)}, the topic {_show(in_topic)}"
             elif record.key not in self._newer:
-                differences[record.key] = f"the store holds {_show(position)}, the topic nothing"
-        for key, position in missing.items():
-            differences[key] = f"the store holds nothing, the topic {_show(position)}"
+                differences[record.key] = f"the store holds {_show(location)}, the topic nothing"
+        for key, location in missing.items():
+            differences[key] = f"the store holds nothing, the topic {_show(location)}"
         return differences
 
 
-def _show(position: tuple[int, int]) -> str:
-    return f"{position[0]}:{position[1]}"
+def _show(location: tuple[int, int]) -> str:
+    return f"{location[0]}:{location[1]}"

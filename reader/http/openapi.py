@@ -146,7 +146,7 @@ def _describe_events() -> Node:
 
 
 def _describe_readyz() -> Node:
-    content = json_content(schema_ref("Readiness"))
+    content = json_content(schema_ref("Standing"))
     return {
         "200": {"description": "Ready, or serving stale data.", **content},
         "503": {

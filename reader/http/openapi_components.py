@@ -44,7 +44,8 @@ BEHIND = "User-Info-Behind-Seconds"
 def build_components() -> Node:
     """Return everything that is referred to by name."""
     return {
-        "schemas": {"Record": _record_schema(), "Problem": _problem_schema(), "Readiness": _readiness_schema()},
+        # `Standing` is the name under which generated clients know it.
+        "schemas": {"Record": _record_schema(), "Problem": _problem_schema(), "Standing": _readiness_schema()},
         "headers": _build_headers(),
         "parameters": {"userId": _user_id_parameter()},
         "responses": {f"Problem{status}": problem_response(status) for status in PROBLEMS},

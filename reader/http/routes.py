@@ -125,8 +125,8 @@ def _user_routes(users: UserResponses) -> list[BaseRoute]:
 def _health_routes(readiness: Callable[[], Readiness], is_alive: Callable[[], bool]) -> list[BaseRoute]:
     async def readyz(_: Request) -> responses.Response:
         now = readiness()
-        too_stale = now.why_too_stale(now_ms())
-        ready = now.ready and too_stale is None
+        too_stale = now.explain_staleness(now_ms())
+        ready = now.accepts_traffic and too_stale is None
         report = now.to_document() if too_stale is None else {**now.to_document(), "reason": too_stale}
         return responses.JSONResponse(report, 200 if ready else 503, {} if ready else {"retry-after": "1"})
 

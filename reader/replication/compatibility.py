@@ -1,4 +1,4 @@
-"""Whether a copy and a topic belong together, and what to do where they do not. Pure."""
+"""Whether a copy and a topic belong together, and what to do if they do not. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,48 +26,50 @@ class CopyIdentity:
         return asdict(self)
 
 
-class Verdict(NamedTuple):
+class CopyDecision(NamedTuple):
     """What to do: continue with the copy, rebuild next to it, or refuse; and why, as a message."""
 
     action: Literal["continue", "rebuild", "refuse"]
     reason: str | None = None
 
 
-def decide(known: Mapping[str, Any] | None, seen: CopyIdentity, away_ms: int, retention_ms: int) -> Verdict:
-    """Decide what a copy is good for.
+def decide(
+    known: Mapping[str, Any] | None, seen: CopyIdentity, ms_since_complete: int, tombstone_retention_ms: int
+) -> CopyDecision:
+    """Decide whether to continue with a copy.
 
     Args:
-        known: the identity noted next to the data; None where there is no data yet.
+        known: the identity noted next to the data; None if there is no data yet.
         seen: the topic's identity now.
-        away_ms: how long ago the copy was last known to be complete.
-        retention_ms: how long the topic keeps tombstones, its `delete.retention.ms`.
+        ms_since_complete: how long ago the copy was last known to be complete.
+        tombstone_retention_ms: how long the topic keeps tombstones, its `delete.retention.ms`.
     """
     if known is None:
-        return Verdict("continue")
+        return CopyDecision("continue")
     for fact, reason in (
         ("cluster", "the topic is in another Kafka cluster than the data came from"),
         ("topic", "the topic was deleted and created again"),
         ("format", "the data is of a format that this version does not write"),
     ):
         if known.get(fact) != getattr(seen, fact):
-            return Verdict("rebuild", reason)
+            return CopyDecision("rebuild", reason)
     if known["partitions"] != seen.partitions:
-        return Verdict(
+        return CopyDecision(
             "refuse",
             f"the topic had {known['partitions']} partitions and has {seen.partitions}: the same user's records may now"
             " be in two of them; build a new topic with the new count and point USER_INFO_TOPIC to it",
         )
-    if away_ms > retention_ms:
-        return Verdict(
+    if ms_since_complete > tombstone_retention_ms:
+        return CopyDecision(
             "rebuild",
-            f"the data was last complete {away_ms // 1000} s ago, and the topic keeps tombstones for"
-            f" {retention_ms // 1000} s",
+            f"the data was last complete {ms_since_complete // 1000} s ago, and the topic keeps tombstones for"
+            f" {tombstone_retention_ms // 1000} s",
         )
-    return Verdict("continue")
+    return CopyDecision("continue")
 
 
 def find_gap(positions: Mapping[int, int], logs: Mapping[int, tuple[int, int]]) -> str | None:
-    """Return why a copy cannot continue, as a message, where the log was cut above or below its positions; else None.
+    """Return why a copy cannot continue, as a message, if the log was cut above or below its positions; else None.
 
     Args:
         positions: partition -> the next offset to read.

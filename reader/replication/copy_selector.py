@@ -3,7 +3,7 @@
 import logging
 import time
 
-from reader.replication.compatibility import CopyIdentity, Verdict, decide
+from reader.replication.compatibility import CopyDecision, CopyIdentity, decide
 from reader.replication.copy_writer import to_epoch_ms
 from reader.storage.generations import Generations
 from reader.storage.read_view import RunBetweenReads
@@ -37,38 +37,38 @@ class CopySelector:
         """Whether the live copy once held all that its topic had."""
         return self._generations.live.complete
 
-    def judge(self, identity: CopyIdentity, retention_ms: int) -> Verdict:
-        """Decide what the live copy is good for.
+    def assess_live_copy(self, identity: CopyIdentity, tombstone_retention_ms: int) -> CopyDecision:
+        """Decide whether to continue with the live copy.
 
         Args:
             identity: the topic's, now.
-            retention_ms: how long the topic keeps tombstones.
+            tombstone_retention_ms: how long the topic keeps tombstones.
         """
         live = self._generations.live
-        verdict = decide(live.note("identity"), identity, _away_ms(live), retention_ms)
-        if verdict.action == "continue" and self.damage is not None:
-            return Verdict("rebuild", self.damage)
-        return verdict
+        decision = decide(live.note("identity"), identity, _ms_since_complete(live), tombstone_retention_ms)
+        if decision.action == "continue" and self.damage is not None:
+            return CopyDecision("rebuild", self.damage)
+        return decision
 
-    def open(self, verdict: Verdict, identity: CopyIdentity, retention_ms: int) -> Store:
-        """Return the live copy, or, where it has to be rebuilt, one next to it.
+    def open(self, decision: CopyDecision, identity: CopyIdentity, tombstone_retention_ms: int) -> Store:
+        """Return the live copy, or, if it has to be rebuilt, one next to it.
 
         Args:
-            verdict: on the live copy.
+            decision: on the live copy.
             identity: the topic's, now.
-            retention_ms: how long the topic keeps tombstones.
+            tombstone_retention_ms: how long the topic keeps tombstones.
         """
 
-        def continues(left: Store) -> bool:
-            return left.note("identity") == identity.to_note() and _away_ms(left) <= retention_ms
+        def can_continue(copy: Store) -> bool:
+            return copy.note("identity") == identity.to_note() and _ms_since_complete(copy) <= tombstone_retention_ms
 
-        store = self._generations.live if verdict.action == "continue" else self._generations.open_next(continues)
+        store = self._generations.live if decision.action == "continue" else self._generations.open_next(can_continue)
         if store.note("identity") is None:
             store.write_notes(identity=identity.to_note(), begun=to_epoch_ms(time.monotonic()))
         return store
 
     def discard_snapshot(self, reason: str | None) -> bool:
-        """Replace the live copy by an empty one where it is a snapshot that no topic has confirmed yet.
+        """Replace the live copy by an empty one if it is a snapshot that no topic has confirmed yet.
 
         Args:
             reason: why the topic does not confirm it, as a message.
@@ -96,7 +96,7 @@ class CopySelector:
         Generations.drop(old)
 
 
-def _away_ms(store: Store) -> int:
+def _ms_since_complete(store: Store) -> int:
     """Return how long ago a copy was last known to be complete, or was begun."""
     since = max(store.note("complete") or 0, store.note("begun") or 0)
     return to_epoch_ms(time.monotonic()) - since if since else 0

@@ -26,13 +26,13 @@ class CopyWriter:
     ) -> None:
         self.store = store
         self.freshness = read_freshness(store, partitions)
-        self.full: str | None = None
+        self.full_reason: str | None = None
         self._run_between_reads = run_between_reads
         self._counters = counters
-        self._syncs = False
+        self._sync_on_save = False
 
     def apply(self, batch: Batch) -> bool:
-        """Apply a batch; return False where the disk is full: the same batch must be tried again later.
+        """Apply a batch; return False if the disk is full: the same batch must be tried again later.
 
         Raises:
             DamagedError: the copy cannot be used any more.
@@ -45,14 +45,14 @@ class CopyWriter:
             except MapFullError:
                 self._run_between_reads(self.store.grow)
             except StoreFullError as full:
-                self.full = str(full)
+                self.full_reason = str(full)
                 return False
             else:
                 self._note_applied(batch, time.perf_counter() - began)
                 return True
 
     def _note_applied(self, batch: Batch, seconds: float) -> None:
-        self.full = None
+        self.full_reason = None
         self._counters.count_batch(batch.records, seconds)
         for heartbeat, record in batch.heartbeats:
             self.freshness.note(record.partition, heartbeat)
@@ -64,26 +64,26 @@ class CopyWriter:
         self._counters.skipped += records
 
     def save(self, complete_at: float | None) -> None:
-        """Note when the copy was last complete, and have the disk hold it.
+        """Note when the copy was last complete, and sync it to disk.
 
-        The disk is not waited for the first time, which is when the copy goes live, nor during a replay.
+        Does not wait for the disk on the first save, which is when the copy goes live, nor during a replay.
 
         Args:
-            complete_at: that time, on the monotonic clock; None where the copy has not caught up yet.
+            complete_at: that time, on the monotonic clock; None if the copy has not caught up yet.
         """
         try:
             if complete_at is not None:
                 self.store.write_notes(complete=to_epoch_ms(complete_at))
-            if self._syncs:
+            if self._sync_on_save:
                 self.store.sync()
         except MapFullError:
             self._run_between_reads(self.store.grow)
             self.save(complete_at)
         except StoreFullError as full:
-            self.full = str(full)
+            self.full_reason = str(full)
         else:
-            self._syncs = complete_at is not None
-            self.full = None
+            self._sync_on_save = complete_at is not None
+            self.full_reason = None
 
 
 def read_freshness(store: Store, partitions: int) -> Freshness:

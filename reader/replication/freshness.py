@@ -33,7 +33,7 @@ class Freshness:
         times[heartbeat.part] = max(heartbeat.time_ms, times.get(heartbeat.part, heartbeat.time_ms))
 
     def time_ms(self, partition: int) -> int | None:
-        """Return the source time, epoch ms, up to which a partition is complete; None where that is not known."""
+        """Return the source time, epoch ms, up to which a partition is complete; None if that is not known."""
         parts = self._parts[partition]
         if not parts:
             return None
@@ -47,7 +47,7 @@ class Freshness:
 
     @property
     def oldest_ms(self) -> int | None:
-        """The source time up to which every partition is complete; None where that is not known of all of them."""
+        """The source time up to which every partition is complete; None if that is not known of all of them."""
         return self.oldest_of(self.by_partition())
 
     def oldest_of(self, times_ms: Mapping[int, int]) -> int | None:

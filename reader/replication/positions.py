@@ -39,7 +39,7 @@ class Positions:
         return any(offset > self._next[partition] for partition, offset in offsets.items())
 
     def advance(self, offsets: Mapping[int, int]) -> None:
-        """Move on after a batch was applied; never back."""
+        """Advance after a batch was applied; never go back."""
         for partition, offset in offsets.items():
             self._next[partition] = max(offset, self._next[partition])
 
@@ -56,11 +56,11 @@ class Positions:
         self._held_at.update(dict.fromkeys(ended, now))
 
     def note_ends(self, ends: Mapping[int, int], asked_at: float) -> None:
-        """Note the ends as Kafka says them.
+        """Note the ends that Kafka has reported.
 
         Args:
             ends: partition -> its end.
-            asked_at: when Kafka was asked, on the monotonic clock: what was written later may not be among it.
+            asked_at: when Kafka was asked, on the monotonic clock: what was written later may be missing.
         """
         for partition, end in ends.items():
             self._ends[partition] = end
@@ -98,12 +98,12 @@ class Positions:
         return max(sum(self._ends.values()) - self._begin, self.applied)
 
     def held_at(self, now: float) -> list[float | None]:
-        """Return for each partition when its end was last in the copy: now, where nothing came after it."""
+        """Return for each partition when its end was last in the copy: now, if nothing came after it."""
         return [now if partition in self._at_end else self._held_at.get(partition) for partition in self._next]
 
     @property
     def complete_at(self) -> float | None:
-        """When the copy last held, provably, all that the topic had; None where that is not known of a partition."""
+        """When the copy last held, provably, all that the topic had; None if that is not known of a partition."""
         return min(self._held_at.values()) if len(self._held_at) == len(self._next) else None
 
     def lags(self) -> Lags:

@@ -114,8 +114,8 @@ class Replicator(BackgroundThread):
             reason = f"the topic {self._topic.name} (USER_INFO_TOPIC) does not exist yet; the joiner creates it"
             self._publish_waiting("starting", reason)
             return
-        retention_ms = self._topic.read_retention_ms()
-        store, why = self._open_copy(identity, retention_ms)
+        tombstone_retention_ms = self._topic.read_tombstone_retention_ms()
+        store, why = self._open_copy(identity, tombstone_retention_ms)
         try:
             bounds = self._topic.read_bounds(identity.partitions)
             if self._topic.read_identity() != identity:
@@ -128,7 +128,7 @@ class Replicator(BackgroundThread):
                     CopyWriter(store, identity.partitions, self._run_between_reads, self._applied),
                     Positions(start, bounds),
                     trusted=store.complete,
-                    retention_seconds=retention_ms / 1000,
+                    retention_seconds=tombstone_retention_ms / 1000,
                 )
                 self.status.publish_lags(session.positions.lags(), self._applied)
                 self._follow(session, why)
@@ -136,17 +136,17 @@ class Replicator(BackgroundThread):
             if not self._copies.is_live(store):
                 store.close()
 
-    def _open_copy(self, identity: CopyIdentity, retention_ms: int) -> tuple[Store, str | None]:
+    def _open_copy(self, identity: CopyIdentity, tombstone_retention_ms: int) -> tuple[Store, str | None]:
         """Return the copy to replicate into, and why it is not the live one, as a message."""
-        verdict = self._copies.judge(identity, retention_ms)
-        if verdict.action != "continue" and self._copies.discard_snapshot(verdict.reason):
+        decision = self._copies.assess_live_copy(identity, tombstone_retention_ms)
+        if decision.action != "continue" and self._copies.discard_snapshot(decision.reason):
             raise _Restart
-        if verdict.action == "refuse":
-            raise _Refused(verdict.reason)
-        if verdict.action == "rebuild":
-            logger.warning("rebuilding next to the old data: %s", verdict.reason)
-            self._publish_waiting("replaying", verdict.reason)
-        return self._copies.open(verdict, identity, retention_ms), verdict.reason
+        if decision.action == "refuse":
+            raise _Refused(decision.reason)
+        if decision.action == "rebuild":
+            logger.warning("rebuilding next to the old data: %s", decision.reason)
+            self._publish_waiting("replaying", decision.reason)
+        return self._copies.open(decision, identity, tombstone_retention_ms), decision.reason
 
     def _find_start(self, store: Store, bounds: Bounds) -> dict[int, int]:
         """Return partition -> the next offset to read, after having checked that the topic still holds it."""
@@ -170,24 +170,24 @@ class Replicator(BackgroundThread):
                 self._serves = True
             self._contact = session.monitor.contact
             if session.monitor.silence is not None:
-                self._lose_patience()
+                self._serve_stale_after_timeout()
             self._publish(self._describe(session, why, time.monotonic() - began))
-            if session.writer.full is not None:
+            if session.writer.full_reason is not None:
                 self.stopping.wait(CHECK_SECONDS)
 
     def _describe(self, session: ReplicationSession, why: str | None, seconds: float) -> Readiness:
         """Return how far a session is, `seconds` after its beginning."""
-        trouble = session.trouble and self._describe_trouble(session.trouble, session.monitor.silence)
+        stall_reason = session.stall_reason and self._describe_stall(session.stall_reason, session.monitor.silence)
         positions = session.positions
         applied, target = positions.applied, session.target
         if session.caught_up:
             now = time.monotonic()
             held_at = positions.held_at(now)
             self.status.note_complete(find_complete_at(held_at, session.monitor.contact, now, 2 * CHECK_SECONDS))
-            return Readiness("ready" if trouble is None else "stale", True, applied, target, 0.0, trouble)
+            return Readiness("ready" if stall_reason is None else "stale", True, applied, target, 0.0, stall_reason)
         left = estimate_seconds_left(positions.first, applied, target, seconds)
         serves = self._serves or (not self._copies.is_live(session.writer.store) and self._has_data)
-        reason = trouble or why or ("catching up with the topic" if serves else None)
+        reason = stall_reason or why or ("catching up with the topic" if serves else None)
         return Readiness("stale" if serves else "replaying", serves, applied, target, left, reason)
 
     @property
@@ -201,21 +201,21 @@ class Replicator(BackgroundThread):
             return REQUEST_SECONDS
         return min(REQUEST_SECONDS, max(RETRY_SECONDS, self._began + PATIENCE_SECONDS - time.monotonic()))
 
-    def _lose_patience(self) -> None:
-        """Serve what there is, where Kafka has not answered for PATIENCE_SECONDS since the start."""
+    def _serve_stale_after_timeout(self) -> None:
+        """Serve what there is, if Kafka has not answered for PATIENCE_SECONDS since the start."""
         if self._has_data and not self._serves and time.monotonic() >= self._began + PATIENCE_SECONDS:
             logger.warning("Kafka does not answer; serving the data that is here")
             self._serves = True
 
-    def _describe_trouble(self, trouble: str, silence: str | None) -> str:
-        """Return a trouble as a message, with how long Kafka has been silent where that is the trouble."""
-        if trouble != silence:
-            return trouble
-        return f"no answer from Kafka at {self._topic.servers} for {time.monotonic() - self._contact:.0f} s: {trouble}"
+    def _describe_stall(self, reason: str, silence: str | None) -> str:
+        """Return why there is no progress, and, if Kafka is silent, for how long it has been."""
+        if reason != silence:
+            return reason
+        return f"no answer from Kafka at {self._topic.servers} for {time.monotonic() - self._contact:.0f} s: {reason}"
 
     def _publish_outage(self, error: KafkaError) -> None:
-        self._lose_patience()
-        reason = self._describe_trouble(str(error), str(error))
+        self._serve_stale_after_timeout()
+        reason = self._describe_stall(str(error), str(error))
         self._publish(Readiness("stale" if self._serves else "starting", serves=self._serves, reason=reason))
 
     def _publish_waiting(self, state: State, reason: str | None) -> None:

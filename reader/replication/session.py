@@ -2,11 +2,11 @@
 
 Guarantees: what is served is never a mix of two topics of one name. A client that reads the old topic continues in the
 new one without noticing, so the topic's identity is asked again after each batch was read, and before the batch is
-applied to a copy that is served. A copy that is not served yet takes batches unasked, and is asked about before it goes
-live.
+applied to a copy that is served. A copy that is not served yet takes batches without that; its topic is confirmed
+before it goes live.
 
 A record's way: `step` takes a batch from the topic reader, has the monitor confirm the topic, has the writer apply the
-batch, and moves the positions on.
+batch, and advances the positions.
 """
 
 import time
@@ -69,18 +69,18 @@ class ReplicationSession:
         self.caught_up = False
         self._reader = reader
         self._trusted = trusted
-        self._away_seconds = max(retention_seconds, MIN_RETENTION_SECONDS)
+        self._max_absence_seconds = max(retention_seconds, MIN_RETENTION_SECONDS)
         self._waiting: Batch | None = None
         self._save_at = time.monotonic() + SAVE_SECONDS
 
     def step(self, *, serving: bool) -> bool:
-        """Read a batch and apply it; return False where another session must begin, with the topic as it is then.
+        """Read a batch and apply it; return False if another session must begin, with the topic as it is then.
 
         Args:
             serving: whether clients are served meanwhile.
 
         Raises:
-            KafkaError: the topic cannot be read on.
+            KafkaError: the topic can no longer be read.
             DamagedError: the copy cannot be used any more.
         """
         batch = self._waiting or self._read(serving=serving)
@@ -110,7 +110,7 @@ class ReplicationSession:
             raise KafkaError(f"reading {batch.broken}")
 
     def _catch_up(self) -> bool:
-        """Become caught up once the first ends are reached; return False where it is another topic."""
+        """Become caught up once the first ends are reached; return False if it is another topic."""
         if self.caught_up or not self.positions.have_reached_first_ends:
             return True
         same = self.monitor.confirm()
@@ -120,13 +120,13 @@ class ReplicationSession:
         return same is not False
 
     def _check(self) -> bool:
-        """Check the topic and save, each when it is time; return False where another session must begin."""
+        """Check the topic and save, each when it is time; return False if another session must begin."""
         now = time.monotonic()
         if self.monitor.is_due(now):
             if self.monitor.confirm() is False:
                 return False
             if self.monitor.silence is None:
-                if self._was_away_too_long(now):
+                if self._may_have_missed_tombstones(now):
                     return False
                 self.monitor.ask_ends()
         answer = self.monitor.poll_ends()
@@ -137,9 +137,9 @@ class ReplicationSession:
             self.save()
         return True
 
-    def _was_away_too_long(self, now: float) -> bool:
-        """Return whether tombstones may have been compacted away unread, Kafka being away or the disk full."""
-        return self.complete_at is not None and now - self.complete_at > self._away_seconds
+    def _may_have_missed_tombstones(self, now: float) -> bool:
+        """Return whether Kafka was away, or the disk full, for so long that tombstones may be compacted away unread."""
+        return self.complete_at is not None and now - self.complete_at > self._max_absence_seconds
 
     @property
     def complete_at(self) -> float | None:
@@ -147,9 +147,9 @@ class ReplicationSession:
         return self.positions.complete_at if self.caught_up else None
 
     @property
-    def trouble(self) -> str | None:
-        """Why it does not get on; None where it does."""
-        return self.writer.full or self.monitor.silence
+    def stall_reason(self) -> str | None:
+        """Why it makes no progress; None if it does."""
+        return self.writer.full_reason or self.monitor.silence
 
     @property
     def target(self) -> int:
@@ -157,5 +157,5 @@ class ReplicationSession:
         return self.positions.target if self.caught_up else self.positions.first_target
 
     def save(self) -> None:
-        """Save the copy; only called where no batch waits for a full disk."""
+        """Save the copy; only called while no batch waits for a full disk."""
         self.writer.save(self.complete_at)

@@ -60,7 +60,7 @@ class StatusPublisher:
     def publish(
         self, readiness: Readiness, lags: Lags, applied: ApplyCounters, freshness: Freshness | None = None
     ) -> None:
-        """Publish the status, and log the state where it is new or was last logged a while ago.
+        """Publish the status, and log the state if it is new or was last logged a while ago.
 
         Args:
             readiness: without what is added here: when the copy was complete, and how fresh it is.

@@ -1,7 +1,7 @@
 """The topic as Kafka has it: what it is, where it begins and ends.
 
-With its neighbours errors.py, kafka_config.py and topic_reader.py the only module that knows Kafka's client. What the
-client raises becomes this service's KafkaError here.
+Only this module, errors.py, kafka_config.py and topic_reader.py know Kafka's client. What the client raises becomes
+this service's KafkaError.
 """
 
 import logging
@@ -27,7 +27,7 @@ REQUEST_SECONDS = 5.0
 """How long Kafka may take to answer one request: a healthy one needs milliseconds, and one that has just lost a broker
 elects the partitions' next leaders within this."""
 
-DEFAULT_RETENTION_MS = 24 * 60 * 60 * 1000
+DEFAULT_TOMBSTONE_RETENTION_MS = 24 * 60 * 60 * 1000
 """Kafka's own default of `delete.retention.ms`."""
 
 
@@ -50,7 +50,7 @@ class TopicClient:
         self._unanswered = True
 
     def read_identity(self, seconds: float = REQUEST_SECONDS) -> CopyIdentity | None:
-        """Return what the topic is now; None where it does not exist.
+        """Return what the topic is now; None if it does not exist.
 
         Args:
             seconds: how long Kafka may take to answer.
@@ -102,7 +102,7 @@ class TopicClient:
         asked = self._admin.list_offsets(wanted, isolation_level=level, request_timeout=REQUEST_SECONDS)
         return {partition.partition: future for partition, future in asked.items()}
 
-    def read_retention_ms(self) -> int:
+    def read_tombstone_retention_ms(self) -> int:
         """Return how long the topic keeps tombstones, its `delete.retention.ms`.
 
         Raises:
@@ -117,7 +117,7 @@ class TopicClient:
                 if error.args[0].code() != ClientError.TOPIC_AUTHORIZATION_FAILED:
                     raise
                 logger.warning("may not read the topic's delete.retention.ms (DescribeConfigs); assuming a day")
-                return DEFAULT_RETENTION_MS
+                return DEFAULT_TOMBSTONE_RETENTION_MS
 
     def open_reader(self, positions: Mapping[int, int]) -> TopicReader:
         """Return a reader of the topic; to be used as a context.
@@ -143,10 +143,10 @@ class PendingEnds:
         self._futures = futures
 
     def poll(self) -> Mapping[int, int] | None:
-        """Return partition -> end; None where the answer is still to come.
+        """Return partition -> end; None if the answer is still to come.
 
         Raises:
-            KafkaError: there will be none.
+            KafkaError: Kafka does not answer.
         """
         if not all(future.done() for future in self._futures.values()):
             return None

@@ -48,7 +48,7 @@ class TopicMonitor:
         self._check_at = self.contact + CHECK_SECONDS
 
     def confirm(self) -> bool | None:
-        """Return whether the topic is still the same one; None where Kafka does not say."""
+        """Return whether the topic is still the same one; None if Kafka does not say."""
         try:
             same = self._topic.read_identity(CONFIRM_SECONDS) == self._identity
         except KafkaError as error:
@@ -70,7 +70,7 @@ class TopicMonitor:
         self._pending = self._topic.ask_ends(self._identity.partitions)
 
     def poll_ends(self) -> Ends | None:
-        """Return the ends that were asked for; None where there is no answer, or not yet."""
+        """Return the ends that were asked for; None if there is no answer, or not yet."""
         if self._pending is None:
             return None
         asked_at = self._pending.asked_at

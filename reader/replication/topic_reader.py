@@ -40,10 +40,10 @@ class Batch(NamedTuple):
         offsets: partition -> the next offset, behind records that are skipped and markers of transactions.
         ended: the partitions whose end was reached, with nothing after it.
         skipped: how many keys were not ids.
-        broken: why nothing more can be read from these offsets; None where it can.
+        broken: why nothing more can be read from these offsets; None if it can.
         heartbeats: those of the reserved records; they are not among `records`.
-        oldest_ms: for each of `records`, where that was asked for, the source time of the oldest change that it shows
-            for the first time; None where it does not say.
+        oldest_ms: for each of `records`, if that was asked for, the source time of the oldest change that it shows
+            for the first time; None if it does not say.
     """
 
     records: list[Record]
@@ -56,7 +56,7 @@ class Batch(NamedTuple):
 
 
 class TopicReader:
-    """Reads on from where it is.
+    """Reads batch after batch.
 
     Args:
         consumer: with all partitions assigned.

@@ -55,14 +55,14 @@ class ResponseCounters:
     """The responses of one process, or of several.
 
     Args:
-        answers: status -> how many.
+        responses: status -> how many.
         seconds: from the moment at which a request could have been taken to its response's being handed to the system:
             what the event loop was late by when that was last measured, and the time that the loop's turn took.
         delays: how late the event loop was, measured at fixed intervals.
         connections: open now.
     """
 
-    answers: dict[int, int] = field(default_factory=dict)
+    responses: dict[int, int] = field(default_factory=dict)
     seconds: Histogram = field(default_factory=lambda: Histogram(RESPONSE_EDGES))
     delays: Histogram = field(default_factory=lambda: Histogram(RESPONSE_EDGES))
     connections: int = 0
@@ -70,7 +70,7 @@ class ResponseCounters:
 
     def count_response(self, status: int, seconds: float) -> None:
         """Count one response, and how long it took here."""
-        self.answers[status] = self.answers.get(status, 0) + 1
+        self.responses[status] = self.responses.get(status, 0) + 1
         self.seconds.count(self.late + seconds)
 
     def note_delay(self, seconds: float) -> None:
@@ -80,8 +80,8 @@ class ResponseCounters:
 
     def add(self, other: "ResponseCounters") -> None:
         """Add what another process has counted."""
-        for status, number in other.answers.items():
-            self.answers[status] = self.answers.get(status, 0) + number
+        for status, number in other.responses.items():
+            self.responses[status] = self.responses.get(status, 0) + number
         self.seconds.add(other.seconds)
         self.delays.add(other.delays)
         self.connections += other.connections
@@ -89,7 +89,7 @@ class ResponseCounters:
     def to_document(self) -> dict[str, Any]:
         """Return all of it in types that JSON can hold."""
         return {
-            "answers": {str(status): number for status, number in self.answers.items()},
+            "answers": {str(status): number for status, number in self.responses.items()},
             "seconds": [self.seconds.counts, self.seconds.total],
             "delays": [self.delays.counts, self.delays.total],
             "connections": self.connections,

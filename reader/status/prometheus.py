@@ -51,7 +51,7 @@ class _ReaderCollector(Collector):
     def _collect_responses(self) -> Iterator[Metric]:
         counted = self._responses
         responses = CounterMetricFamily("reader_answers", "Responses by HTTP status.", labels=["status"])
-        for status, number in sorted(counted.answers.items()):
+        for status, number in sorted(counted.responses.items()):
             responses.add_metric([str(status)], number)
         yield responses
         text = "Seconds from when a request could have been taken to when its response was handed to the system."
@@ -90,7 +90,7 @@ class _ReaderCollector(Collector):
 
     def _collect_readiness(self) -> Iterator[Metric]:
         report, readiness = self._report, self._report.readiness
-        ready = readiness.ready and readiness.why_too_stale(now_ms()) is None
+        ready = readiness.accepts_traffic and readiness.explain_staleness(now_ms()) is None
         text = "Consumer lag: records, by offset, that the topic has and the copy has not."
         yield _by_partition("reader_lag_records", text, report.lag_records)
         text = "Seconds since the copy last held all of a partition; absent where it never did."

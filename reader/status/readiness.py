@@ -18,12 +18,13 @@ class Readiness:
         serves: whether user reads are served; a failed reader continues to serve what it had.
         applied: records of the topic, by offset, that the store has applied.
         target: records, by offset, that the topic had when that was last read.
-        seconds_left: until the replay ends, where there is a rate to estimate by.
+        seconds_left: until the replay ends; None until there is a rate to estimate by.
         reason: as a message for the operator.
         complete_at: when the store last held all that the topic had, on this machine's monotonic clock.
         fresh_ms: the watermark: source time, epoch ms, up to which all changes are in the store, by the heartbeats in
-            it; None where some partition has no heartbeat.
-        max_staleness_seconds: how old that may be before traffic should go elsewhere; None: there is no limit.
+            it; None if some partition has no heartbeat.
+        max_staleness_seconds: how old that may be before a load balancer should stop sending requests; None: no
+            limit.
     """
 
     state: State = "starting"
@@ -37,8 +38,8 @@ class Readiness:
     max_staleness_seconds: float | None = None
 
     @property
-    def ready(self) -> bool:
-        """Whether traffic should come here."""
+    def accepts_traffic(self) -> bool:
+        """Whether a load balancer should send requests."""
         return self.state in {"ready", "stale"}
 
     def staleness_seconds(self, now_ms: int) -> float | None:
@@ -49,9 +50,9 @@ class Readiness:
         """
         return None if self.fresh_ms is None else max(0.0, (now_ms - self.fresh_ms) / 1000)
 
-    def why_too_stale(self, now_ms: int) -> str | None:
-        """Return why traffic should go elsewhere though the reader is ready, as a message; None where it need not."""
-        if self.max_staleness_seconds is None or not self.ready:
+    def explain_staleness(self, now_ms: int) -> str | None:
+        """Return why a load balancer should send requests elsewhere nevertheless, as a message; None if it need not."""
+        if self.max_staleness_seconds is None or not self.accepts_traffic:
             return None
         staleness = self.staleness_seconds(now_ms)
         limit = f"READER_MAX_STALENESS_SECONDS={self.max_staleness_seconds:g}"
@@ -81,7 +82,7 @@ class Readiness:
 
 
 def estimate_seconds_left(first: int, applied: int, target: int, seconds: float) -> float | None:
-    """Estimate how many seconds a replay still takes, at its rate so far; None where there is none yet.
+    """Estimate how many seconds a replay still takes, at its rate so far; None until there is a rate.
 
     Args:
         first: where this replay began.
@@ -96,16 +97,18 @@ def estimate_seconds_left(first: int, applied: int, target: int, seconds: float)
     return round((target - applied) * seconds / (applied - first), 1)
 
 
-def find_complete_at(held_at: Iterable[float | None], contact: float, now: float, patience: float) -> float | None:
-    """Return when the store last held all that the topic had; None where it never did.
+def find_complete_at(
+    held_at: Iterable[float | None], contact: float, now: float, timeout_seconds: float
+) -> float | None:
+    """Return when the store last held all that the topic had; None if it never did.
 
     Args:
-        held_at: for each partition, when its end was last in the store; None where it never was.
+        held_at: for each partition, when its end was last in the store; None if it never was.
         contact: when Kafka last answered; the topic may have changed since.
         now: the clock.
-        patience: how long Kafka may be silent, since it is asked at intervals.
+        timeout_seconds: how long Kafka may be silent, since it is asked at intervals.
     """
-    moments = [contact] if now - contact > patience else []
+    moments = [contact] if now - contact > timeout_seconds else []
     for moment in held_at:
         if moment is None:
             return None

@@ -13,10 +13,10 @@ class LiveCopy:
     """What the live copy holds.
 
     Args:
-        name: its folder's.
+        name: the folder's name.
         records: how many.
-        size_bytes: that it takes up on disk.
-        free_bytes: that the disk has left for it.
+        size_bytes: bytes used on disk.
+        free_bytes: bytes that the disk has left for it.
     """
 
     name: str = ""
@@ -31,7 +31,7 @@ class Lags:
 
     Args:
         records: partition -> records, by offset, that the topic has and the copy has not.
-        held_at: partition -> when the copy last held all of it, on the monotonic clock; missing where it never did.
+        held_at: partition -> when the copy last held all of it, on the monotonic clock; missing if it never did.
         at_end: the partitions of which Kafka has said nothing since the copy held all of them.
     """
 
@@ -40,7 +40,7 @@ class Lags:
     at_end: frozenset[int] = frozenset()
 
     def seconds(self, now: float) -> dict[int, float]:
-        """Return partition -> how long ago the copy last held all of it; missing where it never did.
+        """Return partition -> how long ago the copy last held all of it; missing if it never did.
 
         Args:
             now: the monotonic clock.
@@ -62,10 +62,10 @@ class StatusReport:
         alive: whether its replicator runs.
         live_copy: what is served.
         lag_records: partition -> records, by offset, that the topic has and the copy has not.
-        lag_seconds: partition -> how long ago the copy last held all of it; missing where it never did.
+        lag_seconds: partition -> how long ago the copy last held all of it; missing if it never did.
         applied: what was applied.
-        fresh_ms: partition -> the source time, epoch ms, up to which it is complete; missing where that is not known.
-        at: when this was so, on the machine's monotonic clock.
+        fresh_ms: partition -> the source time, epoch ms, up to which it is complete; missing if that is not known.
+        made_at: when it was made, on the machine's monotonic clock.
     """
 
     readiness: Readiness
@@ -75,7 +75,7 @@ class StatusReport:
     lag_seconds: Mapping[int, float] = field(default_factory=dict)
     applied: ApplyCounters = field(default_factory=ApplyCounters)
     fresh_ms: Mapping[int, int] = field(default_factory=dict)
-    at: float = 0.0
+    made_at: float = 0.0
 
     def to_document(self) -> dict[str, Any]:
         """Return all of it in types that JSON can hold."""
@@ -87,7 +87,7 @@ class StatusReport:
             "live_copy": asdict(self.live_copy),
             "lag_records": {str(partition): lag for partition, lag in self.lag_records.items()},
             "lag_seconds": {str(partition): lag for partition, lag in self.lag_seconds.items()},
-            "at": self.at,
+            "made_at": self.made_at,
             "applied": [applied.records, applied.size_bytes, batches.counts, batches.total, applied.skipped],
             "ages": [ages.counts, ages.total, applied.replayed, applied.untimed],
             "fresh_ms": {str(partition): time_ms for partition, time_ms in self.fresh_ms.items()},
@@ -107,5 +107,5 @@ class StatusReport:
             {int(partition): lag for partition, lag in document["lag_seconds"].items()},
             ApplyCounters(records, size_bytes, Histogram(BATCH_EDGES, counts, total), skipped, ages, replayed, untimed),
             {int(partition): time_ms for partition, time_ms in document["fresh_ms"].items()},
-            document["at"],
+            document["made_at"],
         )

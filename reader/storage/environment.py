@@ -17,7 +17,7 @@ def open_environment(folder: Path, map_bytes: int, *, read_only: bool, shared: b
     """Open the environment in a folder.
 
     Args:
-        folder: created where missing, unless read-only.
+        folder: created if missing, unless read-only.
         map_bytes: size of its map.
         read_only: read it next to the process that writes it.
         shared: other processes may use it at the same time.
@@ -45,12 +45,12 @@ def open_environment(folder: Path, map_bytes: int, *, read_only: bool, shared: b
 
 
 def read_data_size(folder: Path) -> int:
-    """Return the size of a copy's data file in bytes; 0 where there is none."""
+    """Return the size of a copy's data file in bytes; 0 if there is none."""
     file = folder / DATA
     return file.stat().st_size if file.exists() else 0
 
 
 def _allocate(lock: Path) -> None:
-    """Have the disk hold LMDB's table of readers whole: a hole in it would end the process once the disk is full."""
+    """Allocate all of LMDB's table of readers on disk: a hole in it would end the process once the disk is full."""
     with lock.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)

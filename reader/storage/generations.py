@@ -41,7 +41,7 @@ def refuse_foreign(folder: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _unusable(folder, error) from error
+        raise _unusable_error(folder, error) from error
     if foreign:
         raise StateError(f"READER_STATE_DIR={folder} is not a reader's folder, it holds {foreign[0]!r}", NAME_EMPTY)
 
@@ -59,7 +59,7 @@ def read_live_name(folder: Path) -> str:
     return name
 
 
-def _unusable(folder: Path, error: OSError) -> StateError:
+def _unusable_error(folder: Path, error: OSError) -> StateError:
     return StateError(
         f"READER_STATE_DIR={folder} cannot be used: {error.strerror}: {error.filename}",
         "name a folder that this process may write to",
@@ -90,7 +90,7 @@ class Generations:
             self.live = self._open(folder / read_live_name(folder))
             self._point_to(self.live.folder.name)
         except OSError as error:
-            raise _unusable(folder, error) from error
+            raise _unusable_error(folder, error) from error
 
     def _open(self, folder: Path) -> Store:
         try:
@@ -108,18 +108,18 @@ class Generations:
         """Give back the pages of the live copy that processes were reading when they died."""
         self.live.release_dead_readers()
 
-    def open_next(self, continues: Callable[[Store], bool]) -> Store:
+    def open_next(self, can_continue: Callable[[Store], bool]) -> Store:
         """Return a copy next to the live one, to be built.
 
         Args:
-            continues: returns whether a copy that an earlier build left is one to continue with; if not, it is dropped.
+            can_continue: returns whether to continue with a copy that an earlier build left; if not, it is dropped.
         """
         folder = self._folder / f"copy-{int(self.live.folder.name.removeprefix('copy-')) + 1}"
         for other in self._folder.glob("copy-*"):
             if other not in {self.live.folder, folder}:
                 shutil.rmtree(other)
         built = self._open(folder)
-        if built.offsets() and not continues(built):
+        if built.offsets() and not can_continue(built):
             Generations.drop(built)
             built = Store(folder, self._map_bytes)
         return built
@@ -137,7 +137,7 @@ class Generations:
         shutil.rmtree(old.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Close the live copy, after the disk holds all of it."""
+        """Sync the live copy to disk, and close it."""
         try:
             self.live.sync()
         except StoreFullError as error:

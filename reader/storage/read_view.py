@@ -1,4 +1,4 @@
-"""What a store shows of itself at one moment. Pure; what serves clients knows this and no store."""
+"""A store as it is at one moment. Pure; the code that serves clients knows this and no store."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -35,10 +35,10 @@ class ReadView(Protocol):
         """How many partitions that topic has; None where that is not known yet."""
 
     def find(self, key: bytes) -> StoredRecord | None:
-        """Return a key's record; None where there is none."""
+        """Return a key's record; None if there is none."""
 
     def position(self, partition: int) -> int | None:
-        """Return the next offset to read of a partition; None where nothing was read of it."""
+        """Return the next offset to read of a partition; None if nothing was read of it."""
 
     def close(self) -> None:
         """End the view."""

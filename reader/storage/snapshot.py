@@ -75,7 +75,7 @@ def open_live(state: Path) -> Store:
 
 
 def install(source: Path, state: Path) -> bool:
-    """Put a snapshot where a reader has no copy yet; return False where it has one.
+    """Put a snapshot where a reader has no copy yet; return False if it has one.
 
     Args:
         source: a folder that `take` filled.

@@ -21,7 +21,7 @@ import lmdb
 from reader.storage.data_file import find_damage
 from reader.storage.environment import DATA, open_environment, read_data_size
 from reader.storage.errors import DamagedError, StoreFullError, translate_open_errors, translate_write_errors
-from reader.storage.notes import IDENTITY, Notes
+from reader.storage.metadata import IDENTITY, StoreMetadata
 from reader.storage.records import FORMAT, HEADER, Record, decode_record
 from reader.storage.store_view import StoreReadView
 from shared.errors import StateError
@@ -39,7 +39,7 @@ class Store:
     thread write while others read.
 
     Args:
-        folder: where LMDB keeps its files; created where missing.
+        folder: where LMDB keeps its files; created if missing.
         map_bytes: how much room to begin with; it grows by itself.
         read_only: read it next to the process that writes it.
         shared: other processes may use it at the same time.
@@ -63,7 +63,7 @@ class Store:
             self._environment = open_environment(folder, self._map_bytes, read_only=read_only, shared=shared)
             self._records = self._environment.open_db(b"records", create=not read_only)
             self._meta = self._environment.open_db(b"meta", create=not read_only)
-        self._notes = Notes(self._meta)
+        self._metadata = StoreMetadata(self._meta)
 
     def view(self) -> StoreReadView:
         """Return the store as it is now; no view may be open when the map grows or the store is closed."""
@@ -90,8 +90,8 @@ class Store:
             StoreFullError: the disk is full.
             DamagedError: pages are not what they should be.
         """
-        with self._writing() as transaction:
-            known = {partition: self._notes.read_offset(transaction, partition) for partition in offsets}
+        with self._begin_write() as transaction:
+            known = {partition: self._metadata.read_offset(transaction, partition) for partition in offsets}
             latest = {record.key: record for record in records if record.offset >= known[record.partition]}
             for key in sorted(latest):
                 _, value, partition, offset, timestamp_ms = latest[key]
@@ -102,13 +102,13 @@ class Store:
                     transaction.put(key, header + value, db=self._records)
             for key, value, partition, offset, _ in heartbeats:
                 if offset >= known[partition] and value is not None:
-                    self._notes.write_heartbeat(transaction, partition, key, value)
+                    self._metadata.write_heartbeat(transaction, partition, key, value)
             for partition, offset in offsets.items():
                 if offset > known[partition]:
-                    self._notes.write_offset(transaction, partition, offset)
+                    self._metadata.write_offset(transaction, partition, offset)
 
     @contextmanager
-    def _writing(self) -> Iterator[lmdb.Transaction]:
+    def _begin_write(self) -> Iterator[lmdb.Transaction]:
         with translate_write_errors(self.folder), self._environment.begin(write=True) as transaction:
             yield transaction
 
@@ -128,7 +128,7 @@ class Store:
                 self._frozen = None
 
     @contextmanager
-    def _reading(self) -> Iterator[lmdb.Transaction]:
+    def _begin_read(self) -> Iterator[lmdb.Transaction]:
         if self._frozen is not None:
             yield self._frozen
             return
@@ -136,19 +136,19 @@ class Store:
             yield transaction
 
     def body(self, key: bytes) -> bytes | None:
-        """Return what is served for a key; None where there is nothing."""
+        """Return what is served for a key; None if there is nothing."""
         record = self.record(key)
         return None if record is None else record.value
 
     def record(self, key: bytes) -> Record | None:
-        """Return a key's record with its position in the topic; None where there is none."""
-        with self._reading() as transaction:
+        """Return a key's record with its position in the topic; None if there is none."""
+        with self._begin_read() as transaction:
             stored = transaction.get(key, db=self._records)
         return None if stored is None else decode_record(key, stored)
 
     def records(self) -> Iterator[Record]:
         """Return every record, by key; for checks."""
-        with self._reading() as transaction, transaction.cursor(self._records) as cursor:
+        with self._begin_read() as transaction, transaction.cursor(self._records) as cursor:
             for key, stored in cursor:
                 yield decode_record(key, stored)
 
@@ -158,18 +158,18 @@ class Store:
 
     def offsets(self) -> dict[int, int]:
         """Return partition -> the next offset to read, for every partition of which something was read."""
-        with self._reading() as transaction:
-            return self._notes.read_offsets(transaction)
+        with self._begin_read() as transaction:
+            return self._metadata.read_offsets(transaction)
 
     def heartbeats(self) -> list[tuple[int, Heartbeat]]:
         """Return the newest heartbeats, each with its partition, the oldest of them first."""
-        with self._reading() as transaction:
-            return self._notes.read_heartbeats(transaction)
+        with self._begin_read() as transaction:
+            return self._metadata.read_heartbeats(transaction)
 
     def note(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON was noted
-        """Return what was noted under a name; None where nothing was."""
-        with self._reading() as transaction:
-            return self._notes.read_note(transaction, name)
+        """Return what was noted under a name; None if nothing was."""
+        with self._begin_read() as transaction:
+            return self._metadata.read_note(transaction, name)
 
     def write_notes(self, **notes: object) -> None:
         """Note something next to the records: names and values that JSON can hold, all in one transaction.
@@ -178,8 +178,8 @@ class Store:
             MapFullError: the map must grow first; see `grow`.
             StoreFullError: the disk is full.
         """
-        with self._writing() as transaction:
-            self._notes.write_notes(transaction, notes)
+        with self._begin_write() as transaction:
+            self._metadata.write_notes(transaction, notes)
 
     @property
     def complete(self) -> bool:
@@ -194,7 +194,7 @@ class Store:
 
     def count(self) -> int:
         """Return how many records are stored."""
-        with self._reading() as transaction:
+        with self._begin_read() as transaction:
             entries: int = transaction.stat(self._records)["entries"]
             return entries
 
@@ -207,8 +207,8 @@ class Store:
         return shutil.disk_usage(self.folder).free
 
     def bytes_in_use(self) -> int:
-        """Return how much of the file holds records, without what is free to be written over."""
-        with self._reading() as transaction:
+        """Return how much of the file holds records, without its free pages."""
+        with self._begin_read() as transaction:
             about = transaction.stat(self._records)
             return int(about["psize"] * (about["branch_pages"] + about["leaf_pages"] + about["overflow_pages"]))
 
@@ -230,10 +230,10 @@ class Store:
         self._environment.reader_check()
 
     def sync(self) -> None:
-        """Have the disk hold what was committed, and release processes that died while they read.
+        """Sync what was committed to disk, and release processes that died while they read.
 
         Raises:
-            StoreFullError: the disk cannot.
+            StoreFullError: the disk does not take it.
         """
         try:
             self._environment.sync(True)

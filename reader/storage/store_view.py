@@ -7,7 +7,7 @@ from typing import Any
 
 import lmdb
 
-from reader.storage.notes import IDENTITY, OFFSET
+from reader.storage.metadata import IDENTITY, OFFSET
 from reader.storage.read_view import StoredRecord
 from reader.storage.records import HEADER
 
@@ -17,24 +17,24 @@ class StoreReadView:
 
     Args:
         transaction: open, on the records.
-        notes: the database of offsets.
+        metadata: the database that holds the offsets.
         tag: names the topic that this is a copy of.
     """
 
-    def __init__(self, transaction: lmdb.Transaction, notes: Any, tag: bytes) -> None:  # noqa: ANN401 - LMDB's own type
+    def __init__(self, transaction: lmdb.Transaction, metadata: Any, tag: bytes) -> None:  # noqa: ANN401 - LMDB's own type
         self._get: Callable[..., Any] = transaction.get
         self._transaction = transaction
-        self._notes = notes
+        self._metadata = metadata
         self.tag = tag
 
     @property
     def partitions(self) -> int | None:
         """How many partitions that topic has; read only when asked for, since a record found needs it not."""
-        identity = self._get(IDENTITY, db=self._notes)
+        identity = self._get(IDENTITY, db=self._metadata)
         return None if identity is None else _count_partitions(bytes(identity))
 
     def find(self, key: bytes) -> StoredRecord | None:
-        """Return a key's record; None where there is none."""
+        """Return a key's record; None if there is none."""
         stored = self._get(key)
         if stored is None:
             return None
@@ -42,8 +42,8 @@ class StoreReadView:
         return StoredRecord(partition, offset, timestamp_ms, stored[HEADER.size :])
 
     def position(self, partition: int) -> int | None:
-        """Return the next offset to read of a partition; None where nothing was read of it."""
-        stored = self._get(OFFSET % partition, db=self._notes)
+        """Return the next offset to read of a partition; None if nothing was read of it."""
+        stored = self._get(OFFSET % partition, db=self._metadata)
         return None if stored is None else int(stored)
 
     def close(self) -> None:

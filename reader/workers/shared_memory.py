@@ -16,7 +16,7 @@ SLOT_BYTES = 2 * 1024 * 1024
 """Room of one slot; what is never written takes no memory."""
 
 HALF_BYTES = SLOT_BYTES // 2
-HEAD = struct.Struct("=QII")
+SLOT_HEADER = struct.Struct("=QII")
 """In front of each half's text: the slot's version, the text's length, and a checksum of both and the text."""
 
 
@@ -53,22 +53,24 @@ class SharedMemory:
         Raises:
             ValueError: it is longer than a slot has room for.
         """
-        if len(text) > HALF_BYTES - HEAD.size:
+        if len(text) > HALF_BYTES - SLOT_HEADER.size:
             raise ValueError(f"{len(text)} bytes do not fit into a slot")
         version = self._versions[slot] + 1
         begin = slot * SLOT_BYTES + version % 2 * HALF_BYTES
-        self._memory[begin + HEAD.size : begin + HEAD.size + len(text)] = text
-        HEAD.pack_into(self._memory, begin, version, len(text), _checksum(version, text))
+        self._memory[begin + SLOT_HEADER.size : begin + SLOT_HEADER.size + len(text)] = text
+        SLOT_HEADER.pack_into(self._memory, begin, version, len(text), _checksum(version, text))
         self._versions[slot] = version
 
     def read(self, slot: int) -> bytes | None:
-        """Return the text of a slot; None where nothing was written yet."""
+        """Return the text of a slot; None if nothing was written yet."""
         return self._latest(slot)[1]
 
     def version(self, slot: int) -> int:
         """Return a number that changes whenever a slot is written; cheaper than reading it."""
         begin = slot * SLOT_BYTES
-        (first, *_), (second, *_) = (HEAD.unpack_from(self._memory, begin + half * HALF_BYTES) for half in (0, 1))
+        (first, *_), (second, *_) = (
+            SLOT_HEADER.unpack_from(self._memory, begin + half * HALF_BYTES) for half in (0, 1)
+        )
         return max(int(first), int(second))
 
     def close(self) -> None:
@@ -80,11 +82,11 @@ class SharedMemory:
         return max((self._half(slot * SLOT_BYTES + half * HALF_BYTES) for half in (0, 1)), key=lambda half: half[0])
 
     def _half(self, begin: int) -> tuple[int, bytes | None]:
-        """Return the version and the text of a half; 0 and None where the last write was torn."""
-        version, length, checksum = HEAD.unpack_from(self._memory, begin)
-        if version == 0 or length > HALF_BYTES - HEAD.size:
+        """Return the version and the text of a half; 0 and None if the last write was torn."""
+        version, length, checksum = SLOT_HEADER.unpack_from(self._memory, begin)
+        if version == 0 or length > HALF_BYTES - SLOT_HEADER.size:
             return 0, None
-        text = self._memory[begin + HEAD.size : begin + HEAD.size + length]
+        text = self._memory[begin + SLOT_HEADER.size : begin + SLOT_HEADER.size + length]
         return (version, text) if checksum == _checksum(version, text) else (0, None)
 
 

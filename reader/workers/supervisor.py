@@ -66,7 +66,9 @@ class Supervisor:
         try:
             self._write_report()
             reporting = asyncio.create_task(self._report_until_stopped())
-            await asyncio.gather(*(self._keep(number, lifeline) for number in range(1, len(self._listeners) + 1)))
+            await asyncio.gather(
+                *(self._keep_worker_running(number, lifeline) for number in range(1, len(self._listeners) + 1))
+            )
             await reporting
         finally:
             os.close(lifeline)
@@ -83,7 +85,7 @@ class Supervisor:
         for process in self._processes.values():
             process.terminate()
 
-    async def _keep(self, number: int, lifeline: int) -> None:
+    async def _keep_worker_running(self, number: int, lifeline: int) -> None:
         """Start a worker, and another whenever it has died."""
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -131,7 +133,7 @@ class Supervisor:
             self._write_report()
 
     def _write_report(self) -> None:
-        report = replace(self._report_status(), at=time.monotonic())
+        report = replace(self._report_status(), made_at=time.monotonic())
         self._memory.write(REPORT_SLOT, json.dumps(report.to_document()).encode())
 
 

@@ -94,7 +94,7 @@ class Follower:
     def alive(self) -> bool:
         """Return whether the reader's replicator runs, and the main process has said so recently."""
         report = self.report_status()
-        return report.alive and time.monotonic() - report.at < SILENCE_SECONDS
+        return report.alive and time.monotonic() - report.made_at < SILENCE_SECONDS
 
     def view(self) -> ReadView:
         """Return the live copy as it is now; only one view may be open at a time."""

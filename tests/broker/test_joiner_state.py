@@ -281,6 +281,7 @@ def test_records_of_another_group_in_the_internal_topic_are_refused(joiners: Joi
     other = joiners.add(JOINER_GROUP=f"{joiners.topics.prefix}other")
     said = refusal(other)
     assert "holds changes that another group of joiners has written, which would count twice" in said
+    assert "Try: set USER_INFO_CHANGES_TOPIC to a topic of this group's own" in said
 
 
 def test_local_state_that_another_program_has_open_ends_the_joiner_in_words(joiners: Joiners, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_rows_become_answers_on_a_secured_kafka(topics: Topics, access: dict[str
 
 
 @pytest.mark.parametrize("tier", ["joiner", "reader"])
-def test_wrong_credentials_end_in_one_clear_message(
+def test_wrong_credentials_end_in_one_clear_error(
     tier: str, topics: Topics, access: dict[str, str], tmp_path: Path
 ) -> None:
     """Who is not let in ends at once, and says which settings to look at, but not what they hold."""
@@ -98,7 +98,7 @@ def test_wrong_credentials_end_in_one_clear_message(
 
 
 @pytest.mark.parametrize("tier", ["joiner", "reader"])
-def test_an_untrusted_certificate_ends_in_one_clear_message(
+def test_an_untrusted_certificate_ends_in_one_clear_error(
     tier: str, topics: Topics, access: dict[str, str], tmp_path: Path
 ) -> None:
     """No password is sent to a broker whose certificate is not trusted; the message names the setting."""
@@ -110,8 +110,10 @@ def test_an_untrusted_certificate_ends_in_one_clear_message(
 
 
 def refusal(tier: Joiner | Reader) -> str:
-    """Return the one line, apart from events in JSON, that a tier says before it ends with status 1."""
+    """Return what a tier says, apart from events in JSON, before it ends with status 1: an error and what to do."""
     with tier as program:
         assert 1 == program.wait(60)
-        (line,) = [line for line in program.log().splitlines() if not line.startswith("{")]
-    return line
+        error, hint = [line for line in program.log().splitlines() if not line.startswith("{")]
+    assert error.startswith("Error: ")
+    assert hint.startswith("  Try: ")
+    return f"{error}; {hint.removeprefix('  Try: ')}"

@@ -41,7 +41,7 @@ def populated(running_service: Service) -> Service:
 @pytest.fixture
 def shell(populated: Service, stack_folder: Path) -> Iterator[Shell]:
     """Give a shell in a copy of the project, which a procedure may change, with its first commands typed."""
-    for package in ("shared", "joiner", "reader", "stack"):
+    for package in ("shared", "joiner", "reader", "doctor", "stack", "ops"):
         shutil.copytree(ROOT / package, stack_folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     (stack_folder / ".local").mkdir()
     (stack_folder / ".venv").symlink_to(sys.prefix)
@@ -163,7 +163,7 @@ def test_a_field_is_added_and_renamed(populated: Service, shell: Shell) -> None:
     ours = "DEAD_LETTERS_TOPIC=user-info-dead-letters JOINER_INSTANCE_ID=7 JOINER_STATE_DIR=.local/7 JOINER_HTTP_PORT=0"
     refusal = shell.run(f"{old} {ours} python -m joiner || echo refused")
     assert refusal.endswith("refused\n")
-    assert "background_image_url as backgroundImageUrl; this version's are others" in refusal
+    assert "background_image_url as backgroundImageUrl; this version has others" in refusal
     assert "python -m joiner reset" in refusal
 
     # 3. Renamed, in the new topic.

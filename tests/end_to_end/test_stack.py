@@ -247,12 +247,12 @@ def test_run_reports_a_failed_connector_and_ends_with_a_part_that_ends(stack: St
     servers = f"127.0.0.1:{stack.ports['STACK_KAFKA_PORT']}"
     set_largest_record(servers, "users", 2_000)
     assert 0 == stack.call("psql", "-c", LARGE_ROW)[0]
-    run.wait_until_said("connect | fix what it names, then: curl", 60)
+    run.wait_until_said("connect | fix the cause, then run: curl", 60)
     assert "RecordTooLargeException" in run.log()
 
     # 2. Fixed as it says, the row is answered, and that is reported too.
     set_largest_record(servers, "users", SOURCE_MESSAGE_BYTES)
-    shell(re.findall("connect \\| fix what it names, then: (.*)", run.log())[0])
+    shell(re.findall("connect \\| fix the cause, then run: (.*)", run.log())[0])
     run.wait_until_said("connect | the connector's task runs again", 60)
     assert 1 == run.log().count("the connector's task has failed")
     url = f"http://127.0.0.1:{stack.ports['READER_PORT']}/users/{LARGE_USER}"

@@ -25,7 +25,9 @@ class Bug(NamedTuple):
 
 
 BUGS = {
-    "the sign of an owner move is flipped": Bug("core/users", "yield before, count, -1", "yield before, count, 1"),
+    "the sign of an owner move is flipped": Bug(
+        "core/users", "yield before, count_index, -1", "yield before, count_index, 1"
+    ),
     "a second deletion takes the count back again": Bug(
         "core/checkpoint", "owners[row_id] = new", "owners[row_id] = new if new is not None else old"
     ),
@@ -44,7 +46,7 @@ BUGS = {
         "w, x, y, z = state.counts if change.profile is not None else NO_COUNTS",
     ),
     "the followee's count goes to the follower": Bug(
-        "core/users", "yield after, count, 1", "yield after, table.counts[0], 1"
+        "core/users", "yield after, count_index, 1", "yield after, table.counts[0], 1"
     ),
     "a bad row is taken for a deletion": Bug(
         "core/rows",

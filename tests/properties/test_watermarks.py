@@ -108,7 +108,7 @@ class Group(RuleBasedStateMachine):
                 for partition_id in self._owned(joiner)
                 if partition_id not in lost
             }
-            self.joiners[joiner].stage_1.expect(self.heartbeat, ends)
+            self.joiners[joiner].stage_1.note_heartbeat(self.heartbeat, ends)
 
     @rule(joiner=joiners, limit=st.integers(1, 3))
     def join(self, joiner: int, limit: int) -> None:
@@ -124,7 +124,7 @@ class Group(RuleBasedStateMachine):
     def say(self, joiner: int) -> None:
         """Have a joiner say how far its partitions are, to every part of the internal topic."""
         positions = {partition_id: self.read[partition_id] for partition_id in self._owned(joiner)}
-        moved = self.joiners[joiner].stage_1.reach(positions)
+        moved = self.joiners[joiner].stage_1.advance(positions)
         if moved:
             for log in self.internal:
                 log.append(encode_watermarks(moved))

@@ -22,7 +22,7 @@ class Observation:
         ended: when the answer was there.
         reader: the number of the one that gave it.
         user: the id that was asked for.
-        record_id: of the record, as the headers say; None where the answer is 404.
+        record_id: of the record, as the headers say; None if the answer is 404.
         body: of the record.
         asked: partition -> the offset that the request asked for at least.
         absent_at: partition and offset up to which a 404 says that it is true; None where it does not say.
@@ -39,7 +39,7 @@ class Observation:
 
 
 class Written(NamedTuple):
-    """One record of a user: its offset and value, None where it deletes."""
+    """One record of a user: its offset and value, None if it deletes."""
 
     offset: int
     value: bytes | None
@@ -53,7 +53,7 @@ class History:
     written: list[Written]
 
     def find_violation(self, given: Observation, since: int) -> str | None:
-        """Return why a response is impossible; None where it is possible.
+        """Return why a response is impossible; None if it is possible.
 
         Args:
             given: the answer.

@@ -25,7 +25,7 @@ from doctor.cli import main as doctor
 from joiner.cli import main as joiner
 from joiner.core import compatibility
 from joiner.core.checkpoint import APPLIED_OFFSET_KEY
-from joiner.core.users import UserChange, UserState, encode_state, make_show_entry
+from joiner.core.users import UserChange, UserState, encode_state, make_request_entry
 from joiner.dead_letters.letter import DeadLetter, UnreadableRecord, to_message
 from joiner.kafka import ledger
 from joiner.metrics import Metrics
@@ -291,7 +291,7 @@ def _state() -> Iterator[str]:
     profile = ("alice", *[None] * 7)
     yield f"user state {encode_state(UserState(profile, (1, 2, 3, 4), 5, 6))!r}"
     yield f"change {UserChange([1, 2, 3, 4], profile, 5, 6).to_entry('alice')!r}"
-    yield f"request to show {make_show_entry('alice', 5)!r}"
+    yield f"request to show {make_request_entry('alice', 5)!r}"
 
 
 def _dead_letters() -> Iterator[str]:

@@ -41,7 +41,7 @@ ALL = (CHROMIUM, CHROMEDRIVER, OPENSSL, PROMETHEUS_SERVER, PROMTOOL, ALERTMANAGE
 
 
 def find(program: SystemProgram) -> str | None:
-    """Return a program's path; None where it is not installed."""
+    """Return a program's path; None if it is not installed."""
     return next(filter(None, map(shutil.which, program.names)), None)
 
 
@@ -65,7 +65,7 @@ def find_missing() -> dict[str, str]:
 
 
 def become_root() -> tuple[str, ...] | None:
-    """Return the words that make a command run as root without a question; None where this user may not."""
+    """Return the words that make a command run as root without a question; None if this user may not."""
     if os.geteuid() == 0:
         return ()
     asks_nothing = ("sudo", "-n")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from joiner.core.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, OutputRecord, SourceRecord, Store
-from joiner.core.users import make_show_entry
+from joiner.core.users import make_request_entry
 from shared.errors import BadRow
 from shared.records import LIKES, UNAVAILABLE, USERS
 from shared.topics import partition_of
@@ -167,7 +167,7 @@ def test_rows_of_a_snapshot_and_what_had_been_waiting_have_no_age() -> None:
         ((_, pack),) = checkpoint.pack_changes(1)
         (record,) = apply_and_show(changes, pack, first_offset=offset)
         assert (record.newest_ms, record.oldest_ms) == times
-    (again,) = apply_and_show(changes, json.dumps([make_show_entry("a", 99)]).encode(), first_offset=3)
+    (again,) = apply_and_show(changes, json.dumps([make_request_entry("a", 99)]).encode(), first_offset=3)
     assert (6, None) == (again.newest_ms, again.oldest_ms)
 
 
@@ -188,7 +188,7 @@ def test_a_record_that_is_asked_for_is_shown_as_it_is() -> None:
     profile.take_row(USERS, None, source("a", {"user_id": "a", "username": "alice"}))
     apply_and_show(store, *[pack for _, pack in profile.pack_changes(1)])
     before = dict(store.content)
-    asked = json.dumps([make_show_entry("a", 77), make_show_entry("nobody", 77)]).encode()
+    asked = json.dumps([make_request_entry("a", 77), make_request_entry("nobody", 77)]).encode()
     alice, nobody = apply_and_show(store, asked, first_offset=1)
     assert (b"a", 10) == (alice.key, alice.newest_ms)
     assert alice.value is not None

@@ -33,7 +33,7 @@ PROGRAM = Program(main, {LookupError: lambda error: SettingError(f"no {error.arg
 """
 
 FAULT = """\
-Error: this is a fault of the program: ValueError: broken
+Error: this is a bug in the program: ValueError: broken
   Try: report it with the traceback logged above
 """
 
@@ -128,11 +128,25 @@ def test_output_without_a_reader_ends_silently(program: list[str], code: str, pi
     assert (0, "141\n", "") == run(["bash", "-c", script])
 
 
+@pytest.mark.parametrize(("code", "status"), [("pass", 0), ("sys.exit(3)", 3), ("raise KeyError('topic')", 1)])
+def test_a_program_that_is_started_without_an_output_ends_as_ever(program: list[str], code: str, status: int) -> None:
+    """Some supervisors close standard output."""
+    script = f"{shlex.join([*program, code])} >&-; echo $? >&2"
+    assert run(["bash", "-c", script])[2].endswith(f"{status}\n")
+
+
+def test_a_full_disk_is_no_fault_of_the_program(program: list[str]) -> None:
+    """It says what to do, where the output goes to a file as well."""
+    script = f"{shlex.join([*program, 'print(1)'])} >/dev/full; echo $? >&2"
+    said = "Error: no space is left for where the output goes\n  Try: make room and run it again\n1\n"
+    assert said == run(["bash", "-c", script])[2]
+
+
 def test_another_pipe_that_breaks_is_a_fault(program: list[str]) -> None:
     """Only the output may end a program in silence."""
     status, _, errors = run([*program, "reading, writing = os.pipe(); os.close(reading); os.write(writing, b'x')"])
     assert 70 == status
-    assert "Error: this is a fault of the program: BrokenPipeError: " in errors
+    assert "Error: this is a bug in the program: BrokenPipeError: " in errors
 
 
 def test_a_library_that_is_missing_comes_with_the_command_that_installs_it(program: list[str], tmp_path: Path) -> None:
@@ -155,7 +169,7 @@ def test_a_module_of_ours_that_is_missing_is_a_fault(program: list[str], tmp_pat
     (tmp_path / "toy.py").write_text("import shared.no_such_module\n")
     status, _, errors = run([*program, "pass"])
     assert 70 == status
-    assert "Error: this is a fault of the program: ModuleNotFoundError: " in errors
+    assert "Error: this is a bug in the program: ModuleNotFoundError: " in errors
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

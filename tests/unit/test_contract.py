@@ -1,4 +1,6 @@
-"""The names that other programs use: none may change, and a new one is listed here.
+"""The names that other programs use: none may change.
+
+A new name is listed in `ADDITIONS`. A response that gains a header is another line of `contract.json`: edit that line.
 
 `contract.json` was collected from the version that deployments, dashboards and clients were first built against.
 """

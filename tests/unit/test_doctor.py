@@ -75,6 +75,7 @@ def test_a_problem_of_a_topic_comes_with_a_remedy(
         ),
         ({"tasks": [{"state": "FAILED"}]}, Verdict.WRONG, "FAILED: no reason is given"),
         ({"tasks": [{"state": "RUNNING"}]}, Verdict.WELL, "1 task runs"),
+        ({"tasks": [{"state": "RUNNING"}] * 2}, Verdict.WELL, "2 tasks run"),
     ],
 )
 def test_a_connector_is_well_only_with_a_task_that_runs(
@@ -85,6 +86,22 @@ def test_a_connector_is_well_only_with_a_task_that_runs(
     assert verdict == finding.verdict
     assert what in finding.what
     assert (finding.verdict == Verdict.WELL) == (not finding.hint)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "hint"),
+    [
+        ([{"state": "FAILED", "trace": "slot is gone"}], "fix the cause, then run: curl -X POST 'URL/restart"),
+        (
+            [{"state": "PAUSED"}],
+            "resume or restart the connector: curl -X PUT URL/resume, or curl -X POST 'URL/restart",
+        ),
+        ([], "resume or restart the connector: "),
+    ],
+)
+def test_a_connector_without_a_failure_has_nothing_to_fix(tasks: list[dict[str, str]], hint: str) -> None:
+    """One that is paused, or has no task yet, is resumed or restarted."""
+    assert check_connector("URL", {"tasks": tasks}).hint.startswith(hint)
 
 
 @pytest.mark.parametrize(

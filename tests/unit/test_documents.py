@@ -19,9 +19,12 @@ import reader.cli
 import stack.cli
 from doctor.checks import DoctorSettings
 from joiner.settings import JoinerSettings
+from reader.http.openapi import build_document
+from reader.http.routes import EXPOSED_HEADERS
 from reader.settings import ReaderSettings
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
 from stack.run import RunSettings
+from tests.support.contract import collect
 from tests.support.programs import ROOT
 from tests.support.promises import PROMISES
 from tests.support.record_path import read_documented_path
@@ -161,6 +164,24 @@ def test_the_answer_in_the_readme_is_one() -> None:
 def test_the_columns_in_the_readme_are_those_that_are_read() -> None:
     """The table of source topics names every column of `users` that the joiner reads."""
     assert f"`user_id, {', '.join(PROFILE_COLUMNS)}`" in (ROOT / "README.md").read_text()
+
+
+def test_the_headers_in_the_readme_are_those_of_a_record() -> None:
+    """Its table names what OpenAPI says a 200 carries, and scripts of other origins may read each of them."""
+    table = (ROOT / "README.md").read_text().partition("| header | meaning |")[2].partition("\n\n")[0]
+    shown = {name.partition(":")[0] for name in re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)}
+    described = build_document()["paths"]["/users/{userId}"]["get"]["responses"]["200"]["headers"]
+    assert set(described) - {"Cache-Control"} == shown
+    assert {name.lower() for name in shown} <= set(EXPOSED_HEADERS)
+
+
+def test_the_reasons_of_dead_letters_are_explained() -> None:
+    """The table in the operations guide has every reason that the code gives, and no other."""
+    table = (
+        (ROOT / "docs" / "operations.md").read_text().partition("| reason | what was found |")[2].partition("\n\n")[0]
+    )
+    given = {name.removeprefix("reason ") for name in collect()["dead letters"] if name.startswith("reason ")}
+    assert given == set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))
 
 
 def test_figures_in_the_readme_are_measured_ones() -> None:

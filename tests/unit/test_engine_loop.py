@@ -115,21 +115,21 @@ def test_an_assignment_begins_where_the_group_has_committed() -> None:
     progress = CommittedProgress()
     assignment = Assignment(progress)
     assignment.assign([TopicPartition("likes", 0, 7), TopicPartition("likes", 1, OFFSET_INVALID)])
-    assert {("likes", 0): 7, ("likes", 1): 0} == assignment.committed
+    assert {("likes", 0): 7, ("likes", 1): 0} == assignment.next_offsets
     assert {("likes", 1)} == assignment.first_read
     assert {("likes", 0): 7, ("likes", 1): 0} == progress.positions()
 
 
-def test_a_partition_that_was_given_up_is_not_owned_by_a_later_commit() -> None:
+def test_a_partition_that_was_released_is_not_owned_by_a_later_commit() -> None:
     """Its next owner says how far it is."""
     progress = CommittedProgress()
     assignment = Assignment(progress)
     assignment.assign([TopicPartition("likes", number, 7) for number in (0, 1)])
-    assignment.give_up([TopicPartition("likes", 1)])
+    assignment.release([TopicPartition("likes", 1)])
     assignment.note_commit(ClosingCheckpoint(0.0, {("likes", 0): 9, ("likes", 1): 9}, {}, []))
-    assert {("likes", 0): 10} == assignment.committed
+    assert {("likes", 0): 10} == assignment.next_offsets
     assert {("likes", 0): 10} == progress.positions()
-    assignment.give_up_all()
+    assignment.release_all()
     assert {} == progress.positions()
 
 
@@ -137,9 +137,9 @@ def test_markers_behind_the_last_record_are_read_as_well() -> None:
     """Otherwise the internal topic would keep its last record for ever, which nobody needs."""
     assignment = Assignment(CommittedProgress())
     assignment.assign([TopicPartition("user-info-changes", 0, 5), TopicPartition("likes", 0, 5)])
-    assert {} == assignment.trailing_markers("user-info-changes")
+    assert {} == assignment.find_trailing_markers("user-info-changes")
     committed = ClosingCheckpoint(
         0.0, {("user-info-changes", 0): 6}, {("user-info-changes", 0): 9, ("likes", 0): 9}, []
     )
     assignment.note_commit(committed)
-    assert {("user-info-changes", 0): 8} == assignment.trailing_markers("user-info-changes")
+    assert {("user-info-changes", 0): 8} == assignment.find_trailing_markers("user-info-changes")

@@ -6,10 +6,12 @@ import shlex
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from shutil import copytree, ignore_patterns
+from zipfile import ZipFile
 
 import pytest
 
@@ -93,6 +95,15 @@ def test_each_image_holds_its_tier_and_nothing_of_the_other(wheel: Path, tier: s
     script = f"import importlib.util as u; print([n for n in {absent} if u.find_spec(n)])"
     found = subprocess.run([str(python), "-c", script], cwd=folder, capture_output=True, text=True, check=True)
     assert "[]" == found.stdout.strip()
+
+
+def test_the_wheel_in_an_image_holds_every_package_that_ships(wheel: Path) -> None:
+    """One version is one wheel, wherever it was built."""
+    (built,) = wheel.rglob("*.whl")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    with ZipFile(built) as archive:
+        held = {name.partition("/")[0] for name in archive.namelist() if ".dist-info/" not in name}
+    assert set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == held
 
 
 def test_every_package_is_a_wheel_with_a_known_hash() -> None:

@@ -4,11 +4,13 @@ import pytest
 
 from joiner.core.compatibility import (
     FORMAT,
+    RESET,
     ClusterFacts,
     Extent,
     LedgerNotes,
     StateInputs,
     TopicIdentity,
+    choose_hint,
     decode_inputs,
     find_mismatches,
     oldest_trusted_ms,
@@ -108,8 +110,7 @@ def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, oth
         (
             LedgerNotes(),
             found(source=Extent(0, 100), changes=Extent(41, 42), changelog=Extent(0, 0)),
-            "user-info-changes holds changes that another group of joiners has written, which would count twice (if"
-            " that group still exists, set USER_INFO_CHANGES_TOPIC to a topic of this group's own instead of a reset)",
+            "user-info-changes holds changes that another group of joiners has written, which would count twice",
         ),
         (
             build_notes(StateInputs(TOPICS, format=FORMAT + 1)),
@@ -188,3 +189,12 @@ def test_inputs_are_noted_and_read_back() -> None:
 def test_a_local_store_is_trusted_for_half_of_what_its_changelog_remembers() -> None:
     """The other half is a margin, so that no deletion is forgotten between the check and the reading."""
     assert NOW_MS - 12 * HOUR_MS == oldest_trusted_ms(NOW_MS, 24 * HOUR_MS)
+
+
+def test_a_reset_that_would_delete_what_another_group_needs_is_not_the_first_thing_to_try() -> None:
+    """It deletes the internal topic, with all that the other group has not read yet."""
+    foreign = find_mismatches(
+        LedgerNotes(), found(source=Extent(0, 100), changes=Extent(41, 42), changelog=Extent(0, 0))
+    )
+    assert choose_hint(foreign).startswith("set USER_INFO_CHANGES_TOPIC to a topic of this group's own; only if")
+    assert RESET == choose_hint(find_mismatches(LedgerNotes(resetting=True), found()))

@@ -16,7 +16,7 @@ from joiner.health import Health, serve_health
 from joiner.metrics import Metrics
 from shared import listening
 from shared.errors import AlreadyRunning, SettingError
-from shared.listening import Endpoint, format_url, format_urls, listen, listen_together
+from shared.listening import Endpoint, format_url, format_urls, listen, listen_per_worker
 from stack.servers.ports import free_port
 from tests.support.http import exchange
 from tests.support.programs import ROOT, environment
@@ -75,7 +75,7 @@ def test_each_address_answers_in_its_family(host: str, addresses: set[str]) -> N
     """`::` is all addresses, those of IPv4 included; the same for several processes on one port."""
     with closed_afterwards(listen(at(host))) as port:
         assert addresses == answering(port)
-    several = listen_together(at(host), 3)
+    several = listen_per_worker(at(host), 3)
     with closed_afterwards([listener for each in several for listener in each]) as port:
         assert 3 == len(several)
         assert addresses == answering(port)
@@ -88,7 +88,7 @@ def test_a_name_answers_at_all_of_its_addresses(resolve: Callable[..., None]) ->
         assert {V4, V6} == answering(port)
     with closed_afterwards(listen(at("here", port))):
         assert {V4, V6} == answering(port)
-    several = listen_together(at("here"), 2)
+    several = listen_per_worker(at("here"), 2)
     with closed_afterwards([listener for each in several for listener in each]) as port:
         assert [2, 2] == [len(each) for each in several]
         assert {V4, V6} == answering(port)
@@ -133,7 +133,7 @@ def test_a_port_in_use_names_both_settings(taken: str, host: str) -> None:
         with pytest.raises(AlreadyRunning, match=said):
             listen(at(host, port))
         with pytest.raises(AlreadyRunning, match=said):
-            listen_together(at(host, port), 2)
+            listen_per_worker(at(host, port), 2)
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1", "2001:db8::1", "::1::", "a" * 70, "10.0.0.0/8"])

@@ -128,7 +128,7 @@ def test_heartbeats_survive_the_way_to_another_process() -> None:
 def test_a_reader_that_is_too_stale_is_unready(limit: float | None, fresh_ms: int | None, ready: bool) -> None:
     """Only where a limit is set; a reader that does not know how stale it is does not keep it."""
     progress = Readiness("stale", serves=True, fresh_ms=fresh_ms, max_staleness_seconds=limit)
-    assert ready == (progress.why_too_stale(NOW_MS) is None)
+    assert ready == (progress.explain_staleness(NOW_MS) is None)
 
 
 def test_a_reader_that_is_too_stale_says_so_and_answers_all_the_same() -> None:

@@ -104,7 +104,7 @@ def serving() -> Iterator[LocalServer]:
 def test_each_answer_is_counted_once_whichever_way_it_took(serving: LocalServer) -> None:
     """On the fast path, on the ordinary path, and where a request is refused before it is complete."""
     close = b"Host: here\r\nConnection: close\r\n\r\n"
-    before = dict(serving.counters.answers)
+    before = dict(serving.counters.responses)
     exchange(
         serving.port, b"GET /users/alice HTTP/1.1\r\nHost: here\r\n\r\n" * 40 + b"GET /users/bob HTTP/1.1\r\n" + close
     )

@@ -11,7 +11,7 @@ from reader.status.readiness import Readiness, State, estimate_seconds_left
 )
 def test_traffic_may_come_when_ready_or_stale(state: State, ready: bool) -> None:
     """A stale reader answers as it did; a failed one needs an operator, though it keeps serving."""
-    assert ready == Readiness(state=state).ready
+    assert ready == Readiness(state=state).accepts_traffic
 
 
 def test_the_report_has_all_its_keys_in_every_state() -> None:

@@ -109,9 +109,9 @@ def test_a_served_copy_waits_until_the_topic_is_confirmed(scene: Scene) -> None:
     session = scene.begin(trusted=True, batches=[FIRST])
     scene.topic.answers = [KafkaError("no answer"), KafkaError("no answer")]
     assert (True, True) == (session.step(serving=True), session.step(serving=True))
-    assert ({}, "no answer") == (scene.store.items(), session.trouble)
+    assert ({}, "no answer") == (scene.store.items(), session.stall_reason)
     assert session.step(serving=True)
-    assert ({b"alice": ALICE.value}, None) == (scene.store.items(), session.trouble)
+    assert ({b"alice": ALICE.value}, None) == (scene.store.items(), session.stall_reason)
 
 
 def test_a_served_copy_takes_nothing_of_another_topic(scene: Scene) -> None:
@@ -146,10 +146,10 @@ def test_a_batch_that_the_disk_does_not_take_is_tried_again(scene: Scene) -> Non
     session = scene.begin(trusted=True, batches=[FIRST, SECOND])
     scene.store.failures = [StoreFullError(scene.store.folder, "full"), StoreFullError(scene.store.folder, "full")]
     assert (True, True) == (session.step(serving=True), session.step(serving=True))
-    assert "cannot be written to: full; make room" in str(session.trouble)
+    assert "cannot be written to: full; make room" in str(session.stall_reason)
     assert (0, [SECOND]) == (session.positions.applied, scene.reader.batches)
     assert session.step(serving=True)
-    assert (None, 1, {0: 1}) == (session.trouble, session.positions.applied, scene.store.offsets())
+    assert (None, 1, {0: 1}) == (session.stall_reason, session.positions.applied, scene.store.offsets())
     assert 1 == scene.counters.records
 
 

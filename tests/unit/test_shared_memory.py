@@ -123,7 +123,7 @@ def test_a_worker_is_alive_while_the_reader_says_so(memory: SharedMemory, settin
     Store(settings.reader_state_dir / "copy-1").close()
     for alive, at, expected in ((True, time.monotonic(), True), (False, time.monotonic(), False), (True, -60.0, False)):
         memory.write(
-            REPORT_SLOT, json.dumps(StatusReport(READY, alive, LiveCopy("copy-1"), at=at).to_document()).encode()
+            REPORT_SLOT, json.dumps(StatusReport(READY, alive, LiveCopy("copy-1"), made_at=at).to_document()).encode()
         )
         assert expected is Follower(settings, memory).alive()
 

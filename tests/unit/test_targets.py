@@ -152,12 +152,12 @@ def test_a_url_does_not_replace_host(serving: LocalServer, fields: bytes) -> Non
 )
 def test_no_refusal_closes_without_a_byte(serving: LocalServer, line: bytes, status: int) -> None:
     """Each is one response with a problem document, and is counted once."""
-    before = dict(serving.counters.answers)
+    before = dict(serving.counters.responses)
     head, _, body = ask(serving, line).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"\r\nconnection: close" in head
     assert (status, True) == (json.loads(body)["status"], json.loads(body)["type"].startswith(problems.TYPE))
-    assert {**before, status: before.get(status, 0) + 1} == dict(serving.counters.answers)
+    assert {**before, status: before.get(status, 0) + 1} == dict(serving.counters.responses)
 
 
 @pytest.mark.parametrize("sent", [b"G", b"GET /users/alice", b"GET /users/alice HTTP/1.1\r\nHost: x\r\n"])

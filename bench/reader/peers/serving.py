@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 USERS = b"/users/"
 
 Lookup = Callable[[int], Awaitable[bytes | None]]
-"""User id -> the body to answer with; None where there is no such user."""
+"""User id -> the body to answer with; None if there is no such user."""
 
 Start = Callable[[], Awaitable[Lookup]]
 """Connects to the peer's database, inside the event loop."""

@@ -19,8 +19,8 @@ NOTE = b"note/"
 IDENTITY = NOTE + b"identity"
 
 
-class Notes:
-    """The database of them. Each method works in a transaction of the caller's.
+class StoreMetadata:
+    """The LMDB database that holds them. Each method works in a transaction of the caller's.
 
     Args:
         database: LMDB's handle of it.
@@ -30,7 +30,7 @@ class Notes:
         self._database = database
 
     def read_offset(self, transaction: lmdb.Transaction, partition: int) -> int:
-        """Return the next offset to read of a partition; 0 where nothing was read of it."""
+        """Return the next offset to read of a partition; 0 if nothing was read of it."""
         return int(transaction.get(OFFSET % partition, b"0", db=self._database))
 
     def write_offset(self, transaction: lmdb.Transaction, partition: int, offset: int) -> None:
@@ -39,16 +39,16 @@ class Notes:
 
     def read_offsets(self, transaction: lmdb.Transaction) -> dict[int, int]:
         """Return partition -> the next offset to read, for every partition of which something was read."""
-        return {int(name): int(value) for name, value in self._under(transaction, OFFSETS)}
+        return {int(name): int(value) for name, value in self._scan_prefix(transaction, OFFSETS)}
 
     def write_heartbeat(self, transaction: lmdb.Transaction, partition: int, key: bytes, value: bytes) -> None:
-        """Replace the heartbeat of one part in a partition, by its record's key and value."""
+        """Store a part's newest heartbeat, by its record's key and value."""
         transaction.put(HEARTBEAT % partition + key, value, db=self._database)
 
     def read_heartbeats(self, transaction: lmdb.Transaction) -> list[tuple[int, Heartbeat]]:
         """Return the newest heartbeats, each with its partition, the oldest of them first."""
         found = []
-        for name, value in self._under(transaction, HEARTBEATS):
+        for name, value in self._scan_prefix(transaction, HEARTBEATS):
             partition, _, key = name.partition(b"/")
             heartbeat = parse_heartbeat(key, value)
             if heartbeat is not None:
@@ -56,7 +56,7 @@ class Notes:
         return sorted(found, key=lambda pair: pair[1].time_ms)
 
     def read_note(self, transaction: lmdb.Transaction, name: str) -> Any:  # noqa: ANN401 - whatever JSON was noted
-        """Return what was noted under a name; None where nothing was."""
+        """Return what was noted under a name; None if nothing was."""
         value = transaction.get(NOTE + name.encode(), db=self._database)
         return None if value is None else json.loads(bytes(value))
 
@@ -65,7 +65,7 @@ class Notes:
         for name, value in notes.items():
             transaction.put(NOTE + name.encode(), json.dumps(value).encode(), db=self._database)
 
-    def _under(self, transaction: lmdb.Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def _scan_prefix(self, transaction: lmdb.Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Return what is stored under names that begin with a prefix, without that prefix."""
         with transaction.cursor(self._database) as cursor:
             if cursor.set_range(prefix):

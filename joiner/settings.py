@@ -1,13 +1,15 @@
 """The joiner's settings: environment variables, read once at start."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from shared.listening import Endpoint
 from shared.records import FOLLOWS, LIKES, TWEETS, USERS, Table
 from shared.settings import KafkaSettings, Port, TopicName
+from shared.unavailable import UNAVAILABLE, expand_placeholder
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 
@@ -39,6 +41,10 @@ class JoinerSettings(KafkaSettings):
     topic_replication_factor: int | None = Field(
         None, ge=1, le=100, description="Replicas of the topics that the joiner creates; unset: the broker's default."
     )
+    unavailable_value: Annotated[str, StringConstraints(min_length=1)] = Field(
+        UNAVAILABLE,
+        description="The connector's unavailable.value.placeholder, written alike: what stands for a value not sent.",
+    )
     joiner_group: Identifier = Field(
         "user-info-joiner", description="Consumer group; joiners with the same group share the work."
     )
@@ -69,6 +75,12 @@ class JoinerSettings(KafkaSettings):
             raise ValueError("JOINER_WRITES_HEARTBEATS needs HEARTBEATS_TOPIC, the topic to write them to")
         return self
 
+    @field_validator("unavailable_value")
+    @classmethod
+    def _placeholder_has_bytes(cls, value: str) -> str:
+        expand_placeholder(value)
+        return value
+
     @property
     def http_endpoint(self) -> Endpoint:
         """Where /livez, /readyz and /metrics are."""
@@ -77,11 +89,12 @@ class JoinerSettings(KafkaSettings):
     @property
     def sources(self) -> dict[str, Table]:
         """Source topic -> the table whose changelog it is."""
+        placeholder = expand_placeholder(self.unavailable_value)
         return {
-            self.users_topic: USERS,
-            self.tweets_topic: TWEETS,
-            self.follows_topic: FOLLOWS,
-            self.likes_topic: LIKES,
+            self.users_topic: replace(USERS, placeholder=placeholder),
+            self.tweets_topic: replace(TWEETS, placeholder=placeholder),
+            self.follows_topic: replace(FOLLOWS, placeholder=placeholder),
+            self.likes_topic: replace(LIKES, placeholder=placeholder),
         }
 
     @property

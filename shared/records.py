@@ -6,6 +6,8 @@ them. Knows nothing of Kafka, of JSON libraries, or of storage.
 
 from dataclasses import dataclass
 
+from shared.unavailable import DEFAULT_PLACEHOLDER, Placeholder
+
 MAX_ID_BYTES = 511
 """LMDB's limit for a key, and therefore the limit for an id, in UTF-8 bytes."""
 
@@ -14,9 +16,6 @@ RESERVED_KEY_PREFIX = b"\xff"
 
 OLDEST_CHANGE_HEADER = "oldest-change-ms"
 """Header of a user-info record: source time of the oldest change that it shows for the first time, decimal epoch ms."""
-
-UNAVAILABLE = "__debezium_unavailable_value"
-"""What Debezium writes for a large column that an UPDATE did not touch (its option `unavailable.value.placeholder`)."""
 
 PROFILE_COLUMNS = {
     "username": "username",
@@ -38,7 +37,7 @@ Counts = tuple[int, int, int, int]
 """The four counts, in the order of COUNT_KEYS."""
 
 Profile = tuple[str | None, ...]
-"""Values of PROFILE_COLUMNS in their order; a value may be UNAVAILABLE until the last known one replaces it."""
+"""Values of PROFILE_COLUMNS in their order; one may be UNAVAILABLE until the last known one replaces it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,14 @@ class Table:
         primary_key: the column that identifies a row.
         owners: the columns that name the users whose counts the row raises; none for `users` itself.
         counts: for each owner column, the index in COUNT_KEYS of the count that it raises.
+        placeholder: what stands for a value that the source left out.
     """
 
     name: str
     primary_key: str
     owners: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
+    placeholder: Placeholder = DEFAULT_PLACEHOLDER
 
 
 USERS = Table("users", "user_id")

@@ -28,8 +28,9 @@ from joiner.core.users import (
     render_record,
     resolve_unavailable,
 )
-from shared.records import UNAVAILABLE, Table
+from shared.records import Table
 from shared.topics import partition_of
+from shared.unavailable import UNAVAILABLE
 
 PACK_BYTES = 256 * 1024
 """Entries are packed into internal records up to this size: few messages, yet enough to spread over partitions."""

@@ -5,17 +5,19 @@ RowChange in each encoding: flat JSON, a Debezium envelope, or either of them in
 Knows nothing of Kafka, of Quix, or of what the change does to counts.
 """
 
-import json
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
+from joiner.core.connect_schema import SCHEMA_FIRST, Opener, Schema, decode, is_wrapper, read_schema
+from joiner.core.keys import parse_key, to_key_text
 from joiner.core.source_time import FLATTENED_TIME, read_milliseconds, read_source_time
+from joiner.core.values import NeedsLiteralsError, load_json, load_json_exactly, parse_id, to_text
 from shared.errors import BadRow
-from shared.records import MAX_ID_BYTES, PROFILE_COLUMNS, UNAVAILABLE, Table
+from shared.records import PROFILE_COLUMNS, Table
 from shared.topics import MAX_RECORD_BYTES
+from shared.unavailable import UNAVAILABLE
 
 Values: TypeAlias = tuple[str | None, ...]
 """What is taken of a row: its owners, or the fields of its profile."""
@@ -23,12 +25,19 @@ Values: TypeAlias = tuple[str | None, ...]
 ENVELOPE_BYTES = 64 * 1024
 """Room that a record needs besides its profile: key, counts, field names, framing."""
 
+MARKERS = frozenset(("__deleted", "__op", FLATTENED_TIME, "__source_ts_us", "__source_ts_ns"))
+"""What Debezium's ExtractNewRecordState says of a row beside its columns, in a flat row."""
+
+OPERATIONS = ("c", "u", "r", "d")
+
+_opener = Opener()
+
 
 class RowChange(NamedTuple):
     """What one source record says of one row.
 
     Args:
-        row_id: the row's primary key, as text.
+        row_id: the row's primary key, as text; where the key has several columns, RowKey says what.
         values: the row's owners (None: no owner), or for `users` the profile's fields in PROFILE_COLUMNS' order; a
             value may be UNAVAILABLE. None: the row is gone.
         source_ms: when the source made the change, in epoch ms; None where the record does not say.
@@ -39,16 +48,6 @@ class RowChange(NamedTuple):
     values: Values | None
     source_ms: int | None = None
     is_snapshot: bool = False
-
-
-class _Literal(str):
-    """A JSON number as it was written: no digit is lost, however long it is."""
-
-    __slots__ = ()
-
-
-class _NeedsLiteralsError(Exception):
-    """A float may have rounded a number that matters: the document is read again, keeping the digits."""
 
 
 def parse_row(table: Table, key: bytes | None, value: bytes | None) -> RowChange:
@@ -65,45 +64,114 @@ def parse_row(table: Table, key: bytes | None, value: bytes | None) -> RowChange
     if key is None:
         raise BadRow("null-key", "the record has no key; a changelog's key is the row's primary key")
     try:
-        return _parse_with(table, key, value, _load_json)
-    except _NeedsLiteralsError:
-        return _parse_with(table, key, value, _load_json_exactly)
+        return _parse_with(table, key, value, load_json)
+    except NeedsLiteralsError:
+        return _parse_with(table, key, value, load_json_exactly)
 
 
-def _parse_with(table: Table, key: bytes, value: bytes | None, loads: Callable[[bytes], Any]) -> RowChange:
-    row_id = _parse_key(table, key, loads)
+def _parse_with(  # noqa: C901 - in one piece, since calls are much of what a row costs
+    table: Table, key: bytes, value: bytes | None, loads: Callable[[bytes], Any]
+) -> RowChange:
+    row_id, key_columns = parse_key(table, key, loads)
     if value is None:
         return RowChange(row_id, None)
     try:
-        document = loads(value)
+        document, schema = _opener.open(table.name, value, loads) if value[:8] == SCHEMA_FIRST else (loads(value), None)
     except (ValueError, RecursionError) as error:
         raise BadRow("bad-json", f"the value is not JSON: {error}") from None
-    document = _unwrap(document)
-    row, gone, source_ms = _extract_row(table, document)
-    if row is not None and table.primary_key in row:
-        if _parse_id(row[table.primary_key], table.primary_key) != row_id:
-            raise BadRow("key-mismatch", f"the key says {row_id!r}, the row's {table.primary_key} says otherwise")
-    elif not gone:
-        raise BadRow("missing-column", f"the row has no column {table.primary_key}")
-    if gone or row is None:
+    if type(document) is not dict or len(document) == 2:
+        document, schema = _unwrap(document, schema)
+        if document is None:
+            return RowChange(row_id, None)
+    row: dict[str, Any] | None = document
+    operation = source_ms = None
+    if table.primary_key not in document and "op" in document:
+        row, operation, source_ms = _open_envelope(document)
+    elif not MARKERS.isdisjoint(document):
+        operation, source_ms = _read_markers(document)
+    if row is None:
         return RowChange(row_id, None, source_ms)
-    values = _parse_owners(table, row) if table.owners else _parse_profile(row)
-    return RowChange(row_id, values, source_ms, row is not document and document["op"] == "r")
+    if schema is not None and (decoders := schema.fields if row is document else schema.row):
+        row = decode(row, decoders, _find_columns(table, key_columns), table.placeholder.texts)
+    found = row.get(table.primary_key)
+    if key_columns is not None or (found != row_id and (type(found) is not int or str(found) != row_id)):
+        _check_key(table, row, row_id, key_columns, operation)
+    if operation == "d":
+        return RowChange(row_id, None, source_ms)
+    values = _parse_owners(table, row) if table.owners else _parse_profile(table, row)
+    return RowChange(row_id, values, source_ms, operation == "r")
 
 
-def _extract_row(table: Table, document: dict[str, Any]) -> tuple[dict[str, Any] | None, bool, int | None]:
-    """Return the row that a document is about, whether it is gone, and when the source made the change."""
-    if table.primary_key in document or "op" not in document:
-        time_ms = document.get(FLATTENED_TIME)
-        return document, False, None if time_ms is None else read_milliseconds(time_ms)
-    operation = document["op"]
-    if operation not in ("c", "u", "r", "d"):
+def _unwrap(document: Any, schema: Schema | None) -> tuple[dict[str, Any] | None, Schema | None]:  # noqa: ANN401 - JSON
+    """Return a row or an envelope, and its schema; None in place of a null value, as some converters write it."""
+    if schema is None and is_wrapper(document):
+        document, schema = document["payload"], read_schema(document["schema"])
+    if isinstance(document, dict) or (document is None and schema is not None):
+        return document, schema
+    raise BadRow("bad-shape", "the value is JSON, but neither a row nor an envelope; only a null value deletes")
+
+
+def _find_columns(table: Table, key_columns: dict[str, str] | None) -> tuple[str, ...]:
+    """Return the columns that are read."""
+    return (table.primary_key, *(table.owners or PROFILE_COLUMNS), *(key_columns or ()))
+
+
+def _check_key(
+    table: Table, row: dict[str, Any], row_id: str, key_columns: dict[str, str] | None, operation: str | None
+) -> None:
+    """Compare a row with its key; of a deletion, as much of the row as is there.
+
+    Raises:
+        BadRow: they contradict each other, or a row that is there has no primary key.
+        NeedsLiteralsError: the digits are needed.
+    """
+    column = table.primary_key
+    if column not in row:
+        if operation != "d":
+            raise BadRow("missing-column", f"the row has no column {column}")
+    elif parse_id(row[column], column) != (row_id if key_columns is None else key_columns[column]):
+        raise BadRow("key-mismatch", f"the key says {row_id!r}, the row's {column} says otherwise")
+    if key_columns is not None:
+        for name, text in key_columns.items():
+            # A deletion may not know the columns that are in the key, but not in the table's own primary key.
+            if name != column and row.get(name) is not None and to_key_text(row[name], name) != text:
+                raise BadRow("key-mismatch", f"the key's {name} is {text!r:.200}, the row says otherwise")
+
+
+def _open_envelope(envelope: dict[str, Any]) -> tuple[dict[str, Any] | None, str, int | None]:
+    """Return the row that an envelope is about, its operation, and when the source made the change."""
+    operation = envelope["op"]
+    if operation not in OPERATIONS:
         raise BadRow("unknown-op", f"the envelope's op is {_describe(operation)}; known are c, u, r and d")
     gone = operation == "d"
-    row = document.get("before" if gone else "after")
+    row = envelope.get("before" if gone else "after")
     if not isinstance(row, dict) and not (gone and row is None):
         raise BadRow("bad-shape", f"the envelope's op is {operation!r}, but it carries no row")
-    return row, gone, read_source_time(document)
+    return row, operation, read_source_time(envelope)
+
+
+def _read_markers(row: dict[str, Any]) -> tuple[str | None, int | None]:
+    """Return the operation and the source's time that Debezium's ExtractNewRecordState wrote into a flat row.
+
+    Raises:
+        BadRow: it is not known what they mean, or they contradict each other.
+    """
+    operation = row.get("__op")
+    if "__op" in row and operation not in OPERATIONS:
+        raise BadRow("unknown-op", f"the row's __op is {_describe(operation)}; known are c, u, r and d")
+    if "__deleted" in row:
+        deleted = row["__deleted"]
+        if type(deleted) not in (str, bool) or deleted not in ("true", "false", True, False):
+            raise BadRow("unknown-op", f"the row's __deleted is {_describe(deleted)}; known are true and false")
+        gone = deleted in ("true", True)
+        if operation is not None and gone != (operation == "d"):
+            raise BadRow("unknown-op", f"the row's __op is {operation!r}, and its __deleted says otherwise")
+        operation = "d" if gone else operation
+    for name, per_ms in ((FLATTENED_TIME, 1), ("__source_ts_us", 1_000), ("__source_ts_ns", 1_000_000)):
+        time = read_milliseconds(row.get(name))
+        if time is not None:
+            return operation, time // per_ms
+    return operation, None
 
 
 def _describe(value: object) -> str:
@@ -118,73 +186,38 @@ def read_document(value: bytes) -> dict[str, Any] | None:
         value: a record's value in any of the encodings.
     """
     try:
-        return _unwrap(_load_json(value))
+        return _unwrap(load_json(value), None)[0]
     except (BadRow, ValueError, RecursionError):
         return None
 
 
-def _parse_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> str:
-    """Return the row id that a key names: the key as text, or out of a JSON string or a JSON object."""
-    if key.lstrip(b" \t\r\n")[:1] in (b"{", b'"'):
-        try:
-            document = loads(key)
-        except (ValueError, RecursionError):
-            document = None
-        if isinstance(document, str):
-            return _parse_id(document, "the key")
-        if isinstance(document, dict):
-            if table.primary_key not in document and _is_wrapper(document):
-                document = document["payload"]
-            if isinstance(document, dict) and table.primary_key in document:
-                return _parse_id(document[table.primary_key], "the key")
-    try:
-        return _parse_id(key.decode(), "the key")
-    except UnicodeDecodeError:
-        raise BadRow("bad-key", "the key is not UTF-8") from None
-
-
-def _is_wrapper(document: dict[str, Any]) -> bool:
-    return len(document) == 2 and "schema" in document and "payload" in document
-
-
-def _unwrap(document: object) -> dict[str, Any]:
-    if isinstance(document, dict) and _is_wrapper(document):
-        document = document["payload"]
-    if not isinstance(document, dict):
-        raise BadRow("bad-shape", "the value is JSON, but neither a row nor an envelope; only a null value deletes")
-    return document
-
-
-def _parse_id(value: object, where: str) -> str:
-    """Return an id as text, exactly as written; a fraction, a boolean or an empty text is not an id."""
-    kind = type(value)
-    if kind is str or kind is int:
-        text = str(value)
-    elif kind is float:
-        raise _NeedsLiteralsError
-    elif kind is _Literal and re.fullmatch(r"-?[0-9]+", str(value)):
-        text = str(value)
-    elif value is None:
-        raise BadRow("null-id", f"{where} is null")
-    else:
-        raise BadRow("bad-id", f"{where} is neither text nor an integer")
-    if not text or len(text if text.isascii() else text.encode()) > MAX_ID_BYTES:
-        raise BadRow("bad-id", f"{where} is not 1 to {MAX_ID_BYTES} bytes long in UTF-8")
-    return text
-
-
 def _parse_owners(table: Table, row: dict[str, Any]) -> Values:
-    owners = []
+    owners: list[str | None] = []
     for column in table.owners:
         if column not in row:
             raise BadRow("missing-column", f"the row has no column {column}")
         owner = row[column]
-        owners.append(None if owner is None else _parse_id(owner, column))
+        if type(owner) is int:
+            owners.append(str(owner))
+        elif owner is None:
+            owners.append(None)
+        elif type(owner) is str and owner in table.placeholder.texts:
+            owners.append(UNAVAILABLE)
+        else:
+            owners.append(parse_id(owner, column))
     return tuple(owners)
 
 
-def _parse_profile(row: dict[str, Any]) -> Values:
-    profile = tuple([_to_text(row.get(column), column) for column in PROFILE_COLUMNS])
+def _parse_profile(table: Table, row: dict[str, Any]) -> Values:
+    placeholder = table.placeholder
+    try:
+        profile = tuple([to_text(row.get(column), column) for column in PROFILE_COLUMNS])
+    except BadRow:
+        whole = {column: row.get(column) for column in PROFILE_COLUMNS}
+        whole = {column: UNAVAILABLE if placeholder.matches(value) else value for column, value in whole.items()}
+        profile = tuple([to_text(value, column) for column, value in whole.items()])
+    if not placeholder.texts.isdisjoint(profile):
+        profile = tuple([UNAVAILABLE if text in placeholder.texts else text for text in profile])
     if not fits(profile):
         raise BadRow("too-large", f"the profile does not fit into a record of {MAX_RECORD_BYTES} bytes")
     return profile
@@ -195,42 +228,6 @@ def fits(profile: Values) -> bool:
     room = MAX_RECORD_BYTES - ENVELOPE_BYTES
     # A character takes at most six bytes, as an escape, so few profiles must be rendered to be measured.
     return sum([len(text) for text in profile if text]) * 6 <= room or len(orjson.dumps(profile)) <= room
-
-
-def _to_text(value: object, column: str) -> str | None:
-    """Return a profile field as text: a number or a boolean becomes its JSON text."""
-    if value is None or type(value) is str:
-        return value
-    if type(value) is float:
-        raise _NeedsLiteralsError
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | _Literal):
-        return str(value)
-    raise BadRow("not-text", f"the column {column} holds an object or an array")
-
-
-def _load_json(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
-    try:
-        return orjson.loads(text)
-    except ValueError:
-        # It is valid JSON all the same if it holds a number that no float can, such as a long integer id.
-        return _load_json_exactly(text)
-
-
-def _load_json_exactly(text: bytes) -> Any:  # noqa: ANN401 - JSON may be anything
-    document = json.loads(text.decode(), parse_int=_to_literal, parse_float=_Literal, parse_constant=_refuse_constant)
-    # The standard library accepts half a surrogate pair, which cannot be encoded in UTF-8: this raises ValueError.
-    json.dumps(document, ensure_ascii=False).encode()
-    return document
-
-
-def _to_literal(digits: str) -> _Literal:
-    return _Literal("0" if digits == "-0" else digits)  # as orjson has it
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def is_unavailable(value: str | None) -> bool:

@@ -83,6 +83,7 @@ class DeadLetter:
         detail: the same for people.
         whole: False where it was cut, because it exceeded the topic's limit.
         edited_key: True where the key is not the one that was received.
+        received_key: the key that was received, where it was edited and is known.
     """
 
     record: UnreadableRecord
@@ -90,6 +91,12 @@ class DeadLetter:
     detail: str
     whole: bool = True
     edited_key: bool = False
+    received_key: bytes | None = None
+
+    @property
+    def source_key(self) -> bytes | None:
+        """The key under which the source wrote the record, and whatever it wrote of the row since."""
+        return self.received_key if self.edited_key else self.record.key
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object: bytes as text where they are UTF-8, else in Base64 under another name."""
@@ -139,7 +146,8 @@ def parse_edited(document: Mapping[str, Any], original: DeadLetter | None) -> De
     )
     whole = not document.get("cut") or (original is not None and original.record.value != value)
     edited_key = original is None or original.record.key != key
-    return DeadLetter(record, document["reason"], document.get("detail", ""), whole, edited_key)
+    received_key = original.record.key if edited_key and original is not None else None
+    return DeadLetter(record, document["reason"], document.get("detail", ""), whole, edited_key, received_key)
 
 
 def _encode_bytes(name: str, content: bytes | None) -> dict[str, str | None]:

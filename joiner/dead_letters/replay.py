@@ -78,12 +78,12 @@ class Replayer:
     def _read_contents(self, topic: str, decisions: Iterable[Decision]) -> "_TopicContents":
         rows = {decision.row_id for decision in decisions}
         received = {
-            (decision.letter.record.partition, decision.letter.record.key): (
+            (decision.letter.record.partition, decision.letter.source_key): (
                 decision.letter.record.offset,
                 decision.row_id,
             )
             for decision in decisions
-            if not decision.letter.edited_key
+            if decision.letter.source_key is not None
         }
         newest: dict[str, dict[int, NewestRecord]] = {}
         known: set[str] = set()
@@ -94,6 +94,8 @@ class Replayer:
             if letter_row is not None and offset <= letter_offset:
                 known.add(letter_row)
             row_id = _read_row_id(self._tables[topic], message)
+            if row_id is None and message.value() is None:
+                row_id = letter_row  # deleted under a key that no id can be read from
             if row_id is not None and row_id in rows:
                 newest.setdefault(row_id, {})[partition] = NewestRecord(partition, offset, message.timestamp()[1])
         return _TopicContents({row_id: [*records.values()] for row_id, records in newest.items()}, known)

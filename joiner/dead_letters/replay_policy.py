@@ -68,7 +68,28 @@ def decide_all(letters: Iterable[DeadLetter], tables: Mapping[str, Table]) -> li
                 )
             latest[row] = len(decisions)
         decisions.append(decision)
-    return decisions
+    return _supersede_deleted(decisions)
+
+
+def _supersede_deleted(decisions: list[Decision]) -> list[Decision]:
+    """Leave out letters behind which the row was deleted under the same key, if no id can be read from that key."""
+    deleted: dict[tuple[str, int, bytes], int] = {}
+    for decision in decisions:
+        record, key = decision.letter.record, decision.letter.source_key
+        if decision.outcome == "still unreadable" and record.value is None and key is not None:
+            deleted[record.topic, record.partition, key] = record.offset
+
+    def check(decision: Decision) -> Decision:
+        record, key = decision.letter.record, decision.letter.source_key
+        offset = -1 if key is None else deleted.get((record.topic, record.partition, key), -1)
+        if decision.outcome != "replay" or offset <= record.offset:
+            return decision
+        return decision._replace(
+            outcome="superseded",
+            detail=f"by the deletion {record.topic}[{record.partition}]@{offset}, whose key cannot be read",
+        )
+
+    return [check(decision) for decision in decisions]
 
 
 def _decide(letter: DeadLetter, tables: Mapping[str, Table]) -> Decision:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from joiner.core.checkpoint import Checkpoint, SourceRecord
 from joiner.core.rows import RowChange, parse_row
 from shared.errors import BadRow
-from shared.records import FOLLOWS, MAX_ID_BYTES, TABLES, USERS, Table
+from shared.records import FOLLOWS, LIKES, MAX_ID_BYTES, TABLES, USERS, Table
 from tests.support.cluster import DictStore
 from tests.support.strategies import keys, rows, spell_id, values
 
@@ -114,3 +114,24 @@ def test_spelled_knows_numbers() -> None:
         spell_id("7", as_number=False),
         spell_id("a", as_number=True),
     )
+
+
+utf_8 = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=3)
+key_columns = st.dictionaries(st.sampled_from(["tenant_id", "region", "day"]), utf_8, max_size=3)
+
+
+@given(st.lists(st.tuples(utf_8.filter(bool), key_columns), min_size=2, max_size=2), st.data())
+def test_a_row_is_all_columns_of_its_key(rows: list[tuple[str, dict[str, str]]], data: st.DataObject) -> None:
+    """Keys of the same columns name the same row exactly if all are equal, in whatever order they stand."""
+    found = []
+    for like_id, others in rows:
+        columns = data.draw(st.permutations([("like_id", like_id), *others.items()]))
+        document: object = dict(columns)
+        if data.draw(st.booleans()):
+            document = {"schema": {"type": "struct"}, "payload": document}
+        found.append(parse_row(LIKES, json.dumps(document).encode(), None).row_id)
+    one, other = rows
+    if one[1].keys() == other[1].keys():
+        assert (one == other) == (found[0] == found[1])
+    elif not one[1] or not other[1]:
+        assert found[0] != found[1]

@@ -85,8 +85,8 @@ BUGS = {
         "test_watermarks.py::test_heartbeats_never_overtake_the_data",
     ),
     "a long integer id is rounded": Bug(
-        "core/rows",
-        "    elif kind is float:\n        raise _NeedsLiteralsError",
+        "core/values",
+        "    elif kind is float:\n        raise NeedsLiteralsError",
         "    elif kind is float:\n        text = str(int(value))  # type: ignore",
         "test_encodings.py::test_integer_ids_of_any_size_are_exact",
     ),

@@ -43,7 +43,7 @@ from reader.storage import snapshot
 from reader.storage.generations import Generations
 from reader.storage.read_view import StoredRecord
 from reader.storage.records import FORMAT, Record
-from shared import heartbeats, records, topics
+from shared import heartbeats, records, topics, unavailable
 from shared.errors import BadRow
 from stack.cli import main as stack
 from stack.run import RunSettings
@@ -136,7 +136,7 @@ def _records() -> Iterator[str]:
     yield f"header {records.OLDEST_CHANGE_HEADER}"
     yield f"reserved keys {records.RESERVED_KEY_PREFIX!r}"
     yield f"heartbeat {heartbeat.key!r} {heartbeat.value!r}"
-    yield f"unavailable value {records.UNAVAILABLE}"
+    yield f"unavailable value {unavailable.UNAVAILABLE}"
     for table in records.TABLES:
         yield f"table {table.name} {table.primary_key} {' '.join(table.owners)}"
     for column, key in records.PROFILE_COLUMNS.items():

@@ -3,7 +3,9 @@
 Order holds only within a row. Everything is small, so that rows and owners collide and failures shrink to a few lines.
 """
 
+import base64
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
@@ -68,12 +70,50 @@ bad_values = st.sampled_from(
 )
 texts = st.one_of(st.none(), st.sampled_from(["x", "Ünï 🦉", ""]))
 number_or_text = st.booleans()
+scales = st.integers(0, 2)
+unread = st.sampled_from([[1], "half \ud83d", float("nan"), {"deep": ["\udfff", float("-inf")]}])
+nulls = st.sampled_from([None, None, b'{"schema":null,"payload":null}'])
 wrapped = st.booleans()
+unavailable = st.sampled_from(
+    [
+        UNAVAILABLE,
+        base64.b64encode(UNAVAILABLE.encode()).decode(),
+        UNAVAILABLE.encode().hex(),
+        [UNAVAILABLE],
+        list(UNAVAILABLE.encode()),
+        {UNAVAILABLE: UNAVAILABLE},
+    ]
+)
+bad_keys = st.sampled_from(
+    [b'{"id":7}', b"[7]", b'{"user_id":1', b"Struct{user_id=1}", b"\0\0\0\0\0\0\0\7", b'"\\ud800"', b"\xff"]
+)
 
 
 def spell_id(value: str | None, as_number: bool) -> object:
     """Return an id as a row may hold it: 7 and "7" are the same."""
     return int(value) if value is not None and value.isdigit() and as_number else value
+
+
+def encode_decimal(value: object, scale: int) -> object:
+    """Return a numeric id as Connect writes it by default; another one as it is."""
+    if not isinstance(value, int):
+        return value
+    unscaled = value * 10**scale
+    return base64.b64encode(unscaled.to_bytes(unscaled.bit_length() // 8 + 1, "big", signed=True)).decode()
+
+
+def decimal_schema(columns: Iterable[str], scale: int) -> dict[str, object]:
+    """Return the schema of a row whose columns are decimals."""
+    decimal = {"type": "bytes", "name": "org.apache.kafka.connect.data.Decimal", "parameters": {"scale": str(scale)}}
+    return {"type": "struct", "fields": [{**decimal, "field": column} for column in columns]}
+
+
+@st.composite
+def dumped(draw: st.DrawFn, document: object) -> bytes:
+    """Draw a way to write a document as JSON; text that UTF-8 cannot hold is written all the same."""
+    separators = draw(st.sampled_from([None, (",", ":")]))
+    text = json.dumps(document, ensure_ascii=draw(st.booleans()), separators=separators)
+    return text.encode(errors="surrogatepass")
 
 
 @st.composite
@@ -82,14 +122,22 @@ def keys(draw: st.DrawFn, table: str, row_id: str) -> bytes:
     column = PRIMARY_KEYS[table]
     spelling = spell_id(row_id, draw(number_or_text))
     document: object = {column: spelling}
-    match draw(st.sampled_from(["text", "string", "object", "wrapped"])):
+    match draw(st.sampled_from(["text", "string", "object", "wrapped", "wrapped alone", "decimal"])):
         case "text":
             return row_id.encode()
         case "string":
             document = row_id
         case "wrapped":
             document = {"schema": {"type": "struct"}, "payload": document}
-    return json.dumps(document, ensure_ascii=draw(st.booleans())).encode()
+        case "wrapped alone":
+            document = {"schema": {"type": "int64"}, "payload": spelling}
+        case "decimal" if isinstance(spelling, int):
+            scale = draw(scales)
+            document = {
+                "schema": decimal_schema([column], scale),
+                "payload": {column: encode_decimal(spelling, scale)},
+            }
+    return draw(dumped(document))
 
 
 @st.composite
@@ -97,21 +145,55 @@ def values(draw: st.DrawFn, table: str, row_id: str, change: tuple[Row | None, R
     """Draw one of the encodings of a row (before, after), or of its deletion as Debezium's first message says it."""
     before, row = change
     as_number = draw(number_or_text)
-    ids_of = {PRIMARY_KEYS[table], *OWNERS[table]}
+    ids_of = [PRIMARY_KEYS[table], *OWNERS[table]]
+    scale = draw(st.none() | scales)
+    numeric = [row_id, *[(values or {}).get(column) for column in OWNERS[table] for values in change]]
+    if not as_number or not all(value is None or value.isdigit() for value in numeric):
+        scale = None
+    spoilt, missing = draw(unread), draw(unavailable)
 
     def spelt(values: Row | None) -> dict[str, object] | None:
         if values is None:
             return None
-        whole = {PRIMARY_KEYS[table]: row_id, **values, "unknown_column": [1]}
-        return {name: spell_id(value, as_number) if name in ids_of else value for name, value in whole.items()}  # type: ignore[arg-type]
+        spelt_ids = {name: spell_id(value, as_number) for name, value in values.items() if name in ids_of}
+        whole = {PRIMARY_KEYS[table]: spell_id(row_id, as_number), **values, **spelt_ids}
+        if scale is not None:
+            whole |= {name: encode_decimal(whole[name], scale) for name in ids_of}
+        return {
+            "unknown_column": spoilt,
+            **{name: missing if value == UNAVAILABLE else value for name, value in whole.items()},
+        }
 
-    document: object = spelt(row)
-    if row is None or draw(st.booleans()):
-        operation = "d" if row is None else draw(st.sampled_from("cur"))
-        document = {"before": spelt(before), "after": document, "op": operation, "source": {"ts_ms": source_ms}}
-    if draw(wrapped):
-        document = {"schema": None, "payload": document}
-    return json.dumps(document, ensure_ascii=draw(st.booleans())).encode()
+    operation = "d" if row is None else draw(st.sampled_from("cur"))
+    schema: dict[str, object] | None = None if scale is None else decimal_schema(ids_of, scale)
+    if draw(st.booleans()):
+        document: dict[str, object] = {
+            "before": spelt(before),
+            "after": spelt(row),
+            "op": operation,
+            "source": {"ts_ms": source_ms},
+        }
+        schema = schema and {"type": "struct", "fields": [{"field": "after", **schema}]}
+    else:
+        known = row if row is not None else before or dict.fromkeys(OWNERS[table])
+        document = {**(spelt(known) or {}), **draw(markers(operation, source_ms))}
+    if scale is not None or draw(wrapped):
+        return draw(dumped({"schema": schema, "payload": document}))
+    return draw(dumped(document))
+
+
+@st.composite
+def markers(draw: st.DrawFn, operation: str, source_ms: int) -> dict[str, object]:
+    """Draw what Debezium's flattening adds to a row; a deletion must say so, in one way or the other."""
+    gone = operation == "d"
+    added: dict[str, object] = {}
+    if draw(st.booleans()):
+        added["__deleted"] = draw(st.sampled_from([gone, str(gone).lower()]))
+    if draw(st.booleans()) or (gone and not added):
+        added["__op"] = operation
+    if draw(st.booleans()):
+        added["__source_ts_ms"] = source_ms
+    return added
 
 
 @st.composite
@@ -131,7 +213,7 @@ def row_histories(draw: st.DrawFn, table: str, row_id: str) -> tuple[list[Event]
     def write(sent: Row | None, *, tombstone: bool = False) -> None:
         source_ms = draw(st.integers(1, 50))
         key = draw(keys(table, row_id))
-        value = None if tombstone else draw(values(table, row_id, (row, sent), source_ms))
+        value = draw(nulls) if tombstone else draw(values(table, row_id, (row, sent), source_ms))
         events.append(Event(table, row_id, sent, key, value, source_ms))
 
     for action in draw(st.lists(st.sampled_from(["write", "delete", "again", "unavailable"]), max_size=5)):
@@ -162,7 +244,8 @@ def poisoned_histories(draw: st.DrawFn, history: History) -> tuple[Event, ...]:
     for _ in range(draw(st.integers(1, 4))):
         table = draw(st.sampled_from(list(PRIMARY_KEYS)))
         row_id = draw(ids if table == "users" else st.sampled_from(ROW_IDS))
-        event = Event(table, row_id, None, row_id.encode(), draw(bad_values), 60)
+        key, value = draw(st.tuples(st.just(row_id.encode()), bad_values) | st.tuples(bad_keys, st.none() | bad_values))
+        event = Event(table, row_id, None, key, value, 60)
         events.insert(draw(st.integers(0, len(events))), event)
     return tuple(events)
 

@@ -7,8 +7,9 @@ import pytest
 from joiner.core.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, OutputRecord, SourceRecord, Store
 from joiner.core.users import make_request_entry
 from shared.errors import BadRow
-from shared.records import LIKES, UNAVAILABLE, USERS
+from shared.records import LIKES, USERS
 from shared.topics import partition_of
+from shared.unavailable import UNAVAILABLE
 from tests.support.cluster import DictStore
 
 NOW_MS = 1_000

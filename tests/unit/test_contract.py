@@ -36,6 +36,8 @@ ADDITIONS: dict[str, list[str]] = {
         "python -m doctor --joiner <text> multiple = ['http://127.0.0.1:8001']",
         "python -m doctor --reader <text> multiple = ['http://127.0.0.1:8000']",
     ],
+    "environment variables": ["joiner UNAVAILABLE_VALUE=__debezium_unavailable_value"],
+    "dead letters": ["reason bad-value"],
 }
 """What was added since, by kind."""
 

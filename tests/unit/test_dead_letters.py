@@ -46,6 +46,17 @@ def test_of_two_letters_about_one_row_the_newer_is_written() -> None:
     assert ["superseded", "replay"] == outcomes(letter(5), letter(6))
 
 
+def test_a_letter_behind_which_the_row_was_deleted_under_an_unreadable_key_is_not_written() -> None:
+    """The deletion is a dead letter, too; a person who mends the row's key alone must not bring the row back."""
+    unreadable = b'{"id":7}'
+    row, deletion = letter(5, key=unreadable), letter(6, value=None, key=unreadable)
+    mended = parse_edited({**row.to_json(), "key": "7"}, row)
+    assert ["superseded", "still unreadable"] == outcomes(mended, deletion)
+    assert ["replay", "still unreadable"] == outcomes(mended, letter(4, value=None, key=unreadable))
+    assert ["replay", "still unreadable"] == outcomes(mended, letter(6, value=None, key=b"[7]"))
+    assert (unreadable, unreadable) == (mended.source_key, row.source_key)
+
+
 def test_a_newer_record_of_the_row_is_kept() -> None:
     """Newer is what comes behind in the same partition, or later in another one."""
     decision = Decision(letter(5), "replay", "7", partition=2)

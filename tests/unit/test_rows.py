@@ -7,8 +7,9 @@ import pytest
 
 from joiner.core.rows import ENVELOPE_BYTES, RowChange, fits, parse_row
 from shared.errors import BadRow
-from shared.records import FOLLOWS, LIKES, TWEETS, UNAVAILABLE, USERS, Table
+from shared.records import FOLLOWS, LIKES, TWEETS, USERS, Table
 from shared.topics import MAX_RECORD_BYTES
+from shared.unavailable import UNAVAILABLE
 
 LIKE = RowChange("700", ("1",))
 NOTHING = [None] * 8
@@ -22,8 +23,10 @@ NOTHING = [None] * 8
         b' "700"',
         b'{"like_id": 700}',
         b'{"like_id": "700"}',
-        b'{"like_id": 700, "region": "eu"}',
         b'{"schema": {"type": "struct", "optional": false}, "payload": {"like_id": 700}}',
+        b'{"schema": {"type": "int64", "optional": false}, "payload": 700}',
+        b'{"schema":{"type":"string"},"payload":"700"}',
+        b'{"payload": 700, "schema": null}',
     ],
 )
 def test_a_key_is_read_as_text_as_a_json_string_or_out_of_an_object(key: bytes) -> None:
@@ -37,10 +40,9 @@ def test_a_key_is_read_as_text_as_a_json_string_or_out_of_an_object(key: bytes) 
     [
         (b"{not json", "{not json"),
         (b'"half', '"half'),
-        (b'{"id": 7}', '{"id": 7}'),
-        (b'{"schema": {}, "payload": 7}', '{"schema": {}, "payload": 7}'),
-        (b'"\\ud800"', '"\\ud800"'),
-        (b"[7]", "[7]"),
+        (b"{6F9619FF-8B86-D011-B42D-00CF4FC964FF}", "{6F9619FF-8B86-D011-B42D-00CF4FC964FF}"),
+        (b"[x", "[x"),
+        (b"Stone", "Stone"),
         (b"007", "007"),
         (b" 7 ", " 7 "),
         ("zoë/🦉".encode(), "zoë/🦉"),
@@ -154,7 +156,39 @@ BAD = [
     ("null-key", USERS, None, b'{"user_id": 1}', "the record has no key"),
     ("null-key", USERS, None, None, "the record has no key"),
     ("bad-key", USERS, b"\xff\xfe", b'{"user_id": 1}', "the key is not UTF-8"),
-    ("bad-key", USERS, b'{"user_id":\xff}', None, "the key is not UTF-8"),
+    ("bad-key", USERS, b'{"user_id":\xff}', None, "the key begins like a JSON object, and is not JSON"),
+    ("bad-key", LIKES, b'{"id": 7}', None, "the key has id, and not like_id, which names the row"),
+    ("bad-key", LIKES, b'{"user_id": 7, "tweet_id": 1}', None, "the key has tweet_id, user_id, and not like_id"),
+    ("bad-key", LIKES, b"{}", None, "the key has no columns"),
+    ("bad-key", LIKES, b'{"like_id": 7', None, "the key begins like a JSON object, and is not JSON"),
+    ("bad-key", LIKES, b"[7]", None, "the key is JSON, but holds no like_id"),
+    ("bad-key", LIKES, b'{"schema":{},"payload":[7]}', None, "the key is JSON, but holds no like_id"),
+    ("null-key", LIKES, b'{"schema":null,"payload":null}', None, "the key's payload is null"),
+    ("bad-id", LIKES, b'{"schema":{},"payload":7.5}', None, "the key is neither text nor an integer"),
+    ("bad-key", LIKES, b'"\\ud800"', None, "such as half an emoji"),
+    ("bad-id", LIKES, b'{"like_id": "\\ud800"}', None, "such as half an emoji"),
+    ("bad-key", LIKES, b'"{\\"like_id\\":7}"', None, "the key is a JSON object inside a JSON string"),
+    ("bad-key", LIKES, b"Struct{like_id=7}", None, "the key is a Connect struct printed by StringConverter"),
+    ("bad-key", LIKES, b"\0\0\0\0\0\0\0\7", None, "the key begins with a zero byte"),
+    ("bad-key", LIKES, b"\0\0\0\0\1\x0e", None, "the key begins with a zero byte"),
+    ("bad-key", LIKES, b'{"like_id":"\\u0000[]"}', None, "the key begins with the character U+0000"),
+    ("bad-key", LIKES, b'{"like_id":1,"region":null}', None, "the key's column region is null"),
+    ("bad-key", LIKES, b'{"like_id":1,"region":{}}', None, "the column region holds an object or an array"),
+    ("bad-key", USERS, b'{"tenant_id":1,"user_id":5}', None, "a user's id is one column, user_id"),
+    (
+        "key-mismatch",
+        LIKES,
+        b'{"like_id":1,"region":"eu"}',
+        b'{"like_id":1,"region":"us","user_id":1}',
+        "region is 'eu'",
+    ),
+    (
+        "key-mismatch",
+        LIKES,
+        b'{"like_id":1,"region":"eu"}',
+        b'{"like_id":2,"region":"eu","user_id":1}',
+        "says otherwise",
+    ),
     ("bad-id", USERS, b"", b'{"user_id": ""}', "the key is not 1 to 511 bytes long"),
     ("bad-id", USERS, b'""', None, "the key is not 1 to 511 bytes long"),
     ("bad-id", USERS, b"x" * 512, None, "the key is not 1 to 511 bytes long"),
@@ -183,7 +217,7 @@ BAD = [
     ("bad-shape", USERS, b"1", b"null", "neither a row nor an envelope; only a null value deletes"),
     ("bad-shape", USERS, b"1", b"[1]", "neither a row nor an envelope"),
     ("bad-shape", USERS, b"1", b'"text"', "neither a row nor an envelope"),
-    ("bad-shape", USERS, b"1", b'{"schema": null, "payload": null}', "neither a row nor an envelope"),
+    ("bad-shape", USERS, b"1", b'{"schema": null, "payload": [1]}', "neither a row nor an envelope"),
     ("bad-shape", USERS, b"1", b'{"op": "c", "after": null}', "it carries no row"),
     ("bad-shape", USERS, b"1", b'{"op": "u", "after": [1]}', "it carries no row"),
     ("bad-shape", USERS, b"1", b'{"op": "d", "before": 1}', "it carries no row"),
@@ -191,6 +225,15 @@ BAD = [
     ("unknown-op", USERS, b"1", b'{"op": null}', "the envelope's op is a NoneType"),
     ("unknown-op", USERS, b"1", b'{"op": ' + b"[" * 900 + b"]" * 900 + b"}", "the envelope's op is a list"),
     ("unknown-op", USERS, b"1", b'{"op": "' + b"x" * 900 + b'"}', "the envelope's op is 'xxx"),
+    ("unknown-op", LIKES, b"1", b'{"like_id":1,"user_id":1,"__op":"t"}', "the row's __op is 't'"),
+    ("unknown-op", LIKES, b"1", b'{"like_id":1,"user_id":1,"__op":null}', "the row's __op is a NoneType"),
+    ("unknown-op", LIKES, b"1", b'{"like_id":1,"user_id":1,"__deleted":"yes"}', "the row's __deleted is 'yes'"),
+    ("unknown-op", LIKES, b"1", b'{"like_id":1,"user_id":1,"__deleted":1}', "the row's __deleted is a int"),
+    ("unknown-op", LIKES, b"1", b'{"like_id":1,"user_id":1,"__deleted":1.0}', "the row's __deleted is a float"),
+    ("unknown-op", LIKES, b"1", b'{"like_id":1,"user_id":1,"__deleted":null}', "the row's __deleted is a NoneType"),
+    ("unknown-op", LIKES, b"1", b'{"like_id":1,"user_id":1,"__op":"d","__deleted":"false"}', "__op is 'd', and its"),
+    ("unknown-op", LIKES, b"1", b'{"like_id":1,"user_id":1,"__op":"u","__deleted":true}', "__op is 'u', and its"),
+    ("bad-id", LIKES, b"1", b'{"like_id":1,"user_id":{"scale":0,"value":"ZA=="}}', "decimal.handling.mode=string"),
     ("missing-column", USERS, b"1", b'{"username": "nobody"}', "the row has no column user_id"),
     ("missing-column", USERS, b"1", b'{"op": "c", "after": {"username": "nobody"}}', "the row has no column user_id"),
     ("missing-column", LIKES, b"1", b'{"like_id": 1}', "the row has no column user_id"),

@@ -19,8 +19,9 @@ from joiner.core.users import (
     render_record,
     resolve_unavailable,
 )
-from shared.records import FOLLOWS, LIKES, TWEETS, UNAVAILABLE, USERS, Table
+from shared.records import FOLLOWS, LIKES, TWEETS, USERS, Table
 from shared.topics import MAX_RECORD_BYTES
+from shared.unavailable import UNAVAILABLE
 
 TWEET_COUNT, FOLLOWING_COUNT, FOLLOWER_COUNT, LIKE_COUNT = range(4)
 ALICE = ("alice", "Alice 爱丽丝", *[None] * 6)

@@ -1,0 +1,167 @@
+"""Reads which row a source record's key names.
+
+Several key columns are one identity. A key that no row can be read from is refused, with a value as with null: else a
+deletion under it would delete nothing, and nobody would know.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import orjson
+
+from joiner.core.connect_schema import (
+    SCHEMA_FIRST,
+    Opener,
+    Schema,
+    decode,
+    decode_value,
+    is_wrapper,
+    read_schema,
+)
+from joiner.core.values import DecimalText, is_unreadable, parse_id, to_text
+from shared.errors import BadRow
+from shared.records import Table
+
+COMPOSITE_PREFIX = "\0"
+"""What the id of a row with several key columns begins with; no other id of a row does, and no text of PostgreSQL."""
+
+_NOT_PLAIN = b'{"[ \t\r\nS\0'
+"""First bytes of keys that may be something else than an id's text."""
+
+_JSON = (b"{", b'"', b"[")
+
+_opener = Opener()
+
+
+RowKey: TypeAlias = tuple[str, dict[str, str] | None]
+"""Which row a key names: its id, and where the key has several columns their values as text, else None.
+
+The id is the primary key; of several columns COMPOSITE_PREFIX and a JSON array of their values as text, sorted by the
+columns' names.
+"""
+
+
+def parse_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> RowKey:
+    """Return which row a key names: the key as text, or out of JSON.
+
+    Args:
+        table: whose row it is.
+        key: a record's key.
+        loads: reads JSON.
+
+    Raises:
+        BadRow: no id can be read from the key.
+        NeedsLiteralsError: the digits are needed.
+    """
+    if key[:1] in _NOT_PLAIN:
+        row_key = _parse_json_key(table, key, loads)
+        if row_key is not None:
+            return row_key
+        _refuse_binary(key)
+    try:
+        return parse_id(key.decode(), "the key"), None
+    except UnicodeDecodeError:
+        raise BadRow("bad-key", "the key is not UTF-8") from None
+
+
+def _parse_json_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> RowKey | None:
+    """Return which row a key names that is a JSON object, array or string; None if it is none of these."""
+    text = key.lstrip(b" \t\r\n")
+    if text[:1] not in _JSON:
+        return None
+    schema = None
+    try:
+        if text[:8] == SCHEMA_FIRST:
+            document, schema = _opener.open(table.name, text, loads)
+        else:
+            document = loads(text)
+            if type(document) is dict and len(document) == 1 and table.primary_key in document:
+                # This is how a connector without schemas writes most keys.
+                return _check_prefix(table, parse_id(document[table.primary_key], "the key")), None
+    except (ValueError, RecursionError):
+        if text.startswith(b'{"'):
+            raise BadRow("bad-key", "the key begins like a JSON object, and is not JSON") from None
+        return None
+    if schema is None and is_wrapper(document):
+        document, schema = document["payload"], read_schema(document["schema"])
+    if schema is not None and schema.payload is not None and document is not None:
+        document = decode_value(document, schema.payload, "the key")
+    if type(document) is dict:
+        return _parse_fields(table, document, schema)
+    return _parse_scalar(table, document)
+
+
+def _refuse_binary(key: bytes) -> None:
+    """Refuse keys of converters that write neither text nor JSON, but what can be taken for text.
+
+    Raises:
+        BadRow: it is such a key.
+    """
+    if key.startswith(b"\0"):
+        raise BadRow(
+            "bad-key",
+            "the key begins with a zero byte, so it is a binary number, Avro or Protobuf;"
+            " set the connector's key.converter to JsonConverter or StringConverter",
+        )
+    if key.startswith(b"Struct{"):
+        raise BadRow(
+            "bad-key",
+            "the key is a Connect struct printed by StringConverter, which cannot be read back;"
+            " set the connector's key.converter to JsonConverter",
+        )
+
+
+def _parse_fields(table: Table, fields: dict[str, Any], schema: Schema | None) -> RowKey:
+    primary_key = table.primary_key
+    if primary_key not in fields:
+        found = ", ".join(sorted(fields)) or "no columns"
+        raise BadRow("bad-key", f"the key has {found:.200}, and not {primary_key}, which names the row")
+    if schema is not None and schema.fields:
+        fields = decode(fields, schema.fields, fields, ())
+    row_id = parse_id(fields[primary_key], "the key")
+    if len(fields) == 1:
+        return _check_prefix(table, row_id), None
+    names = sorted(fields)
+    if not table.owners:
+        raise BadRow(
+            "bad-key", f"the key has the columns {', '.join(names):.200}; a user's id is one column, {primary_key}"
+        )
+    columns = {name: row_id if name == primary_key else to_key_text(fields[name], name) for name in names}
+    return COMPOSITE_PREFIX + orjson.dumps([*columns.values()]).decode(), columns
+
+
+def _parse_scalar(table: Table, document: object) -> RowKey:
+    if document is None:
+        raise BadRow("null-key", "the key's payload is null; a changelog's key is the row's primary key")
+    if isinstance(document, list | bool):
+        raise BadRow("bad-key", f"the key is JSON, but holds no {table.primary_key}")
+    if is_unreadable(document):
+        raise BadRow("bad-key", "the key holds text that UTF-8 cannot hold, such as half an emoji")
+    row_id = parse_id(document, "the key")
+    if row_id.startswith('{"'):
+        raise BadRow("bad-key", "the key is a JSON object inside a JSON string; set the connector's key.converter")
+    return _check_prefix(table, row_id), None
+
+
+def _check_prefix(table: Table, row_id: str) -> str:
+    if row_id[0] == COMPOSITE_PREFIX and table.owners:
+        raise BadRow("bad-key", "the key begins with the character U+0000, which no text of PostgreSQL holds")
+    return row_id
+
+
+def to_key_text(value: object, column: str) -> str:
+    """Return the value of one of several key columns as text; 5 and "5" are the same, as in ids.
+
+    Raises:
+        BadRow: the value is null, an object or an array.
+        NeedsLiteralsError: the digits are needed.
+    """
+    try:
+        text = to_text(value, column)
+    except BadRow as bad:
+        raise BadRow("bad-key", f"the key: {bad.detail}") from None
+    if text is None:
+        raise BadRow("bad-key", f"the key's column {column} is null")
+    if isinstance(value, DecimalText) and "." in text:
+        return text.rstrip("0").rstrip(".")  # Numbers are equal whatever their scale.
+    return text

@@ -93,6 +93,7 @@ def _parse_with(  # noqa: C901 - in one piece, since calls are much of what a ro
         return RowChange(row_id, None, source_ms)
     if schema is not None and (decoders := schema.fields if row is document else schema.row):
         row = decode(row, decoders, _find_columns(table, key_columns), table.placeholder.texts)
+        _check_key(table, row, row_id, key_columns, operation)
     found = row.get(table.primary_key)
     if key_columns is not None or (found != row_id and (type(found) is not int or str(found) != row_id)):
         _check_key(table, row, row_id, key_columns, operation)

@@ -106,6 +106,10 @@ def test_bytes_are_no_id() -> None:
     key = b'{"schema":{"type":"bytes"},"payload":"ZA=="}'
     with pytest.raises(BadRow, match="bad-id: the key is neither text nor an integer, but bytes"):
         parse_row(LIKES, key, None)
+    fields = [{"field": "like_id", "type": "bytes"}, {"field": "user_id", "type": "int64"}]
+    row = {"schema": {"type": "struct", "fields": fields}, "payload": {"like_id": "ZA==", "user_id": 1}}
+    with pytest.raises(BadRow, match="bad-id: like_id is neither text nor an integer, but bytes"):
+        parse_row(LIKES, b"ZA==", json.dumps(row).encode())
 
 
 def test_a_schema_is_parsed_once_and_a_changed_one_again() -> None:

@@ -1,4 +1,18 @@
-"""What the topics promise: policies, sizes, partitioning. Knows no client library."""
+"""What the topics promise: policies, sizes, partitioning. Knows no client library.
+
+The sizes are one sum, from the record that a client is served back to the row's source. tests/unit/test_sizes.py
+compares every place that repeats a term of it: the topics, the clients, `ops/`, `compose.yaml` and the stack.
+
+    MAX_RECORD_BYTES          a record's value; a row whose profile needs more is a dead letter
+    + 256 KiB                 its key, headers and framing, here as in changelog and internal topic
+    = MAX_MESSAGE_BYTES       what topics and clients of the service accept at least
+    × 2                       REPLICA IDENTITY FULL sends a changed row before and after in one message
+    = SOURCE_MESSAGE_BYTES    what source topics, the connector's producer and the brokers accept at least
+
+Both margins together, 512 KiB, leave room for a row's names of columns and its columns that are not read, for
+Debezium's `source`, and for a schema beside the row. Fetch sizes are no terms of the sum: a broker returns the first
+batch whole, however large (KIP-74). Whatever a source can insert and a client is served can be changed and deleted.
+"""
 
 import zlib
 from dataclasses import dataclass, field
@@ -8,6 +22,15 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 MAX_MESSAGE_BYTES = MAX_RECORD_BYTES + 256 * 1024
 """The largest message that topics and clients accept: the largest record, its key, its headers and the framing."""
+
+SOURCE_MESSAGE_BYTES = 2 * MAX_MESSAGE_BYTES
+"""The largest message that a source topic accepts: a row before and after its change."""
+
+MIN_MESSAGE_BYTES = 1_000_000
+"""What a topic of small records accepts at least: clients join small ones into batches of up to 1,000,000 bytes."""
+
+ANY_TIME_MS = 2**63 - 1
+"""How far a record's time may lie from the broker's clock: as far as it does. Kafka's largest number."""
 
 PARTITIONER = "consistent"
 """librdkafka's name for CRC-32 of the key: routers can compute a user's partition with zlib or HAProxy's `crc32`."""
@@ -19,6 +42,14 @@ DEAD_LETTERS_RETENTION_MS = 14 * 24 * 60 * 60 * 1000
 """Two weeks: enough time to notice dead letters, correct their source and replay them."""
 
 _SIZE = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+
+CREATION_CONFIG = {
+    **_SIZE,
+    "message.timestamp.type": "CreateTime",
+    "message.timestamp.before.max.ms": str(ANY_TIME_MS),
+    "message.timestamp.after.max.ms": str(ANY_TIME_MS),
+}
+"""What every topic is created with besides its own properties, so that no broker's default refuses a record later."""
 
 CHANGELOG_CONFIG = {"cleanup.policy": "compact", **_SIZE}
 """A changelog is compacted: it keeps one record for each key of its store."""

@@ -29,8 +29,7 @@ the moment when the transaction ends, as after a crash of its broker (KAFKA-2073
 COORDINATES = f"org.apache.kafka:kafka_2.13:{VERSION}+{java.LOGGING}"
 
 SOURCE_MESSAGE_BYTES = int(read_source_topic()["max.message.bytes"])
-"""The most that any topic allows. More than `shared.topics.MAX_MESSAGE_BYTES`, which bounds what the service writes: a
-source record carries the row before and after its change."""
+"""The most that any topic allows: `shared.topics.SOURCE_MESSAGE_BYTES`, as the connector is configured with."""
 
 PROPERTIES = {
     "process.roles": "broker,controller",

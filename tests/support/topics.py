@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
+from shared.topics import SOURCE_MESSAGE_BYTES
 from tests.support.waiting import wait_for
 
 TABLES = {
@@ -43,7 +44,7 @@ class Topics:
                 "bootstrap.servers": self.bootstrap_servers,
                 "enable.idempotence": True,
                 "linger.ms": 5,
-                "message.max.bytes": 5 * 1024 * 1024,
+                "message.max.bytes": SOURCE_MESSAGE_BYTES,
             }
         )
 
@@ -64,7 +65,7 @@ class Topics:
 
     def create(self, *topics: str, partitions: int = 3, **config: str) -> None:
         """Create topics; compacted unless the configuration says otherwise."""
-        config = {"cleanup_policy": "compact", "max_message_bytes": str(5 * 1024 * 1024)} | config
+        config = {"cleanup_policy": "compact", "max_message_bytes": str(SOURCE_MESSAGE_BYTES)} | config
         broker_config = {name.replace("_", "."): value for name, value in config.items()}
         wanted = [NewTopic(self.name(topic), partitions, 1, config=broker_config) for topic in topics]
         for created in self.admin.create_topics(wanted).values():

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from doctor.connect_status import all_tasks_run, explain_restart, find_failure
 from shared.settings import KafkaSettings, TopicName
-from shared.topic_rules import Role, check_policy, check_size
+from shared.topic_rules import Role, Severity, check_topic
 
 
 class Verdict(StrEnum):
@@ -63,6 +63,13 @@ RESTORED_BY = {Role.SOURCE: "a new snapshot", Role.USER_INFO: "a reset of the jo
 """Role of a compacted topic -> what writes all of it again."""
 
 
+LOSSES = frozenset({Severity.LOSES_ROWS_ON_REBUILD, Severity.LOSES_DATA, Severity.LOSES_TIME})
+"""What may have happened already by the time that it is found."""
+
+MAY_BE_MEANT = frozenset({Severity.CUTS_LETTERS, Severity.DEPENDS_ON_BROKER, Severity.STOPS_SOURCE})
+"""What is no fault in every deployment."""
+
+
 @dataclass(frozen=True)
 class TopicFacts:
     """What Kafka says about a topic.
@@ -103,13 +110,12 @@ def check_topics(settings: DoctorSettings, found: Mapping[str, TopicFacts]) -> I
 def _check_topic(name: str, role: Role, facts: TopicFacts) -> Iterator[Finding]:
     """Yield what is wrong or doubtful about one topic."""
     label = f"topic {name}"
-    for violation in check_policy(role, label, facts.config):
+    for violation in check_topic(role, label, facts.config, facts.replicas):
+        verdict = Verdict.DOUBTFUL if violation.severity in MAY_BE_MEANT else Verdict.WRONG
         hint = violation.hint
-        if role in RESTORED_BY:
+        if violation.severity in LOSSES and role in RESTORED_BY:
             hint += f", then restore what has already been lost with {RESTORED_BY[role]}"
-        yield Finding(Verdict.WRONG, violation.what, hint)
-    for violation in check_size(role, label, facts.config):
-        yield Finding(Verdict.WRONG, violation.what, violation.hint)
+        yield Finding(verdict, violation.what, hint)
     if facts.in_sync < facts.replicas:
         what = f"{label}: a partition has {facts.in_sync} of {facts.replicas} replicas in sync"
         yield Finding(Verdict.DOUBTFUL, what, "see which broker is down or slow")

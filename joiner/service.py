@@ -32,7 +32,7 @@ from joiner.metrics import Metrics, folder_bytes
 from joiner.settings import JoinerSettings
 from joiner.state_check import check_state
 from shared import lock, logs
-from shared.errors import Interrupted, KafkaError, StateError
+from shared.errors import Interrupted, KafkaError, Refused, StateError
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _id_lock(settings: JoinerSettings) -> Path:
 
 def _run_until_stopped(context: Context) -> None:
     """Run the loop, and again from the last commit where Kafka broke it off."""
-    patience, fruitless = context.settings.joiner_wait_for_topics_seconds, 0
+    patience, fruitless, refused = context.settings.joiner_wait_for_topics_seconds, 0, False
     # Kept until the process ends: freeing a Kafka client whose connections were cut off can block the thread that frees
     # it, whichever that is.
     retired: list[object] = []
@@ -98,6 +98,10 @@ def _run_until_stopped(context: Context) -> None:
         try:
             _run_once(context, progress, patience, retired)
         except (Interrupted, KafkaException) as error:
+            if refused and isinstance(error, Refused):
+                # The attempt before this one had all topics checked, and its own records cut to what they allow.
+                raise KafkaError(error.what, error.hint) from error
+            refused = isinstance(error, Refused)
             fruitless = 0 if progress.commits else fruitless + 1
             if fruitless == FRUITLESS_RUNS:
                 raise KafkaError(
@@ -157,7 +161,7 @@ def _run_once(context: Context, progress: CommittedProgress, patience: float, re
     logger.info("joining as %s", settings.transactional_id)
     with ExitStack() as background:
         detector = background.enter_context(PauseDetector())
-        background.enter_context(Maintenance(context, facts, progress, rebuilding=rebuilding))
+        background.enter_context(Maintenance(context, facts, progress, prepared.warned, rebuilding=rebuilding))
         if settings.heartbeats_topic is not None:
             background.enter_context(HeartbeatRelay(context, settings.heartbeats_topic, facts.inputs, progress))
         application = JoinerApplication(context, prepared, progress)

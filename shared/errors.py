@@ -4,6 +4,7 @@ UserInformationError            anything below
 ├── SettingError                an environment variable is wrong; names the variable
 ├── KafkaError                  Kafka cannot be reached, or refuses a request
 │   └── Interrupted             work in progress is lost, committed work is not: continue from the last commit
+│       └── Refused             the same, but Kafka will refuse it again unless something else is changed
 ├── TopicError                  a topic is missing, or is not what it must be; names the topic
 ├── BadRow                      a source record that no row can be read from: it becomes a dead letter
 └── StateError                  local state and its inputs do not fit together
@@ -39,6 +40,13 @@ class KafkaError(UserInformationError):
 
 class Interrupted(KafkaError):  # noqa: N818 - reads as what it reports
     """Kafka broke off work in progress; continuing from the last commit loses and doubles nothing."""
+
+
+class Refused(Interrupted):
+    """Kafka refused what was written, by a rule that waiting does not change; it did not say for which topic.
+
+    The next attempt checks and reads what the topics allow; where it is refused as well, no later one will do better.
+    """
 
 
 class TopicError(UserInformationError):

@@ -1,10 +1,12 @@
-"""What is done next to the loop, every few seconds: notes, trimming, the topics' identity, the end of a rebuild.
+"""What is done next to the loop, every few seconds: notes, trimming, the topics themselves, the end of a rebuild.
 
 None of it decides what a record says, and none of it may hold the loop up: while Kafka cannot be reached it costs a
-warning, and the next round makes up for it. Only topics that no longer belong to the state end the loop.
+warning, and the next round makes up for it. Only topics that no longer belong to the state, or that were reconfigured
+so that they lose data, end the loop.
 """
 
 import logging
+import time
 from concurrent.futures import Future
 from functools import partial
 
@@ -16,10 +18,12 @@ from joiner.core.compatibility import RESET, ClusterFacts, LedgerNotes, find_mis
 from joiner.kafka.config import SHORT_REQUEST_SECONDS
 from joiner.kafka.ledger import Ledger, caught_up_key
 from joiner.kafka.offsets import read_state_inputs
+from joiner.kafka.topic_checks import find_violations, read_configs, warn_or_refuse
 from joiner.rebuild import finish_rebuild
 from shared.clock import now_ms
 from shared.errors import KafkaError, StateError
 from shared.threads import BackgroundThread
+from shared.topic_rules import ENDS_RUN
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +32,9 @@ MIN_INTERVAL_SECONDS = 1.0
 
 ANSWER_SECONDS = 5.0
 """How long a broker may take to answer before the round is given up."""
+
+CONFIGS_SECONDS = 10.0
+"""How often the topics' configuration is read: people change topics by hand, and rarely."""
 
 
 class Maintenance(BackgroundThread):
@@ -40,12 +47,21 @@ class Maintenance(BackgroundThread):
         context: what the process keeps.
         found: the topics that the state was built from.
         progress: what the loop has committed.
+        warned: what the start has warned of about topics.
         rebuilding: True while a rebuild is not finished.
     """
 
     stop_seconds = 3.0
 
-    def __init__(self, context: Context, found: ClusterFacts, progress: CommittedProgress, *, rebuilding: bool) -> None:
+    def __init__(
+        self,
+        context: Context,
+        found: ClusterFacts,
+        progress: CommittedProgress,
+        warned: frozenset[str],
+        *,
+        rebuilding: bool,
+    ) -> None:
         super().__init__("maintenance")
         self._admin = context.admin
         self._client = context.client
@@ -53,6 +69,8 @@ class Maintenance(BackgroundThread):
         self._found = found
         self._progress = progress
         self._rebuilding = rebuilding
+        self._configs_at = time.monotonic() + CONFIGS_SECONDS
+        self._warned = warned
         self._ledger = Ledger(context.client, context.settings.ledger_topic)
         # An absence is measured from the last note, so notes are much closer together than the time for which sources
         # remember deletions.
@@ -87,6 +105,7 @@ class Maintenance(BackgroundThread):
         # no such request is made before the broker has answered a simpler one.
         self._admin.list_topics(self._settings.user_info_topic, timeout=ANSWER_SECONDS)
         self._check_topics()
+        self._check_configs()
         self._trim()
         if self._rebuilding and self._progress.owns((self._settings.user_info_changes_topic, 0)):
             self._rebuilding = not finish_rebuild(self._ledger, self._client, self._settings, self._found.inputs)
@@ -97,6 +116,13 @@ class Maintenance(BackgroundThread):
         mismatches = find_mismatches(LedgerNotes(self._found.inputs), ClusterFacts(inputs, {}, {}, {}, {}, now_ms()))
         if mismatches:
             raise StateError("; ".join(mismatches), hint=RESET)
+
+    def _check_configs(self) -> None:
+        """End the loop if a topic was reconfigured so that it loses data; warn where it may refuse records."""
+        if time.monotonic() >= self._configs_at:
+            self._configs_at = time.monotonic() + CONFIGS_SECONDS
+            violations = find_violations(self._settings, read_configs(self._admin, self._settings))
+            self._warned = warn_or_refuse(violations, ENDS_RUN, self._warned)
 
     def _trim(self) -> None:
         """Delete the internal records whose processing is committed: nothing reads them again."""

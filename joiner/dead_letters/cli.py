@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from joiner.dead_letters.letter import DeadLetter, parse_dead_letter, parse_edited
 from joiner.dead_letters.replay import Replayer
 from joiner.dead_letters.replay_policy import Decision, read_retention_ms
-from joiner.kafka import config, topics
+from joiner.kafka import config, topic_checks
 from joiner.kafka.scan import scan
 from joiner.settings import JoinerSettings
 from shared import logs
@@ -65,7 +65,7 @@ class Letterbox:
 
     def read_remembers_ms(self) -> dict[str, float]:
         """Return source topic -> how long it remembers deletions."""
-        configs = topics.describe_configs(self._admin, self._sources)
+        configs = topic_checks.describe_configs(self._admin, self._sources)
         return {topic: read_retention_ms(config) for topic, config in configs.items()}
 
     @property

@@ -51,12 +51,13 @@ class DeadLetterMessage(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-def to_message(record: UnreadableRecord, bad: BadRow) -> DeadLetterMessage:
+def to_message(record: UnreadableRecord, bad: BadRow, room: int = MAX_RECORD_BYTES) -> DeadLetterMessage:
     """Return the dead letter for a record: key and value as received, cut where they exceed the topic's limit.
 
     Args:
         record: what could not be read.
         bad: why.
+        room: how many bytes key and value may have together.
     """
     headers = [
         ("reason", bad.reason.encode()),
@@ -67,9 +68,9 @@ def to_message(record: UnreadableRecord, bad: BadRow) -> DeadLetterMessage:
         ("time", str(record.time_ms).encode()),
     ]
     key, value = record.key, record.value
-    if len(key or b"") + len(value or b"") > MAX_RECORD_BYTES:
+    if len(key or b"") + len(value or b"") > room:
         headers.append(("cut-from-bytes", str(len(value or b"")).encode()))
-        key, value = key and key[:CUT_KEY_BYTES], value and value[: MAX_RECORD_BYTES - CUT_KEY_BYTES]
+        key, value = key and key[:CUT_KEY_BYTES], value and value[: room - CUT_KEY_BYTES]
     return DeadLetterMessage(key, value, headers)
 
 

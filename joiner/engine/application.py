@@ -69,7 +69,7 @@ class JoinerApplication(Application):
     def _declare(self) -> None:
         """Declare the topics that are read, a store for each but users, and how stores are restored."""
         settings = self._context.settings
-        outputs = Outputs(self._context, self._prepared.changes_partitions, self._producer, self._checkpoints)
+        outputs = Outputs(self._context, self._prepared, self._producer, self._checkpoints)
         for name in (*settings.sources, settings.user_info_changes_topic):
             topic = self.topic(name, key_deserializer="bytes", value_deserializer="bytes")
             self.dataframe(topic).sink(outputs)

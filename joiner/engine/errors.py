@@ -1,12 +1,19 @@
 """Translates errors of Quix, the Kafka client and RocksDB into ours: begin again from the last commit, or end."""
 
-from confluent_kafka import KafkaException
+import re
+
+from confluent_kafka import KafkaError, KafkaException
 from quixstreams.exceptions import QuixException
+from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 from quixstreams.state.rocksdb.exceptions import RocksDBCorruptedError
 
 from joiner.core.compatibility import RESET
-from shared.errors import Interrupted, StateError, UserInformationError
+from joiner.kafka.refusals import REFUSALS, describe, refusal_of
+from shared.errors import Interrupted, Refused, StateError, UserInformationError
+
+REFUSED_TOPIC = re.compile(r'(?:ProduceRequest for |Failed to add partition ")([\w.-]+)"? \[\d+\]')
+"""How the client says, in the error of a transaction, what it was about."""
 
 
 def is_engine_error(error: BaseException) -> bool:
@@ -39,12 +46,27 @@ def _translate(error: BaseException) -> UserInformationError | None:
     """Return one error of a chain as ours; None where it says only that something was broken off."""
     if isinstance(error, UserInformationError):
         return error
-    if isinstance(error, KafkaException) and error.args[0].fatal():
+    return _translate_kafka(error) or _translate_state(error)
+
+
+def _translate_kafka(error: BaseException) -> UserInformationError | None:
+    if isinstance(error, KafkaProducerDeliveryError):
+        reason = error.error
+    elif isinstance(error, KafkaException):
+        reason = error.args[0]
+    else:
+        return None
+    # Not what a fenced producer is told: a transaction that was refused or lost was ended twice. A new producer helps.
+    if reason.fatal() and reason.name() != "INVALID_TXN_STATE":
         return StateError(
-            f"Kafka has shut this joiner out ({error.args[0].str()}): another process has its JOINER_INSTANCE_ID, or it"
+            f"Kafka has shut this joiner out ({reason.str()}): another process has its JOINER_INSTANCE_ID, or it"
             " was paused for too long; it ends without committing",
             hint="start it again",
         )
+    return _refusal(reason) if reason.name() in REFUSALS else None
+
+
+def _translate_state(error: BaseException) -> UserInformationError | None:
     if isinstance(error, InvalidStoreChangelogOffset | RocksDBCorruptedError):
         return StateError(
             f"the local state cannot be used ({error})",
@@ -58,3 +80,11 @@ def _translate(error: BaseException) -> UserInformationError | None:
     if isinstance(error, StateRecoveryOffsetOutOfRange):
         return StateError(str(error), hint=RESET)
     return None
+
+
+def _refusal(reason: KafkaError) -> UserInformationError:
+    """Return what Kafka refuses, whatever the number of attempts: with its topic where the client says it."""
+    topic = REFUSED_TOPIC.search(reason.str())
+    if topic is None:
+        return Refused(f"Kafka refuses what the joiner writes: {describe(reason)}", REFUSALS[reason.name()])
+    return refusal_of(topic[1], reason)

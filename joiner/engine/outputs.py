@@ -14,6 +14,7 @@ from joiner.core.checkpoint import CHANGES_KEY
 from joiner.dead_letters.letter import UnreadableRecord, to_message
 from joiner.engine.open_checkpoint import Checkpoints, OpenCheckpoint
 from joiner.engine.producer import RecordSender
+from joiner.kafka.topics import PreparedTopics
 from shared import logs
 from shared.errors import BadRow
 from shared.records import OLDEST_CHANGE_HEADER
@@ -30,18 +31,18 @@ class Outputs(BaseSink):
 
     Args:
         context: names of topics, and metrics.
-        changes_partitions: how many partitions the internal topic has.
+        prepared: the joiner's topics.
         producer: Quix's, whose transaction is open.
         checkpoints: holds what is to be written.
     """
 
     def __init__(
-        self, context: Context, changes_partitions: int, producer: InternalProducer, checkpoints: Checkpoints
+        self, context: Context, prepared: PreparedTopics, producer: InternalProducer, checkpoints: Checkpoints
     ) -> None:
         super().__init__()
         self._settings = context.settings
         self._metrics = context.metrics
-        self._changes_partitions = changes_partitions
+        self._prepared = prepared
         self._producer = producer
         self._checkpoints = checkpoints
 
@@ -62,7 +63,7 @@ class Outputs(BaseSink):
         closing.checkpoint.save()
 
     def _write_changes(self, closing: OpenCheckpoint) -> None:
-        for partition, pack in closing.checkpoint.pack_changes(self._changes_partitions):
+        for partition, pack in closing.checkpoint.pack_changes(self._prepared.changes_partitions):
             self._checkpoints.require_open(closing)
             RecordSender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
 
@@ -77,7 +78,7 @@ class Outputs(BaseSink):
 
     def _write_dead_letters(self, letters: list[tuple[UnreadableRecord, BadRow]]) -> None:
         for letter, bad in letters:
-            key, value, headers = to_message(letter, bad)
+            key, value, headers = to_message(letter, bad, self._prepared.letter_room)
             self._producer.produce(topic=self._settings.dead_letters_topic, key=key, value=value, headers=headers)
             self._metrics.dead_letters.labels(bad.reason).inc()
         if letters:

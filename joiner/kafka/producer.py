@@ -4,8 +4,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
+from joiner.kafka.refusals import REFUSALS, refusal_of
 from shared.errors import Interrupted
 from shared.kafka import build_config
 
@@ -57,11 +58,12 @@ def write_all(producer: Producer, topic: str, records: Iterable[NewRecord]) -> s
 
     Raises:
         Interrupted: Kafka refused a record or did not answer in time; others may have been written.
+        TopicError: the topic will always refuse it.
     """
     written: set[tuple[int, int]] = set()
-    failures: list[object] = []
+    failures: list[KafkaError] = []
 
-    def note(error: object, message: Message) -> None:
+    def note(error: KafkaError | None, message: Message) -> None:
         if error is not None:
             failures.append(error)
         else:
@@ -71,6 +73,10 @@ def write_all(producer: Producer, topic: str, records: Iterable[NewRecord]) -> s
         partition = -1 if record.partition is None else record.partition
         producer.produce(topic, record.value, record.key, partition=partition, on_delivery=note)
         producer.poll(0)
-    if producer.flush(FLUSH_SECONDS) or failures:
+    unanswered = producer.flush(FLUSH_SECONDS)
+    for failure in failures:
+        if failure.name() in REFUSALS:
+            raise refusal_of(topic, failure)
+    if unanswered or failures:
         raise Interrupted(f"cannot write to the topic {topic}: {failures[0] if failures else 'Kafka does not answer'}")
     return written

@@ -6,17 +6,20 @@ Knows Kafka's admin interface and nothing of rows, states or Quix.
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from joiner.kafka.config import SHORT_REQUEST_SECONDS
+from joiner.kafka.topic_checks import find_violations, read_configs, warn_or_refuse
 from joiner.settings import JoinerSettings
-from shared.errors import Interrupted, KafkaError, TopicError
-from shared.topic_rules import Role, Severity, check_policy
+from shared.errors import KafkaError, TopicError
+from shared.topic_rules import ENDS_START, letter_room
 from shared.topics import (
+    CREATION_CONFIG,
     TopicSpec,
     changelog_spec,
     dead_letters_spec,
@@ -31,10 +34,14 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 REMIND_SECONDS = 5.0
 
+UNKNOWN_PROPERTY = ("INVALID_CONFIG", "POLICY_VIOLATION")
+"""What brokers before 3.6, which know no bounds of time, and some hosted ones say to a property of `CREATION_CONFIG`.
+They get topics with their own defaults, and the check that follows says whether these will do."""
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedTopics:
-    """The topics that the joiner works with: all exist, and none of them loses data.
+    """The topics that the joiner works with: all exist, none of them loses data or refuses what is written to it.
 
     Args:
         changes_partitions: how many partitions the internal topic has.
@@ -42,6 +49,8 @@ class PreparedTopics:
         ledger: name of the ledger topic.
         inputs: names of all topics that the joined state belongs to.
         forgets_ms: compacted topic -> how long it remembers deletions, its `delete.retention.ms`.
+        letter_room: how many bytes key and value of a dead letter may have together.
+        warned: what was warned of.
     """
 
     changes_partitions: int
@@ -49,6 +58,8 @@ class PreparedTopics:
     ledger: str
     inputs: Sequence[str]
     forgets_ms: Mapping[str, int]
+    letter_room: int
+    warned: frozenset[str]
 
 
 def prepare_topics(
@@ -64,7 +75,7 @@ def prepare_topics(
 
     Raises:
         KafkaError: no broker answers in that time, or it refuses.
-        TopicError: a source is still missing then, or a topic's configuration would lose data; names the topic.
+        TopicError: a source is still missing then, or a topic would lose data or refuse records; names the topic.
     """
     _await_sources(admin, settings, waiting, patience_seconds)
     own = (
@@ -83,8 +94,8 @@ def prepare_topics(
     changelogs = _changelog_specs(settings, counts)
     wanted = (*own, *changelogs)
     _create_topics(admin, [topic for topic in wanted if topic.name not in existing], settings.topic_replication_factor)
-    configs = describe_configs(admin, [*settings.sources, *(topic.name for topic in wanted)])
-    _check_policies(configs, settings, [topic.name for topic in changelogs])
+    configs = read_configs(admin, settings)
+    warned = warn_or_refuse(find_violations(settings, configs), ENDS_START, frozenset())
     inputs = [*settings.sources, *(topic.name for topic in changelogs)]
     return PreparedTopics(
         changes_partitions=counts[settings.user_info_changes_topic],
@@ -92,10 +103,12 @@ def prepare_topics(
         ledger=settings.ledger_topic,
         inputs=[*inputs, settings.user_info_changes_topic, settings.user_info_topic],
         forgets_ms={
-            name: int(configs[name]["delete.retention.ms"])
+            name: int(configs[name].properties["delete.retention.ms"])
             for name in inputs
-            if "compact" in configs[name]["cleanup.policy"]
+            if "compact" in configs[name].properties["cleanup.policy"]
         },
+        letter_room=letter_room(configs[settings.dead_letters_topic].properties),
+        warned=warned,
     )
 
 
@@ -154,30 +167,50 @@ def _count_partitions(admin: AdminClient) -> dict[str, int]:
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
 
-def _create_topics(admin: AdminClient, topics: list[TopicSpec], replicas: int | None) -> None:
+def _create_topics(admin: AdminClient, topics: Sequence[TopicSpec], replicas: int | None) -> None:
     if not topics:
         return
+    failed = _try_to_create(admin, topics, replicas, CREATION_CONFIG)
+    again = [topic for topic in topics if topic.name in failed and failed[topic.name].name() in UNKNOWN_PROPERTY]
+    if again:
+        failed |= dict.fromkeys([topic.name for topic in again]) | _try_to_create(admin, again, replicas, {})
+    for name, error in failed.items():
+        # Two joiners that start together race to create it, and one of them finds that it exists.
+        if error is not None and error.name() != "TOPIC_ALREADY_EXISTS":
+            raise TopicError(
+                f"cannot create the topic {name}: {error.str()}",
+                hint="check TOPIC_REPLICATION_FACTOR and the joiner's rights, or create the topic yourself",
+            )
+        hidden = admin.list_topics(name, timeout=SHORT_REQUEST_SECONDS).topics[name].error
+        if hidden is not None and hidden.name() == "TOPIC_AUTHORIZATION_FAILED":
+            raise TopicError(
+                f"the joiner's user may not see the topic {name}, which exists: {hidden.str()}",
+                hint="give it the rights that docs/operations.md lists",
+            )
+    _await_leaders(admin, {topic.name for topic in topics})
+
+
+def _try_to_create(
+    admin: AdminClient, topics: Sequence[TopicSpec], replicas: int | None, common: Mapping[str, str]
+) -> dict[str, Any]:
+    """Create topics; return topic -> the client's error, of those that could not be created."""
     wanted = [
         NewTopic(
             topic.name,
             num_partitions=topic.partitions,
             replication_factor=-1 if replicas is None else replicas,
-            config=topic.config,
+            config={**common, **topic.config},
         )
         for topic in topics
     ]
+    failed = {}
     for name, created in admin.create_topics(wanted, request_timeout=SHORT_REQUEST_SECONDS).items():
         try:
             created.result(SHORT_REQUEST_SECONDS * 2)
             logger.info("created the topic %s", name)
         except KafkaException as error:
-            # Two joiners that start together race to create it, and one of them finds that it exists.
-            if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
-                raise TopicError(
-                    f"cannot create the topic {name}: {error.args[0].str()}",
-                    hint="check TOPIC_REPLICATION_FACTOR and the joiner's rights, or create the topic yourself",
-                ) from error
-    _await_leaders(admin, {topic.name for topic in topics})
+            failed[name] = error.args[0]
+    return failed
 
 
 def _await_leaders(admin: AdminClient, names: set[str]) -> None:
@@ -197,44 +230,3 @@ def _await_leaders(admin: AdminClient, names: set[str]) -> None:
                 hint="start the joiner again",
             )
         time.sleep(0.1)
-
-
-def describe_configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return topic -> its configuration.
-
-    Args:
-        admin: a client of the cluster.
-        names: the topics.
-
-    Raises:
-        Interrupted: Kafka does not answer, or refuses.
-    """
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-    found = {}
-    for resource, answer in admin.describe_configs(resources, request_timeout=SHORT_REQUEST_SECONDS).items():
-        try:
-            entries = answer.result(SHORT_REQUEST_SECONDS * 2)
-        except KafkaException as error:
-            raise Interrupted(
-                f"cannot read the settings of the topic {resource.name}: {error.args[0].str()}"
-            ) from error
-        found[resource.name] = {name: entry.value for name, entry in entries.items()}
-    return found
-
-
-def _check_policies(
-    configs: Mapping[str, Mapping[str, str]], settings: JoinerSettings, changelogs: Iterable[str]
-) -> None:
-    """Refuse topics that would lose data: records of users, or differences that must each be seen once."""
-    user_info, changes = settings.user_info_topic, settings.user_info_changes_topic
-    checked = (
-        (Role.USER_INFO, user_info, f"the topic {user_info} (USER_INFO_TOPIC)", ", or name another topic"),
-        (Role.CHANGES, changes, f"the topic {changes} (USER_INFO_CHANGES_TOPIC)", ", or name another topic"),
-        *((Role.CHANGELOG, topic, f"the changelog {topic}", "") for topic in changelogs),
-        *((Role.SOURCE, topic, f"the source topic {topic}", "") for topic in settings.sources),
-    )
-    for role, topic, label, alternative in checked:
-        for violation in check_policy(role, label, configs[topic]):
-            if violation.severity is Severity.LOSES_DATA:
-                raise TopicError(violation.what, f"{violation.hint}{alternative}")
-            logger.warning("%s; %s", violation.what, violation.hint)

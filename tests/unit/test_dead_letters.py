@@ -145,3 +145,13 @@ def test_a_letter_beyond_the_limit_is_cut_and_says_so() -> None:
     )
     assert len(key or b"") + len(value or b"") <= 4 * 1024 * 1024
     assert not parse_dead_letter(key, value, dict(headers)).whole
+
+
+@pytest.mark.parametrize(("key_size", "value_size"), [(1, 5_000), (5_000, 1), (3_000, 3_000), (1, 4_001)])
+def test_a_letter_is_cut_to_the_room_in_its_topic(key_size: int, value_size: int) -> None:
+    """Whatever of key and value is large, both together fit."""
+    record = UnreadableRecord("likes", 2, 5, b"k" * key_size, b"x" * value_size, 1_000)
+    key, value, headers = to_message(record, BadRow("bad-json", ""), 4_000)
+    assert len(key or b"") + len(value or b"") <= 4_000
+    assert str(value_size).encode() == dict(headers)["cut-from-bytes"]
+    assert [] == [name for name, _ in to_message(record, BadRow("bad-json", ""))[2] if "cut" in name]

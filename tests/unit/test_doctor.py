@@ -6,11 +6,11 @@ from doctor.checks import DoctorSettings, TopicFacts, Verdict, check_connector, 
 from shared.settings import read_settings
 
 SETTINGS = read_settings(DoctorSettings)
-COMPACTED = {"cleanup.policy": "compact", "max.message.bytes": "5242880", "retention.ms": "604800000"}
+COMPACTED = {"cleanup.policy": "compact", "max.message.bytes": "8912896", "retention.ms": "604800000"}
 BOTH = {**COMPACTED, "cleanup.policy": "compact,delete"}
 KEPT = {
     "cleanup.policy": "delete",
-    "max.message.bytes": "5242880",
+    "max.message.bytes": "8912896",
     "retention.ms": "-1",
     "retention.bytes": "-1",
 }
@@ -44,6 +44,41 @@ def test_a_healthy_deployment_gets_no_advice() -> None:
             Verdict.WRONG,
             "over 1048588 bytes",
             "max.message.bytes=4456448",
+        ),
+        (
+            "users",
+            TopicFacts(4, 3, 3, {**COMPACTED, "max.message.bytes": "5242880"}),
+            Verdict.DOUBTFUL,
+            "may be too large for it once changed",
+            "max.message.bytes=8912896",
+        ),
+        (
+            "user-info-dead-letters",
+            TopicFacts(8, 3, 3, {**KEPT, "max.message.bytes": "1048588"}),
+            Verdict.DOUBTFUL,
+            "larger dead letters are cut",
+            "max.message.bytes=4456448",
+        ),
+        (
+            "user-info",
+            TopicFacts(4, 3, 3, {**COMPACTED, "message.timestamp.type": "LogAppendTime"}),
+            Verdict.WRONG,
+            "the broker writes its own time",
+            "message.timestamp.type=CreateTime, then restore what has already been lost with a reset of the joiner",
+        ),
+        (
+            "user-info",
+            TopicFacts(4, 3, 3, {**COMPACTED, "message.timestamp.before.max.ms": "1000"}),
+            Verdict.WRONG,
+            "the broker refuses records that are older",
+            "message.timestamp.before.max.ms=9223372036854775807",
+        ),
+        (
+            "user-info",
+            TopicFacts(4, 2, 2, {**COMPACTED, "min.insync.replicas": "3"}),
+            Verdict.DOUBTFUL,
+            "min.insync.replicas=3",
+            "more brokers",
         ),
         ("users", TopicFacts(4, 3, 2, COMPACTED), Verdict.DOUBTFUL, "2 of 3 replicas in sync", "broker is down"),
         ("users", TopicFacts(4, 1, 1, COMPACTED), Verdict.DOUBTFUL, "one replica", "three brokers"),

@@ -7,7 +7,7 @@ from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
 from joiner.engine.errors import is_engine_error, translate_error
-from shared.errors import Interrupted, StateError
+from shared.errors import Interrupted, Refused, StateError, TopicError
 
 
 def kafka(code: int, *, fatal: bool = False) -> KafkaException:
@@ -21,6 +21,7 @@ def kafka(code: int, *, fatal: bool = False) -> KafkaException:
         kafka(KafkaError._TRANSPORT),  # noqa: SLF001 - the client's public constants
         kafka(KafkaError._ALL_BROKERS_DOWN),  # noqa: SLF001
         kafka(KafkaError.COORDINATOR_LOAD_IN_PROGRESS),
+        kafka(KafkaError.INVALID_TXN_STATE, fatal=True),
         KafkaProducerDeliveryError(KafkaError(KafkaError._MSG_TIMED_OUT, "why")),  # noqa: SLF001
         QuixException("why"),
         RuntimeError("Recovery stuck"),
@@ -48,6 +49,43 @@ def test_an_error_that_no_retry_fixes_ends_the_joiner_with_a_hint(error: Excepti
     assert isinstance(translated, StateError)
     assert said in str(translated)
     assert translated.hint
+
+
+SENT = "ProduceRequest for user-info.v1 [3] with 1 message(s) failed: Broker: no (broker 1 PID{Id:2}, base seq 0)"
+JOINING = 'Failed to add partition "user-info.v1" [3] to transaction: Broker: no'
+
+
+@pytest.mark.parametrize("said", [SENT, JOINING])
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (KafkaError.MSG_SIZE_TOO_LARGE, "set max.message.bytes=4456448 or more"),
+        (KafkaError.INVALID_TIMESTAMP, "set message.timestamp.before.max.ms=9223372036854775807"),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, "rights that docs/operations.md lists"),
+        (KafkaError.POLICY_VIOLATION, "the broker's log"),
+        (KafkaError.INVALID_RECORD, "the broker's log"),
+        (KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT, "the broker's log"),
+    ],
+)
+def test_what_kafka_will_always_refuse_ends_the_joiner_with_the_topics_name(said: str, code: int, hint: str) -> None:
+    """Beginning again would be refused again."""
+    translated = translate_error(KafkaException(KafkaError(code, said)))
+    assert isinstance(translated, TopicError)
+    assert translated.what.startswith("the topic user-info.v1 refuses a record, and would again: ")
+    assert hint in translated.hint
+
+
+def test_a_refusal_without_a_topic_is_tried_once_more() -> None:
+    """A record's own report names no topic; the next attempt looks at all of them."""
+    report = KafkaProducerDeliveryError(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large"))
+    assert isinstance(translate_error(report), Refused)
+
+
+def test_a_broker_that_lacks_replicas_for_now_is_waited_for() -> None:
+    """They come back, as a broker does."""
+    translated = translate_error(KafkaException(KafkaError(KafkaError.NOT_ENOUGH_REPLICAS, SENT)))
+    assert isinstance(translated, Interrupted)
+    assert not isinstance(translated, Refused)
 
 
 def test_the_first_cause_counts() -> None:

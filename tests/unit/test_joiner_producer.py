@@ -5,9 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
 from joiner.kafka.producer import NewRecord, open_producer, write_all
-from shared.errors import Interrupted
+from shared.errors import Interrupted, TopicError
 
 
 class Broker:
@@ -18,7 +19,7 @@ class Broker:
         unanswered: how many records stay without an answer.
     """
 
-    def __init__(self, error: str | None = None, unanswered: int = 0) -> None:
+    def __init__(self, error: KafkaError | None = None, unanswered: int = 0) -> None:
         self.error = error
         self.unanswered = unanswered
         self.produced: list[tuple[object, ...]] = []
@@ -51,9 +52,17 @@ def test_every_record_is_written_in_order_where_it_is_to_go() -> None:
 
 def test_a_record_that_is_refused_is_an_error_that_names_the_topic_and_the_reason() -> None:
     """The caller continues from what it knows to be committed."""
-    broker: Any = Broker("too large")
-    with pytest.raises(Interrupted, match="cannot write to the topic t: too large"):
+    broker: Any = Broker(KafkaError(KafkaError.NOT_ENOUGH_REPLICAS, "too few"))
+    with pytest.raises(Interrupted, match=r"cannot write to the topic t: .*too few"):
         write_all(broker, "t", [NewRecord(b"a", b"1")])
+
+
+def test_a_record_that_will_always_be_refused_is_an_error_of_its_topic() -> None:
+    """Whoever would try again is told that it is of no use, even where other records got no answer."""
+    broker: Any = Broker(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large"), unanswered=1)
+    with pytest.raises(TopicError, match="the topic t refuses a record, and would again: too large") as refused:
+        write_all(broker, "t", [NewRecord(b"a", b"1")])
+    assert "set max.message.bytes=" in refused.value.hint
 
 
 def test_no_answer_is_an_error() -> None:

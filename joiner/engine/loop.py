@@ -112,7 +112,7 @@ class Loop:
                 current.checkpoint.take_changes(current.store(topic, partition), offset, message.value())
             else:
                 rows[topic] += 1
-                store = None if table is USERS else current.store(topic, partition)
+                store = None if table.name == USERS.name else current.store(topic, partition)
                 is_news = (topic, partition) not in first_read
                 record = SourceRecord(message.key(), message.value(), time_ms, clock_ms, is_news)
                 try:

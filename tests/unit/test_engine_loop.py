@@ -7,12 +7,17 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
 from joiner.background.progress import CommittedProgress
+from joiner.context import Context
 from joiner.engine.assignment import Assignment
+from joiner.engine.loop import Loop
 from joiner.engine.loop_guard import LoopGuard
 from joiner.engine.open_checkpoint import Checkpoints, ClosingCheckpoint
 from joiner.engine.stores import OpenStores
 from joiner.health import Health
+from joiner.metrics import Metrics
+from joiner.settings import JoinerSettings
 from shared.errors import Interrupted, StateError
+from shared.settings import read_settings
 
 
 class Refusals:
@@ -143,3 +148,26 @@ def test_markers_behind_the_last_record_are_read_as_well() -> None:
     )
     assignment.note_commit(committed)
     assert {("user-info-changes", 0): 8} == assignment.find_trailing_markers("user-info-changes")
+
+
+def message(topic: str, key: bytes, value: bytes) -> Any:  # noqa: ANN401 - takes the place of the client's
+    """Return a record as the client hands it over."""
+    parts = {"topic": topic, "partition": 0, "offset": 7, "key": key, "value": value, "timestamp": (1, 1_000)}
+    return SimpleNamespace(**{name: lambda part=part: part for name, part in parts.items()})
+
+
+@pytest.mark.parametrize("placeholder", ["__debezium_unavailable_value", "mine"])
+def test_a_row_of_users_needs_no_store(monkeypatch: pytest.MonkeyPatch, placeholder: str) -> None:
+    """Rows of users are passed on as they are, whatever the settings say of their columns."""
+    monkeypatch.setenv("UNAVAILABLE_VALUE", placeholder)
+    nothing: Any = None
+    context = Context(read_settings(JoinerSettings), {}, nothing, Health(), Metrics())
+    held, processing = checkpoints(Refusals())
+    processing.producer = processing.consumer = nothing
+    assignment = Assignment(CommittedProgress())
+    assignment.assign([TopicPartition("users", 0, 7)])
+    guard = LoopGuard(context.health, assignment.progress, Refusals())
+    loop = Loop(context, processing, assignment, held, guard)
+    loop._take([message("users", b"1", b'{"user_id": 1}')])  # noqa: SLF001 - one turn without the client
+    assert held.open is not None
+    assert (1, []) == (held.open.size, held.open.letters)

@@ -199,3 +199,16 @@ def test_rows_that_an_open_transaction_leaves_in_doubt_are_named(likes: Topics) 
     with pytest.raises(Interrupted, match=r"the letters are written; .* have the source write .* again, .*: 10$"):
         replays.do(plan_replay(likes, replays))
     replays.source.commit()
+
+
+def test_a_deletion_under_the_unreadable_key_that_a_letter_came_with_is_newer(likes: Topics) -> None:
+    """The row's key was mended by hand; the deletion behind it lies in the topic, where no id can be read from it."""
+    unreadable = b'{"id":10}'
+    likes.send("likes", unreadable, OLD)
+    likes.send("likes", unreadable, None)
+    likes.flush()
+    name = likes.name("likes")
+    record = UnreadableRecord(name, 0, 1, b"10", OLD, 1_000)
+    mended = DeadLetter(record, "bad-key", "why", edited_key=True, received_key=unreadable)
+    (decision,) = replayer(likes, 1.0).plan([mended], {name: math.inf}, 2_000)
+    assert ("superseded", f"by {name}[0]@2") == (decision.outcome, decision.detail)

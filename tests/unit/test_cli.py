@@ -97,13 +97,24 @@ def test_the_traceback_of_a_fault_is_one_event_of_a_log_for_programs(program: li
     assert json.loads(event)["exception"].endswith("ValueError: broken")
 
 
+def _hear_ctrl_c() -> None:
+    """Undo what a shell does to its background jobs, in which tests may run."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("code", ["time.sleep(60)", "click.confirm('Really?', abort=True)"])
 def test_ctrl_c_ends_without_a_word(program: list[str], tmp_path: Path, code: str) -> None:
     """At work and at a question: status 130, and no traceback."""
     started = tmp_path / "started"
     command = [*program, f"open({str(started)!r}, 'w').close(); {code}"]
     with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - it takes no lock that a thread could hold
     ) as process:
         wait_for(started.exists, 30, "the program's start")
         process.send_signal(signal.SIGINT)

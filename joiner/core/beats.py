@@ -23,7 +23,7 @@ MAX_AHEAD_MS = 10_000
 
 NO_TIME = (
     "they do not say when the source made them; have the connector send Debezium's envelopes, or flatten them with"
-    f" add.fields=source.ts_ms, or give the table a column {BEAT_COLUMN} of type timestamptz"
+    f" add.fields=op,source.ts_ms, or give the table a column {BEAT_COLUMN} of type timestamptz"
 )
 
 

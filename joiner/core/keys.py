@@ -25,6 +25,9 @@ from shared.records import Table
 COMPOSITE_PREFIX = "\0"
 """What the id of a row with several key columns begins with; no other id of a row does, and no text of PostgreSQL."""
 
+MAX_COMPOSITE_CHARACTERS = 4_096
+"""No row of a PostgreSQL index is as long; the identity is a key of the store and of its changelog."""
+
 _NOT_PLAIN = b'{"[ \t\r\nS\0'
 """First bytes of keys that may be something else than an id's text."""
 
@@ -36,8 +39,8 @@ _opener = Opener()
 RowKey: TypeAlias = tuple[str, dict[str, str] | None]
 """Which row a key names: its id, and where the key has several columns their values as text, else None.
 
-The id is the primary key; of several columns COMPOSITE_PREFIX and a JSON array of their values as text, sorted by the
-columns' names.
+The id is the primary key; of several columns COMPOSITE_PREFIX and a JSON object, column -> value as text, sorted by
+name. The names are part of it: tables that are merged into one topic may call their columns differently.
 """
 
 
@@ -114,7 +117,7 @@ def _refuse_binary(key: bytes) -> None:
 def _parse_fields(table: Table, fields: dict[str, Any], schema: Schema | None) -> RowKey:
     primary_key = table.primary_key
     if primary_key not in fields:
-        found = ", ".join(sorted(fields)) or "no columns"
+        found = _name(fields) or "no columns"
         raise BadRow("bad-key", f"the key has {found:.200}, and not {primary_key}, which names the row")
     if schema is not None and schema.fields:
         fields = decode(fields, schema.fields, fields, ())
@@ -124,10 +127,27 @@ def _parse_fields(table: Table, fields: dict[str, Any], schema: Schema | None) -
     names = sorted(fields)
     if not table.owners:
         raise BadRow(
-            "bad-key", f"the key has the columns {', '.join(names):.200}; a user's id is one column, {primary_key}"
+            "bad-key", f"the key has the columns {_name(fields):.200}; a user's id is one column, {primary_key}"
         )
     columns = {name: row_id if name == primary_key else to_key_text(fields[name], name) for name in names}
-    return COMPOSITE_PREFIX + orjson.dumps([*columns.values()]).decode(), columns
+    identity = COMPOSITE_PREFIX + _dump(columns)
+    if len(identity) > MAX_COMPOSITE_CHARACTERS:
+        raise BadRow(
+            "bad-key", f"the key's columns have {len(identity):,} characters; at most {MAX_COMPOSITE_CHARACTERS:,}"
+        )
+    return identity, columns
+
+
+def _dump(columns: dict[str, str]) -> str:
+    try:
+        return orjson.dumps(columns).decode()
+    except TypeError:  # half an emoji
+        raise BadRow("bad-key", "the key holds text that UTF-8 cannot hold, such as half an emoji") from None
+
+
+def _name(fields: dict[str, Any]) -> str:
+    """Return the names of columns for a message, which half an emoji in one must not break."""
+    return ", ".join(sorted(fields)).encode(errors="backslashreplace").decode()
 
 
 def _parse_scalar(table: Table, document: object) -> RowKey:

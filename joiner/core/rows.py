@@ -95,7 +95,8 @@ def _parse_with(  # noqa: C901 - in one piece, since calls are much of what a ro
         row = decode(row, decoders, _find_columns(table, key_columns), table.placeholder.texts)
         _check_key(table, row, row_id, key_columns, operation)
     found = row.get(table.primary_key)
-    if key_columns is not None or (found != row_id and (type(found) is not int or str(found) != row_id)):
+    kind = type(found)  # text of a decoder's own class may equal the id and be none, as `1.5` and `100.00` are not
+    if key_columns is not None or not ((kind is str and found == row_id) or (kind is int and str(found) == row_id)):
         _check_key(table, row, row_id, key_columns, operation)
     if operation == "d":
         return RowChange(row_id, None, source_ms)

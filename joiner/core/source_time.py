@@ -6,7 +6,7 @@ Not what an envelope calls `ts_ms` beside its `source`: that is when the connect
 from typing import Any
 
 FLATTENED_TIME = "__source_ts_ms"
-"""What Debezium's flattening calls it where it is told to keep it: `add.fields=source.ts_ms`."""
+"""What Debezium's flattening calls it where it is told to keep it: `add.fields=op,source.ts_ms`."""
 
 
 def read_source_time(envelope: dict[str, Any]) -> int | None:

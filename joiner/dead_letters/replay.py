@@ -81,6 +81,7 @@ class Replayer:
             (decision.letter.record.partition, decision.letter.source_key): (
                 decision.letter.record.offset,
                 decision.row_id,
+                decision.letter.edited_key,
             )
             for decision in decisions
             if decision.letter.source_key is not None
@@ -90,12 +91,13 @@ class Replayer:
         for message in scan(self._client, topic, range(self._partitions[topic])):
             partition, offset = message.partition(), message.offset()
             self._scanned_to[topic, partition] = offset + 1
-            letter_offset, letter_row = received.get((partition, message.key()), (-1, None))
-            if letter_row is not None and offset <= letter_offset:
+            letter_offset, letter_row, is_edited = received.get((partition, message.key()), (-1, None, False))
+            # Under an edited key compaction forgets other records than under the one that was received.
+            if letter_row is not None and offset <= letter_offset and not is_edited:
                 known.add(letter_row)
             row_id = _read_row_id(self._tables[topic], message)
-            if row_id is None and message.value() is None:
-                row_id = letter_row  # deleted under a key that no id can be read from
+            if offset > letter_offset and letter_row is not None and (row_id is None or message.value() is None):
+                row_id = letter_row  # what came later under the key that was received, read or not, is about its row
             if row_id is not None and row_id in rows:
                 newest.setdefault(row_id, {})[partition] = NewestRecord(partition, offset, message.timestamp()[1])
         return _TopicContents({row_id: [*records.values()] for row_id, records in newest.items()}, known)

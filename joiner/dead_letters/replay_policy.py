@@ -68,25 +68,25 @@ def decide_all(letters: Iterable[DeadLetter], tables: Mapping[str, Table]) -> li
                 )
             latest[row] = len(decisions)
         decisions.append(decision)
-    return _supersede_deleted(decisions)
+    return _supersede_unreadable(decisions)
 
 
-def _supersede_deleted(decisions: list[Decision]) -> list[Decision]:
-    """Leave out letters behind which the row was deleted under the same key, if no id can be read from that key."""
-    deleted: dict[tuple[str, int, bytes], int] = {}
+def _supersede_unreadable(decisions: list[Decision]) -> list[Decision]:
+    """Leave out letters behind which the same key came again, if no row can be read from what came: it is newer."""
+    newer: dict[tuple[str, int, bytes], int] = {}
     for decision in decisions:
         record, key = decision.letter.record, decision.letter.source_key
-        if decision.outcome == "still unreadable" and record.value is None and key is not None:
-            deleted[record.topic, record.partition, key] = record.offset
+        if decision.outcome == "still unreadable" and key is not None:
+            newer[record.topic, record.partition, key] = record.offset
 
     def check(decision: Decision) -> Decision:
         record, key = decision.letter.record, decision.letter.source_key
-        offset = -1 if key is None else deleted.get((record.topic, record.partition, key), -1)
+        offset = -1 if key is None else newer.get((record.topic, record.partition, key), -1)
         if decision.outcome != "replay" or offset <= record.offset:
             return decision
         return decision._replace(
             outcome="superseded",
-            detail=f"by the deletion {record.topic}[{record.partition}]@{offset}, whose key cannot be read",
+            detail=f"by {record.topic}[{record.partition}]@{offset} under the same key, which cannot be read",
         )
 
     return [check(decision) for decision in decisions]

@@ -57,7 +57,7 @@ def test_without_the_sources_time_there_is_no_heartbeat(document: object) -> Non
     time_ms, problem = read(document)
     assert time_ms is None
     assert problem is not None
-    assert "add.fields=source.ts_ms, or give the table a column beat_at of type timestamptz" in problem
+    assert "add.fields=op,source.ts_ms, or give the table a column beat_at of type timestamptz" in problem
 
 
 def test_what_is_not_json_is_no_heartbeat() -> None:

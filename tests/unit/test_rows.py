@@ -267,3 +267,39 @@ def test_the_largest_profile_still_fits_into_a_record() -> None:
     assert fits(("x" * room, *NOTHING[1:]))
     assert not fits(("x" * (room + 1), *NOTHING[1:]))
     assert not fits(("x" * (room - 1) + "\n", *NOTHING[1:]))
+
+
+DECIMAL = (
+    '{"schema":{"type":"struct","fields":[{"type":"bytes","name":"org.apache.kafka.connect.data.Decimal",'
+    '"parameters":{"scale":"2"},"field":"user_id"}]},"payload":{"user_id":"JxA="}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        (b"1.5", b'{"user_id":1.5}', "bad-id"),
+        (b"100.00", DECIMAL.encode(), "key-mismatch"),
+    ],
+)
+def test_text_that_equals_a_number_is_an_id_only_where_the_number_is_one(key: bytes, value: bytes, reason: str) -> None:
+    """A user would be served under one id, and its rows counted under another."""
+    with pytest.raises(BadRow) as refused:
+        parse_row(USERS, key, value)
+    assert reason == refused.value.reason
+
+
+def test_columns_of_other_names_are_another_identity() -> None:
+    """Tables that are merged into one topic may name the columns of their keys differently."""
+    first = parse_row(LIKES, b'{"a":1,"like_id":2}', None).row_id
+    assert first != parse_row(LIKES, b'{"like_id":1,"z":2}', None).row_id
+    assert first == parse_row(LIKES, b'{"like_id":2,"a":1}', None).row_id
+
+
+def test_an_identity_has_a_limit_and_its_refusal_can_be_printed() -> None:
+    """It becomes a key of the store; and the name of a column may hold half an emoji."""
+    with pytest.raises(BadRow, match="bad-key: the key's columns have"):
+        parse_row(LIKES, b'{"like_id":1,"x":"%b"}' % (b"y" * 5_000), None)
+    with pytest.raises(BadRow) as refused:
+        parse_row(LIKES, b'{"x\\ud800":1}', None)
+    assert refused.value.detail.encode()

@@ -93,7 +93,6 @@ def _parse_with(  # noqa: C901 - in one piece, since calls are much of what a ro
         return RowChange(row_id, None, source_ms)
     if schema is not None and (decoders := schema.fields if row is document else schema.row):
         row = decode(row, decoders, _find_columns(table, key_columns), table.placeholder.texts)
-        _check_key(table, row, row_id, key_columns, operation)
     found = row.get(table.primary_key)
     kind = type(found)  # text of a decoder's own class may equal the id and be none, as `1.5` and `100.00` are not
     if key_columns is not None or not ((kind is str and found == row_id) or (kind is int and str(found) == row_id)):

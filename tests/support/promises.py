@@ -18,7 +18,8 @@ class Promise(NamedTuple):
 
 
 PROMISES = {
-    "shared": Promise("click pydantic pydantic_settings", knows=""),
+    "shared": Promise("click pydantic pydantic_settings", knows="shared/view"),
+    "shared/view": Promise(),
     "joiner": Promise(
         "click confluent_kafka prometheus_client pydantic",
         "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka shared",

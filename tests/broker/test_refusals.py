@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicCollection
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -16,6 +17,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from joiner.service import FRUITLESS_RUNS
 from stack.servers.kafka import Kafka
 from tests.support.joiners import Joiner, Joiners
 from tests.support.topics import Topics, headers_of
@@ -83,7 +85,7 @@ def test_a_topic_that_refuses_records_is_refused_at_the_start(
 
 
 def test_a_record_that_became_too_large_for_its_topic_ends_the_joiner(joiners: Joiners) -> None:
-    """One attempt, one line that names topic and remedy; once the topic is mended, all arrives."""
+    """No endless attempts, one line that names topic and remedy; once the topic is mended, all arrives."""
     topics = joiners.topics
     topics.create_sources(partitions=1)
     joiner = joiners.start()
@@ -92,7 +94,7 @@ def test_a_record_that_became_too_large_for_its_topic_ends_the_joiner(joiners: J
     topics.flush()
     assert f"Error: the topic {topics.name('user-info')} refuses a record, and would again: " in end_of(joiner)
     assert "set max.message.bytes=4456448 or more" in joiner.log()
-    assert 1 == attempts(joiner)
+    assert attempts(joiner) < FRUITLESS_RUNS
     topics.configure("user-info", max_message_bytes="4456448")
     joiner.start_and_wait()
     joiners.await_truth()
@@ -109,7 +111,7 @@ def test_a_record_that_became_too_old_for_its_topic_ends_the_joiner(joiners: Joi
     assert f"the topic {topics.name('user-info')} refuses a record, and would again: " in error
     assert error.endswith("(INVALID_TIMESTAMP)")
     assert "set message.timestamp.before.max.ms=9223372036854775807" in joiner.log()
-    assert 1 == attempts(joiner)
+    assert attempts(joiner) < FRUITLESS_RUNS
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_a_topic_that_is_reconfigured_to_lose_what_it_holds_ends_the_joiner(
     joiner = joiners.start()
     topics.configure("user-info", **config)
     assert f"Error: the topic {topics.name('user-info')} (USER_INFO_TOPIC) {said}" in end_of(joiner)
-    assert 1 == attempts(joiner)
+    assert attempts(joiner) < FRUITLESS_RUNS
 
 
 def test_a_limit_that_is_lowered_is_warned_of_once(joiners: Joiners) -> None:
@@ -165,7 +167,8 @@ def test_a_dead_letter_is_cut_to_what_its_topic_takes(joiners: Joiners, when: st
     assert large.startswith(value.value() or b"no value")
     assert 1_000_000 - 65_536 < len(value.value() or b"") < int(ONE_MIB)
     assert (1024, b"{}") == (len(key.key() or b""), key.value())
-    assert (1 if when == "before" else 2) == attempts(joiner)
+    assert (when == "while") is ("Kafka refuses what the joiner writes" in joiner.log())
+    assert attempts(joiner) < FRUITLESS_RUNS
 
 
 @pytest.fixture
@@ -177,22 +180,31 @@ def guarded(tmp_path: Path) -> Iterator[Topics]:
         yield Topics(kafka.bootstrap_servers)
 
 
-def test_a_right_that_is_taken_away_is_named_at_the_second_attempt(guarded: Topics, tmp_path: Path) -> None:
-    """Kafka says only that records were not delivered; the next start looks which topic may not be written to."""
+def test_a_right_that_is_taken_away_is_named_by_a_later_attempt(guarded: Topics, tmp_path: Path) -> None:
+    """Kafka says only that records were not delivered; a later start looks which topic may not be written to."""
     guarded.create_sources(partitions=1)
     joiners = Joiners(guarded, tmp_path)
     joiner = joiners.start()
     try:
         for operation in (AclOperation.READ, AclOperation.DESCRIBE_CONFIGS):
             allow(guarded, "user-info", operation)
+        wait_for(lambda: not may_write(guarded, "user-info"), 30, "the rules in force")
         guarded.put("users", user_id="alice")
         guarded.flush()
         error = end_of(joiner)
     finally:
         joiners.kill()
     assert f"Error: the joiner's user may not write to the topic {guarded.name('user-info')} (USER_INFO_TOPIC)" in error
-    assert 1 == attempts(joiner)
-    assert joiner.log().count("beginning again from the last commit") <= 1
+    assert attempts(joiner) < FRUITLESS_RUNS
+    # A start that gets no answer in time begins again as well, which is no attempt to write.
+    assert joiner.log().count("beginning again from the last commit") < FRUITLESS_RUNS
+
+
+def may_write(topics: Topics, topic: str) -> bool:
+    """Return whether everyone may write to a topic, as the broker that would refuse it says."""
+    name = topics.name(topic)
+    described = topics.admin.describe_topics(TopicCollection([name]), include_authorized_operations=True)
+    return AclOperation.WRITE in described[name].result(10).authorized_operations
 
 
 def allow(topics: Topics, topic: str, operation: AclOperation) -> None:

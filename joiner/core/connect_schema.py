@@ -5,8 +5,10 @@ their names, and no tables.
 """
 
 import base64
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterable
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import orjson
@@ -44,15 +46,18 @@ SCHEMA_FIRST = b'{"schema'
 MAX_SCALE = 20_000
 """PostgreSQL's largest scale is 16,383."""
 
+MAX_SCHEMAS = 8
+"""Schemas of a topic that are remembered; several alternate while a table changes, or where tables share a topic."""
+
 
 class Opener:
-    """Takes documents out of Connect's wrapper, and remembers each topic's last schema by its bytes.
+    """Takes documents out of Connect's wrapper, and remembers each topic's last schemas by their bytes.
 
     A schema is larger than the row that it describes, and the same in record after record: it is parsed once.
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[bytes, Schema]] = {}
+        self._known: defaultdict[str, dict[bytes, Schema]] = defaultdict(dict)
 
     def open(self, topic: str, text: bytes, loads: Callable[[bytes], Any]) -> tuple[Any, Schema | None]:
         """Return a document without its wrapper, and its schema; None where it has no wrapper.
@@ -65,18 +70,21 @@ class Opener:
         Raises:
             ValueError, RecursionError: the text is not JSON.
         """
-        known = self._known.get(topic)
-        if known is not None and text.startswith(known[0]) and text.endswith(b"}"):
-            try:
-                return loads(text[len(known[0]) : -1]), known[1]
-            except ValueError:
-                pass  # Then the wrapper does not end there.
+        known = self._known[topic]
+        # Comparing with each costs a tenth of looking for the payload, behind which a dictionary could find the schema.
+        for prefix, schema in known.items():
+            if text.startswith(prefix) and text.endswith(b"}"):
+                try:
+                    return loads(text[len(prefix) : -1]), schema
+                except ValueError:
+                    break  # Then the wrapper does not end there.
         document = loads(text)
         if not is_wrapper(document):
             return document, None
         schema = read_schema(document["schema"])
         if prefix := _find_prefix(text):
-            self._known[topic] = prefix, schema
+            # The newest comes first, so schemas of the past cost nothing.
+            self._known[topic] = dict(islice({prefix: schema, **known}.items(), MAX_SCHEMAS))
         return document["payload"], schema
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from joiner.core.connect_schema import Opener
+from joiner.core.connect_schema import MAX_SCHEMAS, Opener
 from joiner.core.rows import parse_row
 from joiner.core.values import load_json
 from shared.errors import BadRow
@@ -133,3 +133,18 @@ def test_a_schema_is_parsed_once_and_a_changed_one_again() -> None:
     for broken in (second + b"1", second + b"1}}", second):
         with pytest.raises(ValueError, match="column"):
             opener.open("topic", broken, load_json)
+
+
+def test_schemas_that_alternate_are_each_parsed_once() -> None:
+    """As many as are remembered; one more takes the place of the oldest."""
+    opener, parsed = Opener(), list[bytes]()
+
+    def loads(text: bytes) -> object:
+        parsed.append(text)
+        return load_json(text)
+
+    documents = [b'{"schema":{"version":%d},"payload":5}' % version for version in range(MAX_SCHEMAS + 1)]
+    for text in documents[:-1] * 2 + documents[-1:] * 2 + documents[:1]:
+        document, schema = opener.open("topic", text, loads)
+        assert (5, True) == (document, schema is not None)
+    assert [*documents, documents[0]] == [text for text in parsed if text != b"5"]

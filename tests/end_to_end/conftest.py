@@ -10,6 +10,7 @@ import pytest
 from stack.servers.connect import Connect
 from stack.servers.kafka import Kafka
 from stack.servers.postgres import Postgres
+from tests.support.pipelines import Servers
 from tests.support.service import Service, joiner_and_reader
 
 
@@ -21,17 +22,23 @@ def stack_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="package")
-def running_service() -> Iterator[Service]:
-    """Give PostgreSQL, Connect, Kafka, a joiner and a reader, all on free ports."""
+def servers() -> Iterator[Servers]:
+    """Give PostgreSQL, Connect and Kafka, all on free ports."""
     with (
         TemporaryDirectory(prefix="user-information-service-") as name,
         nullcontext(Path(name)) as folder,
         Kafka(folder / "kafka") as kafka,
         Postgres(folder / "postgres", durable=False) as postgres,
-        Connect(folder / "connect", kafka.bootstrap_servers, postgres),
-        joiner_and_reader(kafka, folder) as ports,
+        Connect(folder / "connect", kafka.bootstrap_servers, postgres) as connect,
     ):
-        yield Service(postgres.dsn, postgres.port, kafka.bootstrap_servers, *ports)
+        yield Servers(kafka, postgres, connect, folder)
+
+
+@pytest.fixture(scope="package")
+def running_service(servers: Servers) -> Iterator[Service]:
+    """Give a joiner and a reader of the servers, all on free ports."""
+    with joiner_and_reader(servers.kafka, servers.folder) as ports:
+        yield Service(servers.postgres.dsn, servers.postgres.port, servers.kafka.bootstrap_servers, *ports)
 
 
 @pytest.fixture

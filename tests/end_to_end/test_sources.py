@@ -1,0 +1,65 @@
+"""Connectors that are set up otherwise than ours, and tables of other types: every user is answered as SQL says."""
+
+import pytest
+
+from stack.traffic import keep_changing
+from tests.support.pipelines import SCHEMAS, Pipeline, Servers
+
+pytestmark = pytest.mark.end_to_end
+
+FLATTENING = {
+    "transforms": "route,flatten",
+    "transforms.flatten.type": "io.debezium.transforms.ExtractNewRecordState",
+    "transforms.flatten.add.fields": "op,source.ts_ms",
+}
+IDS = {
+    "users": ("user_id",),
+    "tweets": ("tweet_id", "user_id"),
+    "follows": ("follow_id", "follower_id", "followee_id"),
+    "likes": ("like_id", "user_id"),
+}
+NUMERIC = [
+    statement
+    for table, columns in IDS.items()
+    for statement in (
+        f"ALTER TABLE {table} ALTER {columns[0]} DROP IDENTITY",
+        *(f"ALTER TABLE {table} ALTER {column} TYPE numeric(20)" for column in columns),
+        f"CREATE SEQUENCE {table}_{columns[0]}_seq OWNED BY {table}.{columns[0]}",
+        f"ALTER TABLE {table} ALTER {columns[0]} SET DEFAULT nextval('{table}_{columns[0]}_seq')",
+        f"SELECT setval('{table}_{columns[0]}_seq', max({columns[0]})::bigint) FROM {table}",
+    )
+]
+"""What makes all ids `numeric`."""
+
+
+def change_everything(pipeline: Pipeline) -> None:
+    """Insert, edit, move and delete rows of all tables, by chance and for certain."""
+    keep_changing(pipeline.service.dsn, 300, 1, print)
+    pipeline.service.sql(
+        "UPDATE users SET description = 'edited' WHERE user_id <= 5",
+        "UPDATE tweets SET user_id = 1 WHERE tweet_id <= 10",
+        "UPDATE likes SET user_id = 2 WHERE like_id BETWEEN 1 AND 20",
+        "UPDATE follows SET follower_id = 3, followee_id = NULL WHERE follow_id <= 10",
+        "DELETE FROM tweets WHERE tweet_id BETWEEN 11 AND 20",
+        "DELETE FROM likes WHERE like_id > 30",
+        "DELETE FROM follows WHERE follower_id = 4",
+        "DELETE FROM users WHERE user_id = 6",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "tables", "connector"),
+    [
+        ("rewrite", [], {**FLATTENING, "transforms.flatten.delete.tombstone.handling.mode": "rewrite"}),
+        ("numbers", NUMERIC, {"decimal.handling.mode": "string"}),
+        ("decimals", NUMERIC, SCHEMAS),
+    ],
+)
+def test_users_are_answered_as_sql_says(
+    servers: Servers, name: str, tables: list[str], connector: dict[str, str]
+) -> None:
+    """Rows of a snapshot and of a load that inserts, edits, moves and deletes."""
+    with Pipeline(servers, name, tables, connector) as pipeline:
+        change_everything(pipeline)
+        pipeline.await_truth()
+        assert pipeline.service.answer(6) is None

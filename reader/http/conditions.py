@@ -14,6 +14,7 @@ from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView
 from shared.clock import now_ms
 
+POSITION = re.compile(rb"[ \t]*([0-9]{1,19}):([0-9]{1,19})(?::([0-9a-f]{8}))?[ \t]*")
 SECONDS = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,6})?")
 
 CONDITION_FIELDS = {b"if-none-match": 0, b"if-min-offset": 1, b"max-staleness-seconds": 2}
@@ -76,13 +77,16 @@ def matches_etag(if_none_match: bytes, etag: bytes) -> bool:
 
 
 def _check_min_offset(if_min_offset: bytes, view: ReadView) -> Response | None:
-    """Return a 503 if the client has seen more than this reader holds, else None."""
-    for pair in if_min_offset.split(b","):
-        partition, colon, offset = pair.strip(b" \t").partition(b":")
-        if not (colon and _is_number(partition) and _is_number(offset)):
+    """Return a 503 if the client has seen more than this reader holds, or another topic, else None."""
+    for element in if_min_offset.split(b","):
+        found = POSITION.fullmatch(element)
+        if found is None:
             return problems.bad_request(
-                "If-Min-Offset must be <partition>:<offset>, such as 3:1042, or a list of such pairs"
+                "If-Min-Offset must be <partition>:<offset> or <partition>:<offset>:<topic>, such as 3:1042, or a list"
             )
+        partition, offset, tag = found.groups()
+        if tag not in {None, view.tag}:
+            return problems.OTHER_TOPIC
         position = view.position(int(partition))
         if position is None or position <= int(offset):
             held = "nothing" if position is None else f"the offsets below {position}"
@@ -111,7 +115,3 @@ def _check_staleness(limit: bytes, readiness: Readiness) -> Response | None:
     return problems.problem(
         503, "too-stale", "too stale", f"{age}; try again, or ask another reader", problems.RETRY_AFTER
     )
-
-
-def _is_number(text: bytes) -> bool:
-    return text.isdigit() and len(text) <= 19

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from reader.http.openapi_components import (
     BEHIND,
+    TOPIC,
     Node,
     build_components,
     condition_parameters,
@@ -101,8 +102,8 @@ def _without_body(response: Node) -> Node:
 
 
 def _describe_user() -> Node:
-    headers = header_refs("ETag", "Cache-Control", "User-Info-Offset", "User-Info-Source-Time-Ms", BEHIND)
-    of_absence = header_refs("Cache-Control", "User-Info-Offset-Of-Absence", BEHIND)
+    headers = header_refs("ETag", "Cache-Control", "User-Info-Offset", TOPIC, "User-Info-Source-Time-Ms", BEHIND)
+    of_absence = header_refs("Cache-Control", "User-Info-Offset-Of-Absence", TOPIC, BEHIND)
     of_absence["User-Info-Offset"] = of_absence.pop("User-Info-Offset-Of-Absence")
     return {
         "200": {"description": "The user.", "headers": headers, **json_content(schema_ref("Record"))},
@@ -121,7 +122,7 @@ def _describe_users() -> Node:
         },
         "additionalProperties": False,
     }
-    headers = header_refs("Cache-Control", "User-Info-Offsets", BEHIND)
+    headers = header_refs("Cache-Control", "User-Info-Offsets", TOPIC, BEHIND)
     headers["User-Info-Offset"] = headers.pop("User-Info-Offsets")
     description = "The records found, in the order asked for, and the ids without a record; all as of one moment."
     return {"200": {"description": description, "headers": headers, **json_content(found)}}

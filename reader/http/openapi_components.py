@@ -16,7 +16,7 @@ PROBLEMS = {
     414: ("uri-too-long",),
     431: ("headers-too-large",),
     500: ("internal",),
-    503: ("not-ready", "behind", "too-stale", "too-many-streams", "overloaded"),
+    503: ("not-ready", "behind", "other-topic", "too-stale", "too-many-streams", "overloaded"),
 }
 """Status -> the last parts of the `type` of its problems."""
 
@@ -39,6 +39,7 @@ INTEGER_OR_NULL = {"type": ["integer", "null"]}
 
 
 BEHIND = "User-Info-Behind-Seconds"
+TOPIC = "User-Info-Topic"
 
 
 def build_components() -> Node:
@@ -68,9 +69,10 @@ def _build_headers() -> Node:
         ),
         "User-Info-Offsets": header(
             "For each partition, the newest offset among the records; where a user is missing, that up to which it is"
-            " true that there is no such user.",
+            " true that there is no such user; absent where there is none.",
+            required=False,
             type="string",
-            pattern=f"^({pair}(, {pair})*)?$",
+            pattern=f"^{pair}(, {pair})*$",
         ),
         "User-Info-Offset-Of-Absence": header(
             "Partition and offset in the topic up to which it is true that there is no such user; absent where no user"
@@ -78,6 +80,11 @@ def _build_headers() -> Node:
             required=False,
             type="string",
             pattern=f"^{pair}$",
+        ),
+        TOPIC: header(
+            "Names the topic that the offsets are of: another one once it was created again.",
+            type="string",
+            pattern="^[0-9a-f]{8}$",
         ),
         "User-Info-Source-Time-Ms": header(
             "Source time of the newest change in the record, in ms since 1970; absent where the topic does not say.",
@@ -137,14 +144,19 @@ def condition_parameters() -> list[Node]:
     offsets = {
         "type": "array",
         "minItems": 1,
-        "items": {"type": "string", "pattern": "^[0-9]{1,18}:[0-9]{1,18}$", "examples": ["3:1042"]},
+        "items": {
+            "type": "string",
+            "pattern": "^[0-9]{1,18}:[0-9]{1,18}(:[0-9a-f]{8})?$",
+            "examples": ["3:1042:0badcafe", "3:1042"],
+        },
     }
     seconds = {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,6})?$", "examples": ["5", "0.5"]}
     return [
         _header_parameter(
             "If-Min-Offset",
             "Respond 503 unless the reader has applied the topic up to and including these offsets: those of any"
-            " User-Info-Offset.",
+            " User-Info-Offset, each followed by the response's User-Info-Topic, or the id of an event. Without a topic"
+            " the number alone is compared, which says nothing once the topic was created again.",
             offsets,
         ),
         _header_parameter(

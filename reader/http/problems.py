@@ -59,6 +59,14 @@ OVERLOADED = problem(
 TOO_MANY_STREAMS = problem(
     503, "too-many-streams", "too many streams", "this reader has reached its limit; ask another reader", RETRY_AFTER
 )
+OTHER_TOPIC = problem(
+    503,
+    "other-topic",
+    "another topic",
+    "this reader holds another topic than If-Min-Offset names, so it cannot tell what is newer; ask another reader, or,"
+    " once the topic has been created again for all of them, ask without it",
+    RETRY_AFTER,
+)
 
 
 def unknown_route(path: str) -> Response:

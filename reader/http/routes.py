@@ -29,7 +29,14 @@ from shared.clock import now_ms
 
 logger = logging.getLogger(__name__)
 
-EXPOSED_HEADERS = ["etag", "retry-after", "user-info-offset", "user-info-source-time-ms", "user-info-behind-seconds"]
+EXPOSED_HEADERS = [
+    "etag",
+    "retry-after",
+    "user-info-offset",
+    "user-info-topic",
+    "user-info-source-time-ms",
+    "user-info-behind-seconds",
+]
 """Response headers that scripts of an allowed origin may read."""
 
 ALLOWED_HEADERS = ["if-none-match", "if-min-offset", "max-staleness-seconds", "last-event-id"]

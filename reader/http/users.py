@@ -24,6 +24,7 @@ MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 """Size limit of one response about several users; it is built in memory."""
 
 REVALIDATE = b"cache-control: no-cache\r\n"
+BEHIND_HEAD = b"user-info-behind-seconds: %.3f\r\n"
 USER_HEAD = (
     b'content-type: application/json\r\ncontent-length: %d\r\netag: "%b-%d-%d"\r\n'
     b"user-info-offset: %d:%d\r\nuser-info-source-time-ms: %d\r\n"
@@ -31,7 +32,9 @@ USER_HEAD = (
 NOT_MODIFIED_HEAD = b'etag: "%b-%d-%d"\r\nuser-info-offset: %d:%d\r\nuser-info-source-time-ms: %d\r\n'
 UNKNOWN_TIME_LINE = b"user-info-source-time-ms: %d\r\n" % UNKNOWN_TIME_MS
 OFFSET_HEAD = b"user-info-offset: %d:%d\r\n"
-USERS_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\nuser-info-offset: %b\r\n"
+OFFSETS_HEAD = b"user-info-offset: %b\r\n"
+TOPIC_HEAD = b"user-info-topic: %b\r\n"
+USERS_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n"
 
 
 class _TurnContext:
@@ -43,7 +46,8 @@ class _TurnContext:
         self.tag = view.tag
         complete_at = readiness.complete_at
         behind = None if complete_at is None else max(0.0, time.monotonic() - complete_at)
-        self.common = REVALIDATE if behind is None else REVALIDATE + b"user-info-behind-seconds: %.3f\r\n" % behind
+        stated = b"" if behind is None else BEHIND_HEAD % behind
+        self.common = TOPIC_HEAD % view.tag + REVALIDATE + stated
         self.refusal = None if readiness.serves else problems.not_ready(readiness)
 
     def make_unknown(self, user_id: bytes | None) -> Response:
@@ -143,7 +147,8 @@ class UserResponses:
         missing_ids = json.dumps(missing, ensure_ascii=False).encode()
         body = b'{"users":[' + b",".join(bodies) + b'],"missing":' + missing_ids + b"}"
         newest = b", ".join(b"%d:%d" % pair for pair in sorted(offsets.items()))
-        return Response(200, USERS_HEAD % (len(body), newest) + context.common, body)
+        stated = OFFSETS_HEAD % newest if newest else b""
+        return Response(200, USERS_HEAD % len(body) + stated + context.common, body)
 
     def _open_context(self) -> _TurnContext:
         self._context = _TurnContext(self._open_view(), self._readiness())

@@ -80,18 +80,20 @@ turns = st.lists(st.tuples(writes, progress, asks), min_size=2, max_size=20)
 class Client:
     """One client: what headers have told it, and the offset of the newest version that it saw of each user."""
 
+    topic: bytes = b""
     seen: dict[int, int] = field(default_factory=dict)
     versions: dict[bytes, int] = field(default_factory=dict)
     event_ids: dict[bytes, bytes] = field(default_factory=dict)
 
     def conditions(self) -> Conditions:
         """Return all that headers have told it, as it sends it back."""
-        pairs = b", ".join(b"%d:%d" % pair for pair in self.seen.items())
+        pairs = b", ".join(b"%d:%d:%b" % (*pair, self.topic) for pair in self.seen.items())
         return Conditions(if_min_offset=pairs) if pairs else NO_CONDITIONS
 
-    def note(self, stated: bytes | None) -> None:
-        """Note a User-Info-Offset."""
-        for pair in (stated or b"").split(b", "):
+    def note(self, headers: dict[bytes, bytes]) -> None:
+        """Note a response's User-Info-Offset, if it has one, and User-Info-Topic."""
+        self.topic = headers[b"user-info-topic"]
+        for pair in headers.get(b"user-info-offset", b"").split(b", "):
             partition, colon, offset = pair.partition(b":")
             if colon:
                 self.seen[int(partition)] = max(int(offset), self.seen.get(int(partition), -1))
@@ -117,7 +119,7 @@ def ask(topic: Topic, client: Client, reader: int, users: list[bytes], *, single
         said = response.status == 200 if single else user.decode() not in document["missing"]
         assert exists == said
         client.see(user, offset)
-    client.note(dict(response.headers()).get(b"user-info-offset"))
+    client.note(dict(response.headers()))
 
 
 def listen(topic: Topic, client: Client, reader: int, user: bytes) -> None:

@@ -201,6 +201,7 @@ REQUESTS = {
     "users": b"GET /users?id=alice&id=bob HTTP/1.1\r\nHost: here\r\n",
     "no ids": b"GET /users HTTP/1.1\r\nHost: here\r\n",
     "an offset to come": b"GET /users/alice HTTP/1.1\r\nHost: here\r\nIf-Min-Offset: 3:9999\r\n",
+    "an offset of another topic": b"GET /users/alice HTTP/1.1\r\nHost: here\r\nIf-Min-Offset: 3:0:12345678\r\n",
     "an offset that is none": b"GET /users/alice HTTP/1.1\r\nHost: here\r\nIf-Min-Offset: x\r\n",
     "fresher": b"GET /users/alice HTTP/1.1\r\nHost: here\r\nMax-Staleness-Seconds: 1\r\n",
     "no route": b"GET /nowhere HTTP/1.1\r\nHost: here\r\n",

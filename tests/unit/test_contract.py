@@ -18,7 +18,11 @@ CONTRACT: dict[str, list[str]] = json.loads(Path(__file__).with_name("contract.j
 ADDITIONS: dict[str, list[str]] = {
     "HTTP replies": [
         "ready, no user since an offset: 404 Not Found [cache-control connection content-length content-type date"
-        " user-info-behind-seconds user-info-offset] urn:user-info:problem:unknown-user 'no such user'",
+        " user-info-behind-seconds user-info-offset user-info-topic] urn:user-info:problem:unknown-user 'no such user'",
+        "ready, an offset of another topic: 503 Service Unavailable [connection content-length content-type date"
+        " retry-after] urn:user-info:problem:other-topic 'another topic'",
+        "replaying, an offset of another topic: 503 Service Unavailable [connection content-length content-type date"
+        " retry-after] urn:user-info:problem:not-ready 'not ready'",
         "ready, a URL: 200 OK [connection content-length content-type date] state",
         "ready, no target: 405 Method Not Allowed [allow connection content-length content-type date]"
         " urn:user-info:problem:method-not-allowed 'method not allowed'",
@@ -26,6 +30,8 @@ ADDITIONS: dict[str, list[str]] = {
         "replaying, no target: 405 Method Not Allowed [allow connection content-length content-type date]"
         " urn:user-info:problem:method-not-allowed 'method not allowed'",
     ],
+    "HTTP routes": ["problem urn:user-info:problem:other-topic"],
+    "problems": ["503 urn:user-info:problem:other-topic 'another topic'"],
     "events": ["id: 3:1042:0badcafe event: absent"],
     "commands": [
         "python -m bench charts",
@@ -41,9 +47,44 @@ ADDITIONS: dict[str, list[str]] = {
 }
 """What was added since, by kind."""
 
+TOPIC = "User-Info-Topic"
+
 GROWN: dict[str, str] = {
+    "/users 200 [Cache-Control User-Info-Behind-Seconds User-Info-Offset] application/json": (
+        f"/users 200 [Cache-Control User-Info-Behind-Seconds User-Info-Offset {TOPIC}] application/json"
+    ),
+    "/users/{userId} 200 [Cache-Control ETag User-Info-Behind-Seconds User-Info-Offset User-Info-Source-Time-Ms]"
+    " application/json": (
+        "/users/{userId} 200 [Cache-Control ETag User-Info-Behind-Seconds User-Info-Offset User-Info-Source-Time-Ms"
+        f" {TOPIC}] application/json"
+    ),
+    "/users/{userId} 304 [Cache-Control ETag User-Info-Behind-Seconds User-Info-Offset User-Info-Source-Time-Ms]": (
+        "/users/{userId} 304 [Cache-Control ETag User-Info-Behind-Seconds User-Info-Offset User-Info-Source-Time-Ms"
+        f" {TOPIC}]"
+    ),
     "/users/{userId} 404 [] application/problem+json": (
-        "/users/{userId} 404 [Cache-Control User-Info-Behind-Seconds User-Info-Offset] application/problem+json"
+        f"/users/{{userId}} 404 [Cache-Control User-Info-Behind-Seconds User-Info-Offset {TOPIC}]"
+        " application/problem+json"
+    ),
+    "ready, a user not modified: 304 Not Modified [cache-control connection date etag user-info-behind-seconds"
+    " user-info-offset user-info-source-time-ms]": (
+        "ready, a user not modified: 304 Not Modified [cache-control connection date etag user-info-behind-seconds"
+        " user-info-offset user-info-source-time-ms user-info-topic]"
+    ),
+    "ready, a user: 200 OK [cache-control connection content-length content-type date etag user-info-behind-seconds"
+    " user-info-offset user-info-source-time-ms] userId": (
+        "ready, a user: 200 OK [cache-control connection content-length content-type date etag user-info-behind-seconds"
+        " user-info-offset user-info-source-time-ms user-info-topic] userId"
+    ),
+    "ready, no user: 404 Not Found [cache-control connection content-length content-type date user-info-behind-seconds]"
+    " urn:user-info:problem:unknown-user 'no such user'": (
+        "ready, no user: 404 Not Found [cache-control connection content-length content-type date"
+        " user-info-behind-seconds user-info-topic] urn:user-info:problem:unknown-user 'no such user'"
+    ),
+    "ready, users: 200 OK [cache-control connection content-length content-type date user-info-behind-seconds"
+    " user-info-offset] users missing": (
+        "ready, users: 200 OK [cache-control connection content-length content-type date user-info-behind-seconds"
+        " user-info-offset user-info-topic] users missing"
     ),
 }
 """Replies that are described with more header fields than before: what was known -> what is."""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reader.http.conditions import NO_CONDITIONS, Conditions, parse_conditions
+from reader.http.events import NOTHING_KNOWN, find_update
 from reader.http.users import MAX_IDS, UserResponses, decode_user_id
 from reader.status.readiness import Readiness
 from reader.storage.read_view import StoredRecord
@@ -53,6 +54,7 @@ def test_a_user_is_the_stored_bytes_with_their_offset_and_time() -> None:
         (b"etag", b'"0badcafe-3-1042"'),
         (b"user-info-offset", b"3:1042"),
         (b"user-info-source-time-ms", b"1700000000123"),
+        (b"user-info-topic", b"0badcafe"),
         (b"cache-control", b"no-cache"),
     ] == response.headers()
 
@@ -113,6 +115,37 @@ def test_what_an_absence_says_may_be_sent_back(offset: bytes) -> None:
     behind = DictReadView({}, {int(partition): int(number)}, partitions=4)
     response = UserResponses(lambda: behind, lambda: READY, lambda _: None).get_user(b"bob", conditions)
     assert (503, "behind") == (response.status, json.loads(response.body)["type"].rpartition(":")[2])
+
+
+def test_every_position_may_be_sent_back_with_its_topic() -> None:
+    """Of a record, an absence, several users and an event: this reader meets it, one of another topic does not."""
+    turn = Turn(partitions=4)
+    recreated = DictReadView(turn.records, {0: 9999, 3: 9999}, b"12345678")
+    elsewhere = UserResponses(lambda: recreated, lambda: READY, lambda _: None)
+    for response in (
+        turn.responses().get_user(b"alice"),
+        turn.responses().get_user(b"alice", Conditions(if_none_match=b"*")),
+        turn.responses().get_user(name_in_partition(3)),
+        turn.responses().get_users(b"id=alice&id=zo%C3%AB&id=" + name_in_partition(0)),
+    ):
+        headers = dict(response.headers())
+        pairs = headers[b"user-info-offset"].split(b", ")
+        sent_back = b", ".join(b"%b:%b" % (pair, headers[b"user-info-topic"]) for pair in pairs)
+        assert 200 == turn.responses().get_user(b"alice", Conditions(if_min_offset=sent_back)).status
+        refused = elsewhere.get_user(b"alice", Conditions(if_min_offset=sent_back))
+        assert (503, "other-topic") == (refused.status, json.loads(refused.body)["type"].rpartition(":")[2])
+    event = find_update(DictReadView(turn.records), b"alice", NOTHING_KNOWN)
+    assert event is not None
+    sent_back = event.encode().partition(b"id: ")[2].partition(b"\n")[0]
+    assert b"3:1042:0badcafe" == sent_back
+    assert 200 == turn.responses().get_user(b"alice", Conditions(if_min_offset=sent_back)).status
+
+
+def test_several_users_of_whom_nothing_is_known_state_no_offset() -> None:
+    """Where no id can be one, or nothing was applied: no header, rather than an empty one that cannot be sent back."""
+    for query in (b"id=", b"id=" + name_in_partition(1)):
+        response = Turn(partitions=4).responses().get_users(query)
+        assert (200, False) == (response.status, b"user-info-offset" in dict(response.headers()))
 
 
 @pytest.mark.parametrize(
@@ -178,6 +211,15 @@ def test_an_unknown_user_is_404_for_any_conditions() -> None:
         (b"0:7, 3:1042", 200),
         (b"3:1042,0:8", 503),
         (b"9:0", 503),
+        (b"3:1042:0badcafe", 200),
+        (b"3:1043:0badcafe", 503),
+        (b"3:0:12345678", 503),
+        (b"0:7:0badcafe,\t3:1042", 200),
+        (b"0:7:0badcafe, 3:0:12345678", 503),
+        (b"3:1042:", 400),
+        (b"3:1042:0BADCAFE", 400),
+        (b"3:1042:0badcafe:1", 400),
+        (b"3:1042,", 400),
         (b"3", 400),
         (b"3:", 400),
         (b":3", 400),

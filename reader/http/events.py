@@ -164,15 +164,18 @@ class EventStreams:
         readiness = self._readiness()
         return None if readiness.serves else problems.not_ready(readiness)
 
-    def open_stream(self, key: bytes, known: KnownVersion) -> Stream | None:
-        """Open a stream, which `close_stream` must close; return None if there are too many.
+    @property
+    def have_room(self) -> bool:
+        """Whether another stream can be opened."""
+        return not self._closed and len(self._streams) < self._max_streams
+
+    def open_stream(self, key: bytes, known: KnownVersion) -> Stream:
+        """Open a stream, which `close_stream` must close; only while there is room.
 
         Args:
             key: of the user.
             known: what the client knows already.
         """
-        if self._closed or len(self._streams) >= self._max_streams:
-            return None
         stream = Stream(key, known)
         self._streams.add(stream)
         if self._polling is None:

@@ -32,18 +32,17 @@ def build_routes(streams: EventStreams) -> Sequence[BaseRoute]:
         user_id = decode_user_id(request.path_params["user_id"].encode())
         if user_id is None:
             return PreparedResponse(problems.UNKNOWN_USER)
-        if request.method == "HEAD":
-            return responses.StreamingResponse(iter(()), 200, HEADERS, EVENT_STREAM)
         last = request.headers.get("last-event-id")
         known = parse_last_event_id(None if last is None else last.encode("latin-1"))
         if request.scope["http_version"] == "1.0":
             # HTTP/1.0 cannot frame a body without an end: this client gets what is new now, and reconnects for more.
             return responses.Response(streams.encode_current(user_id, known), 200, HEADERS, EVENT_STREAM)
-        request.scope[ENDLESS] = True
-        stream = streams.open_stream(user_id, known)
-        if stream is None:
+        if not streams.have_room:
             return PreparedResponse(problems.TOO_MANY_STREAMS)
-        return _EventStreamResponse(streams, stream)
+        if request.method == "HEAD":
+            return responses.StreamingResponse(iter(()), 200, HEADERS, EVENT_STREAM)
+        request.scope[ENDLESS] = True
+        return _EventStreamResponse(streams, streams.open_stream(user_id, known))
 
     return [Route("/users/{user_id}/events", follow_user)]
 

@@ -148,7 +148,6 @@ def test_streams_survive_a_failing_store() -> None:
     async def read_events() -> list[bytes]:
         events = EventStreams(view, lambda: Readiness("ready", serves=True))
         stream = events.open_stream(b"alice", NOTHING_KNOWN)
-        assert stream is not None
         pieces = events.read_stream(stream)
         sent = [await anext(pieces) for _ in range(3)]
         events.close()

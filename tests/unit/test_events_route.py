@@ -36,14 +36,27 @@ def test_head_is_answered_without_opening_a_stream() -> None:
     """With the header fields of GET but for the framing of a body, which there is none of."""
     with serving({b"alice": StoredRecord(0, 7, 0, b"{}")}, Limits(), max_streams=1) as started:
         fields = []
-        for method in (b"GET", b"HEAD"):
+        for method in (b"HEAD", b"GET"):
             request = b"%b /users/alice/events HTTP/1.1\r\nHost: here\r\n\r\n" % method
             head, _, body = exchange(started.port, request, end=True).partition(b"\r\n\r\n")
             lines = {line for line in head.split(b"\r\n") if not line.startswith((b"date:", b"transfer-encoding:"))}
             fields.append((lines, bool(body)))
-    got, head_only = fields
+    head_only, got = fields
     assert (True, False) == (got[1], head_only[1])
     assert got[0] == head_only[0]
+
+
+def test_head_is_refused_where_get_is() -> None:
+    """Where no further stream may be opened, a HEAD gets the 503 too, without its body; HTTP/1.0 opens none."""
+    with serving({b"alice": StoredRecord(0, 7, 0, b"{}")}, Limits(), max_streams=0) as started:
+        for version, status in ((b"1.1", b"503"), (b"1.0", b"200")):
+            request = b" /users/alice/events HTTP/%b\r\nHost: here\r\nConnection: close\r\n\r\n" % version
+            got, head_only = (exchange(started.port, method + request) for method in (b"GET", b"HEAD"))
+            (got_head, _, body), (head, _, no_body) = got.partition(b"\r\n\r\n"), head_only.partition(b"\r\n\r\n")
+            assert (status, True, b"") == (head.split()[1], bool(body), no_body)
+            assert [line for line in got_head.split(b"\r\n") if not line.startswith(b"date:")] == [
+                line for line in head.split(b"\r\n") if not line.startswith(b"date:")
+            ]
 
 
 def test_a_client_that_closes_its_direction_loses_its_stream() -> None:

@@ -9,7 +9,7 @@ import pytest
 from shared.view.model import BUILT_IN, Aggregate, Condition, Field, FieldType, Source, View
 from shared.view.sql import DIALECTS, Dialect, to_sql
 from tests.support.sql_truth import expected_bodies
-from tests.support.view_truth import expected_records, fill_tables, list_columns, open_database
+from tests.support.view_truth import Value, expected_records, fill_tables, list_columns, open_database
 
 OPEN = Condition("status", frozenset({"open", "it's"}))
 
@@ -110,7 +110,10 @@ def test_sqlite_counts_the_rows_for_which_a_condition_holds(
     values: list[str | int | None] = ["open", 5, "true", None]
     view = shop(aggregates=(Aggregate("n", "orders", "customer_id", (condition,)),))
     for value in values:
-        rows = {"customers": [{"id": "1"}], "orders": [{"customer_id": "1", "c": value}, {"customer_id": None}]}
+        rows: dict[str, list[dict[str, Value]]] = {
+            "customers": [{"id": "1"}],
+            "orders": [{"customer_id": "1", "c": value}, {"customer_id": None}],
+        }
         holds = condition.holds(None if value is None else str(value))
         assert (value in counted) is holds
         assert {"customerId": "1", "n": int(holds)} == json.loads(expected_records(view, rows)[b"1"])

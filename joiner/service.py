@@ -16,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from joiner.attempts import Attempts
 from joiner.background.heartbeats import HeartbeatRelay
 from joiner.background.maintenance import Maintenance
 from joiner.background.pause_detector import PauseDetector
@@ -32,15 +33,15 @@ from joiner.metrics import Metrics, folder_bytes
 from joiner.settings import JoinerSettings
 from joiner.state_check import check_state
 from shared import lock, logs
-from shared.errors import Interrupted, KafkaError, Refused, StateError
+from shared.errors import Interrupted, StateError
+
+if TYPE_CHECKING:
+    from joiner.engine.application import JoinerApplication
 
 logger = logging.getLogger(__name__)
 
 QUIET_LOGGERS = {"quixstreams": "WARNING", "quixstreams.state.recovery": "DEBUG"}
 """Quix logs each of its steps; of those, only what it restores concerns an operator."""
-
-FRUITLESS_RUNS = 5
-"""Times in a row that the loop may end without having committed anything, before the process gives up."""
 
 
 def run(settings: JoinerSettings) -> None:
@@ -88,7 +89,7 @@ def _id_lock(settings: JoinerSettings) -> Path:
 
 def _run_until_stopped(context: Context) -> None:
     """Run the loop, and again from the last commit where Kafka broke it off."""
-    patience, fruitless, refused = context.settings.joiner_wait_for_topics_seconds, 0, False
+    patience, attempts = context.settings.joiner_wait_for_topics_seconds, Attempts()
     # Kept until the process ends: freeing a Kafka client whose connections were cut off can block the thread that frees
     # it, whichever that is.
     retired: list[object] = []
@@ -98,21 +99,13 @@ def _run_until_stopped(context: Context) -> None:
         try:
             _run_once(context, progress, patience, retired)
         except (Interrupted, KafkaException) as error:
-            if refused and isinstance(error, Refused):
-                # The attempt before this one had all topics checked, and its own records cut to what they allow.
-                raise KafkaError(error.what, error.hint) from error
-            refused = isinstance(error, Refused)
-            fruitless = 0 if progress.commits else fruitless + 1
-            if fruitless == FRUITLESS_RUNS:
-                raise KafkaError(
-                    f"{error}; nothing was committed in {fruitless} attempts", hint="start it again"
-                ) from error
+            pause_seconds = attempts.note_end(error, progress)
             logger.warning("%s; beginning again from the last commit", error)
             context.health.enter("waiting", str(error))
             context.metrics.restarts.inc()
             patience = math.inf
             _end_on_signals()
-            time.sleep(fruitless)
+            time.sleep(pause_seconds)
         else:
             return
 
@@ -166,11 +159,24 @@ def _run_once(context: Context, progress: CommittedProgress, patience: float, re
             background.enter_context(HeartbeatRelay(context, settings.heartbeats_topic, facts.inputs, progress))
         application = JoinerApplication(context, prepared, progress)
         retired.append(application)
-        try:
-            application.join()
-        except Interrupted as error:
+        _join(application, detector, settings)
+
+
+def _join(application: "JoinerApplication", detector: PauseDetector, settings: JoinerSettings) -> None:
+    """Join until told to stop.
+
+    Raises:
+        Interrupted, StateError: as of `JoinerApplication.join`.
+    """
+    try:
+        application.join()
+    except Interrupted as error:
+        # Its handlers of signals only note for its loop, which has ended, that it shall stop.
+        _end_on_signals()
+        if not application.stop_requested:
             _stop_if_paused(detector, settings, error)
             raise
+        logger.warning("stopped without committing the last records, which the next start reads again: %s", error)
 
 
 def _stop_if_paused(detector: PauseDetector, settings: JoinerSettings, error: Interrupted) -> None:

@@ -3,8 +3,21 @@
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from joiner.core.compatibility import PartitionId
+
+
+class Uncommitted(NamedTuple):
+    """What was read of a partition and not committed.
+
+    Args:
+        committed: the next offset to read after what is committed.
+        last: the last offset that was read.
+    """
+
+    committed: int
+    last: int
 
 
 class CommittedProgress:
@@ -17,11 +30,12 @@ class CommittedProgress:
         _positions: written by the loop; read by the loop, HeartbeatRelay and Maintenance.
         _watermarks: written by the loop; taken by HeartbeatRelay, which writes heartbeats of it.
         commits: written by the loop; read by the main thread once the loop has ended.
+        _reached, _read: written by the loop; read by the main thread once the loop has ended.
         committed_at: written by the loop; read by the thread that answers /metrics.
         failure: written by Maintenance; read by the loop, which raises it.
 
     "The loop" includes callbacks of a rebalance. The lock guards the first four, of which more than one step may belong
-    together. `owns`, `position` and the last three need none: each reads or writes one reference.
+    together. The others need none: one thread has them, or each access is of one reference (`owns`, `position`).
     """
 
     def __init__(self) -> None:
@@ -30,6 +44,8 @@ class CommittedProgress:
         self._consumed: dict[PartitionId, int] = {}
         self._positions: dict[PartitionId, int] = {}
         self._watermarks: list[tuple[int, bytes]] = []
+        self._reached: dict[PartitionId, int] = {}
+        self._read: dict[PartitionId, int] = {}
         self.commits = 0
         """How often the loop has committed."""
         self.committed_at = time.monotonic()
@@ -45,6 +61,7 @@ class CommittedProgress:
         """
         with self._lock:
             self._positions = {each: max(offset, self._positions.get(each, 0)) for each, offset in offsets.items()}
+            self._reached |= self._positions
             for known in (self._caught_up_ms, self._consumed):
                 for partition_id in known.keys() - offsets.keys():
                     del known[partition_id]
@@ -63,7 +80,23 @@ class CommittedProgress:
         """Note the offset up to which a partition is read and committed, the markers of transactions included."""
         with self._lock:
             if partition_id in self._positions:
-                self._positions[partition_id] = max(offset, self._positions[partition_id])
+                self._reached[partition_id] = self._positions[partition_id] = max(offset, self._positions[partition_id])
+
+    def note_read(self, offsets: Mapping[PartitionId, int]) -> None:
+        """Note the last offset that was read of partitions, committed or not."""
+        self._read.update(offsets)
+
+    def reached(self, partition_id: PartitionId) -> int:
+        """Return the next offset to read after what is known to be committed, of a partition that was ever owned."""
+        return self._reached.get(partition_id, 0)
+
+    def find_uncommitted(self) -> dict[PartitionId, Uncommitted]:
+        """Return what was read and is not known to be committed, of partitions that are owned no more as well."""
+        return {
+            each: Uncommitted(self.reached(each), last)
+            for each, last in self._read.items()
+            if last >= self.reached(each)
+        }
 
     def note_watermarks(self, watermarks: Iterable[tuple[int, bytes]]) -> None:
         """Note watermarks that were read: the internal partition, and the value as joiner.core.watermarks writes it."""

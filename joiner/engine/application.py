@@ -54,7 +54,8 @@ class JoinerApplication(Application):
         super().__init__(**_options(context))
         self._context = context
         self._prepared = prepared
-        self._stop_requested = False
+        self.stop_requested = False
+        """True once a signal has asked for the end, whether the loop has followed it or was broken off before."""
         # Changelog partition -> how far a local store must have come; recovery reads it.
         self._oldest_trusted: dict[PartitionId, int] = {}
         self._stores = OpenStores()
@@ -97,18 +98,11 @@ class JoinerApplication(Application):
         """
         try:
             self.run()
-        except UserInformationError:
-            raise
         except Exception as error:
-            if not is_engine_error(error):
+            if isinstance(error, UserInformationError) or not is_engine_error(error):
                 raise
             # Not kept in a variable here: it would hold this frame, which would hold it, and with it all that was open.
-            if not self._stop_requested or not isinstance(translate_error(error), Interrupted):
-                raise translate_error(error) from error
-            logger.warning(
-                "stopped without committing the last records, which the next start reads again: %s",
-                translate_error(error),
-            )
+            raise translate_error(error) from error
         finally:
             self._checkpoints.drop()
             self._guard.forget()
@@ -167,11 +161,11 @@ class JoinerApplication(Application):
         self._failed = True
 
     def _on_sigterm(self, *arguments: object) -> None:
-        self._stop_requested = True
+        self.stop_requested = True
         super()._on_sigterm(*arguments)  # type: ignore[no-untyped-call]
 
     def _on_sigint(self, *arguments: object) -> None:
-        self._stop_requested = True
+        self.stop_requested = True
         super()._on_sigint(*arguments)  # type: ignore[no-untyped-call]
 
 

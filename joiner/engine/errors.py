@@ -2,14 +2,14 @@
 
 import re
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Message
 from quixstreams.exceptions import QuixException
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 from quixstreams.state.rocksdb.exceptions import RocksDBCorruptedError
 
 from joiner.core.compatibility import RESET
-from joiner.kafka.refusals import REFUSALS, describe, refusal_of
+from joiner.kafka.refusals import REFUSALS, describe, read_refusal_of, refusal_of
 from shared.errors import Interrupted, Refused, StateError, UserInformationError
 
 REFUSED_TOPIC = re.compile(r'(?:ProduceRequest for |Failed to add partition ")([\w.-]+)"? \[\d+\]')
@@ -40,6 +40,18 @@ def translate_error(error: BaseException) -> UserInformationError:
         cause = cause.__cause__ or cause.__context__
     reason = error.args[0].str() if isinstance(error, KafkaException) else error
     return Interrupted(f"Kafka broke off work in progress: {reason}")
+
+
+def translate_read_error(event: Message) -> UserInformationError:
+    """Return what Kafka's client reports in place of a record as one of our errors.
+
+    Args:
+        event: a message that has an error.
+    """
+    reason = event.error()
+    if reason.name() in REFUSALS:
+        return read_refusal_of(event.topic(), reason)
+    return translate_error(KafkaException(reason))
 
 
 def _translate(error: BaseException) -> UserInformationError | None:

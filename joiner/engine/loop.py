@@ -7,7 +7,7 @@ it. What a row means is decided in joiner.core; what is written at a commit is i
 import time
 from collections.abc import Iterable
 
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import Message
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.internal_producer import InternalProducer
 from quixstreams.processing import ProcessingContext
@@ -19,7 +19,7 @@ from joiner.core.compatibility import PartitionId
 from joiner.core.watermarks import WATERMARKS_KEY
 from joiner.dead_letters.letter import UnreadableRecord
 from joiner.engine.assignment import Assignment
-from joiner.engine.errors import translate_error
+from joiner.engine.errors import translate_read_error
 from joiner.engine.lag_meter import LagMeter
 from joiner.engine.loop_guard import LoopGuard
 from joiner.engine.open_checkpoint import Checkpoints
@@ -124,6 +124,7 @@ class Loop:
             offsets[topic, partition] = offset
             read_ms[topic] = time_ms
         current.note_offsets(offsets)
+        self._assignment.progress.note_read(offsets)
         for topic, count in rows.items():
             self._metrics.rows.labels(sources[topic].name).inc(count)
         self._metrics.changes.inc(len(messages) - sum(rows.values()) - (len(current.watermarks) - watermarks_before))
@@ -136,7 +137,7 @@ class Loop:
         """
         for event in events:
             if not is_end_of_partition(event):
-                raise translate_error(KafkaException(event.error()))
+                raise translate_read_error(event)
             partition = event.topic(), event.partition()
             if partition not in self._assignment.next_offsets:
                 continue

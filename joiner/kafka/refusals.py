@@ -40,3 +40,14 @@ def refusal_of(topic: str, reason: KafkaError) -> TopicError:
     """
     what = f"the topic {topic} refuses a record, and would again: {describe(reason)}"
     return TopicError(what, f"{REFUSALS[reason.name()]}; then start it again")
+
+
+def read_refusal_of(topic: str | None, reason: KafkaError) -> TopicError:
+    """Return the error that ends a program that may not read.
+
+    Args:
+        topic: what it may not read; None where the client does not say.
+        reason: the client's error, whose name is in `REFUSALS`.
+    """
+    what = f"Kafka does not let the joiner read {f'the topic {topic}' if topic else 'its topics'}: {describe(reason)}"
+    return TopicError(what, f"{REFUSALS[reason.name()]}; then start it again")

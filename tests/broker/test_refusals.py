@@ -17,7 +17,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from joiner.service import FRUITLESS_RUNS
+from joiner.attempts import FRUITLESS_ATTEMPTS
 from stack.servers.kafka import Kafka
 from tests.support.joiners import Joiner, Joiners
 from tests.support.topics import Topics, headers_of
@@ -94,7 +94,7 @@ def test_a_record_that_became_too_large_for_its_topic_ends_the_joiner(joiners: J
     topics.flush()
     assert f"Error: the topic {topics.name('user-info')} refuses a record, and would again: " in end_of(joiner)
     assert "set max.message.bytes=4456448 or more" in joiner.log()
-    assert attempts(joiner) < FRUITLESS_RUNS
+    assert attempts(joiner) < FRUITLESS_ATTEMPTS
     topics.configure("user-info", max_message_bytes="4456448")
     joiner.start_and_wait()
     joiners.await_truth()
@@ -111,7 +111,7 @@ def test_a_record_that_became_too_old_for_its_topic_ends_the_joiner(joiners: Joi
     assert f"the topic {topics.name('user-info')} refuses a record, and would again: " in error
     assert error.endswith("(INVALID_TIMESTAMP)")
     assert "set message.timestamp.before.max.ms=9223372036854775807" in joiner.log()
-    assert attempts(joiner) < FRUITLESS_RUNS
+    assert attempts(joiner) < FRUITLESS_ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_topic_that_is_reconfigured_to_lose_what_it_holds_ends_the_joiner(
     joiner = joiners.start()
     topics.configure("user-info", **config)
     assert f"Error: the topic {topics.name('user-info')} (USER_INFO_TOPIC) {said}" in end_of(joiner)
-    assert attempts(joiner) < FRUITLESS_RUNS
+    assert attempts(joiner) < FRUITLESS_ATTEMPTS
 
 
 def test_a_limit_that_is_lowered_is_warned_of_once(joiners: Joiners) -> None:
@@ -168,7 +168,7 @@ def test_a_dead_letter_is_cut_to_what_its_topic_takes(joiners: Joiners, when: st
     assert 1_000_000 - 65_536 < len(value.value() or b"") < int(ONE_MIB)
     assert (1024, b"{}") == (len(key.key() or b""), key.value())
     assert (when == "while") is ("Kafka refuses what the joiner writes" in joiner.log())
-    assert attempts(joiner) < FRUITLESS_RUNS
+    assert attempts(joiner) < FRUITLESS_ATTEMPTS
 
 
 @pytest.fixture
@@ -195,9 +195,9 @@ def test_a_right_that_is_taken_away_is_named_by_a_later_attempt(guarded: Topics,
     finally:
         joiners.kill()
     assert f"Error: the joiner's user may not write to the topic {guarded.name('user-info')} (USER_INFO_TOPIC)" in error
-    assert attempts(joiner) < FRUITLESS_RUNS
+    assert attempts(joiner) < FRUITLESS_ATTEMPTS
     # A start that gets no answer in time begins again as well, which is no attempt to write.
-    assert joiner.log().count("beginning again from the last commit") < FRUITLESS_RUNS
+    assert joiner.log().count("beginning again from the last commit") < FRUITLESS_ATTEMPTS
 
 
 def may_write(topics: Topics, topic: str) -> bool:

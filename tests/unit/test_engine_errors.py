@@ -1,12 +1,15 @@
 """Errors of Quix, RocksDB and the Kafka client, as people and the loop see them."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from quixstreams.exceptions import QuixException
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.exceptions import InvalidStoreChangelogOffset, StateRecoveryOffsetOutOfRange
 
-from joiner.engine.errors import is_engine_error, translate_error
+from joiner.engine.errors import is_engine_error, translate_error, translate_read_error
 from shared.errors import Interrupted, Refused, StateError, TopicError
 
 
@@ -79,6 +82,24 @@ def test_a_refusal_without_a_topic_is_tried_once_more() -> None:
     """A record's own report names no topic; the next attempt looks at all of them."""
     report = KafkaProducerDeliveryError(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE, "too large"))
     assert isinstance(translate_error(report), Refused)
+
+
+@pytest.mark.parametrize(("topic", "named"), [("likes", "the topic likes"), (None, "its topics")])
+def test_what_may_not_be_read_ends_the_joiner_at_once(topic: str | None, named: str) -> None:
+    """Rows of other topics would be committed meanwhile, attempt after attempt, and hide that nothing comes of it."""
+    event: Any = SimpleNamespace(
+        topic=lambda: topic, error=lambda: KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "denied")
+    )
+    translated = translate_read_error(event)
+    assert isinstance(translated, TopicError)
+    assert f"Kafka does not let the joiner read {named}: denied (TOPIC_AUTHORIZATION_FAILED)" == translated.what
+    assert "give the joiner's user the rights that docs/operations.md lists; then start it again" == translated.hint
+
+
+def test_an_outage_while_reading_is_waited_for() -> None:
+    """The client reports it in place of a record."""
+    event: Any = SimpleNamespace(topic=lambda: "likes", error=lambda: KafkaError(KafkaError._TRANSPORT, "down"))  # noqa: SLF001
+    assert isinstance(translate_read_error(event), Interrupted)
 
 
 def test_a_broker_that_lacks_replicas_for_now_is_waited_for() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
-from joiner.background.progress import CommittedProgress
+from joiner.background.progress import CommittedProgress, Uncommitted
 from joiner.context import Context
 from joiner.engine.assignment import Assignment
 from joiner.engine.loop import Loop
@@ -136,6 +136,20 @@ def test_a_partition_that_was_released_is_not_owned_by_a_later_commit() -> None:
     assert {("likes", 0): 10} == progress.positions()
     assignment.release_all()
     assert {} == progress.positions()
+
+
+def test_what_was_read_is_uncommitted_until_its_commit_is_known() -> None:
+    """Even where a partition is owned no more by then: it is what a restart reads again."""
+    progress = CommittedProgress()
+    assignment = Assignment(progress)
+    assignment.assign([TopicPartition("likes", number, 7) for number in (0, 1)])
+    progress.note_read({("likes", 0): 7, ("likes", 1): 8})
+    progress.note_read({("likes", 0): 9})
+    assert {("likes", 0): Uncommitted(7, 9), ("likes", 1): Uncommitted(7, 8)} == progress.find_uncommitted()
+    assignment.note_commit(ClosingCheckpoint(0.0, {("likes", 0): 9}, {}, []))
+    assignment.release_all()
+    assert {("likes", 1): Uncommitted(7, 8)} == progress.find_uncommitted()
+    assert 10 == progress.reached(("likes", 0))
 
 
 def test_markers_behind_the_last_record_are_read_as_well() -> None:

@@ -1,10 +1,15 @@
 """How often the joiner begins again: as often as that may help, and no more."""
 
-from typing import Any
+from collections.abc import Iterator
+from itertools import chain, count, cycle
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 
 from joiner import service
+from joiner.attempts import FRUITLESS_ATTEMPTS
+from joiner.background.progress import CommittedProgress
 from joiner.context import Context
 from joiner.health import Health
 from joiner.metrics import Metrics
@@ -26,19 +31,37 @@ def context(monkeypatch: pytest.MonkeyPatch) -> Context:
     return Context(read_settings(JoinerSettings), {}, nothing, Health(), Metrics())
 
 
-def run(monkeypatch: pytest.MonkeyPatch, context: Context, *ends: UserInformationError | None) -> int:
-    """Run attempts that end so, each having committed something; return how many there were, None being a stop."""
-    left = list(ends)
+class Attempt(NamedTuple):
+    """How an attempt goes.
 
-    def run_once(_: object, progress: Any, *__: object) -> None:  # noqa: ANN401 - a private function of the module
+    Args:
+        end: what ends it; None: it is told to stop.
+        committed: partition of `likes` -> the next offset after what it has committed.
+        read: partition of `likes` -> the last offset that it has read.
+    """
+
+    end: UserInformationError | None
+    committed: dict[int, int] = {0: 0}  # noqa: RUF012 - never changed
+    read: dict[int, int] = {}  # noqa: RUF012
+
+
+def run(monkeypatch: pytest.MonkeyPatch, context: Context, attempts: Iterator[Attempt]) -> int:
+    """Run attempts until one is told to stop; return how many there were. Each commits something somewhere."""
+    number = 0
+
+    def run_once(_: object, progress: CommittedProgress, *__: object) -> None:
+        nonlocal number
+        attempt = next(attempts)
+        number += 1
         progress.commits += 1
-        end = left.pop(0)
-        if end is not None:
-            raise end
+        progress.assign({("likes", partition): offset for partition, offset in attempt.committed.items()})
+        progress.note_read({("likes", partition): offset for partition, offset in attempt.read.items()})
+        if attempt.end is not None:
+            raise attempt.end
 
     monkeypatch.setattr("joiner.service._run_once", run_once)
     service._run_until_stopped(context)  # noqa: SLF001 - what comes before it takes locks and ports
-    return len(ends) - len(left)
+    return number
 
 
 def restarts(context: Context) -> float | None:
@@ -48,20 +71,107 @@ def restarts(context: Context) -> float | None:
 
 def test_a_refusal_is_tried_a_second_time_only(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
     """The second attempt knows what the topics allow; commits of other records in between change nothing."""
+    attempts = [Attempt(TOO_LARGE, {0: 5, 1: 0}, {0: 9}), Attempt(TOO_LARGE, {0: 7, 1: 100}, {0: 8, 1: 120})]
     with pytest.raises(KafkaError, match="refuses what the joiner writes: too large") as ended:
-        run(monkeypatch, context, TOO_LARGE, TOO_LARGE, None)
+        run(monkeypatch, context, iter(attempts))
     assert "set max.message.bytes" == ended.value.hint
     assert 1 == restarts(context)
 
 
-def test_a_refusal_that_is_mended_is_forgotten(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
-    """What Kafka breaks off later is a matter of its own."""
-    assert 4 == run(monkeypatch, context, TOO_LARGE, BROKEN_OFF, TOO_LARGE, None)
+def test_a_refusal_is_not_forgotten_over_other_errors(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    """Refusals and interruptions in turns come to an end as well, however much is committed besides."""
+    refused, broken = Attempt(TOO_LARGE, {0: 5}, {0: 9}), Attempt(BROKEN_OFF, {0: 5, 1: 100}, {1: 99})
+    with pytest.raises(KafkaError, match="too large"):
+        run(monkeypatch, context, cycle([refused, broken, broken]))
     assert 3 == restarts(context)
+
+
+def test_a_refusal_with_nothing_read_is_not_forgotten(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    """Which record it was about is not known, so no commit is known to be of it."""
+    with pytest.raises(KafkaError, match="too large"):
+        run(monkeypatch, context, cycle([Attempt(TOO_LARGE), Attempt(BROKEN_OFF, {0: 100}, {0: 99})]))
+    assert 2 == restarts(context)
+
+
+def test_a_refusal_that_is_mended_is_forgotten(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    """Once all that had been read is committed, what Kafka refuses later is a matter of its own."""
+    attempts = [
+        Attempt(TOO_LARGE, {0: 5}, {0: 9}),
+        Attempt(BROKEN_OFF, {0: 10}, {0: 9}),
+        Attempt(TOO_LARGE, {0: 10}, {0: 19}),
+        Attempt(None),
+    ]
+    assert 4 == run(monkeypatch, context, iter(attempts))
+    assert 3 == restarts(context)
+
+
+def test_a_partition_that_is_stuck_ends_the_attempts(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    """Commits of other partitions do not hide it, nor do attempts that do not come to read it."""
+    elsewhere = count(100, 100)
+
+    def attempt(read: dict[int, int]) -> Attempt:
+        done = next(elsewhere)
+        return Attempt(BROKEN_OFF, {0: 5, 1: done}, {1: done + 9, **read})
+
+    with pytest.raises(KafkaError, match=r"nothing of likes\[0\] from offset 5 on was committed in 5 attempts; look"):
+        run(monkeypatch, context, (attempt({0: 9} if number % 3 else {}) for number in count()))
+    assert 7 == restarts(context)
+
+
+def test_attempts_that_come_further_never_end(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    """A Kafka that breaks off again and again is borne as long as records are committed."""
+    attempts = (Attempt(BROKEN_OFF, {0: offset}, {0: offset + 500}) for offset in range(100))
+    assert 101 == run(monkeypatch, context, chain(attempts, [Attempt(None)]))
+
+
+def test_attempts_without_a_commit_end(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    """Whatever it was that each of them came to."""
+    monkeypatch.setattr("joiner.service._run_once", fail)
+    with pytest.raises(KafkaError, match="nothing was committed in 5 attempts"):
+        service._run_until_stopped(context)  # noqa: SLF001 - as above
+    assert FRUITLESS_ATTEMPTS - 1 == restarts(context)
+
+
+def fail(*_: object) -> None:
+    """Break off at once."""
+    raise BROKEN_OFF
 
 
 def test_a_topic_that_is_named_ends_the_first_attempt(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
     """Nothing is left to find out."""
     with pytest.raises(TopicError):
-        run(monkeypatch, context, NAMED, None)
+        run(monkeypatch, context, iter([Attempt(NAMED)]))
     assert 0 == restarts(context)
+
+
+@pytest.mark.parametrize("error", [BROKEN_OFF, TOO_LARGE])
+def test_a_joiner_that_is_told_to_stop_does_not_begin_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Interrupted
+) -> None:
+    """Also where Kafka breaks it off in that very moment; without a signal it does."""
+    handled: list[None] = []
+    monkeypatch.setattr("joiner.service._end_on_signals", lambda: handled.append(None))
+    settings, application = read_settings(JoinerSettings), JoinerThatFails(error)
+    detector: Any = SimpleNamespace(longest_pause_seconds=0.0)
+    with pytest.raises(Interrupted):
+        service._join(application, detector, settings)  # type: ignore[arg-type]  # noqa: SLF001 - as above
+    assert [None] == handled
+    application.stop_requested = True
+    service._join(application, detector, settings)  # type: ignore[arg-type]  # noqa: SLF001
+    assert "stopped without committing the last records, which the next start reads again: Kafka" in caplog.text
+
+
+class JoinerThatFails:
+    """Takes the place of Quix's application.
+
+    Args:
+        error: what its loop ends with.
+    """
+
+    def __init__(self, error: Interrupted) -> None:
+        self.stop_requested = False
+        self._error = error
+
+    def join(self) -> None:
+        """Fail."""
+        raise self._error

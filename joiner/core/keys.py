@@ -28,7 +28,7 @@ COMPOSITE_PREFIX = "\0"
 MAX_COMPOSITE_CHARACTERS = 4_096
 """No row of a PostgreSQL index is as long; the identity is a key of the store and of its changelog."""
 
-_NOT_PLAIN = b'{"[ \t\r\nS\0'
+_NOT_PLAIN = frozenset((b"{", b'"', b"[", b" ", b"\t", b"\r", b"\n", b"S", b"\0"))
 """First bytes of keys that may be something else than an id's text."""
 
 _JSON = (b"{", b'"', b"[")
@@ -80,7 +80,10 @@ def _parse_json_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> 
             document = loads(text)
             if type(document) is dict and len(document) == 1 and table.primary_key in document:
                 # This is how a connector without schemas writes most keys.
-                return _check_prefix(table, parse_id(document[table.primary_key], "the key")), None
+                found = document[table.primary_key]
+                if type(found) is int:
+                    return str(found), None
+                return _check_prefix(table, parse_id(found, "the key")), None
     except (ValueError, RecursionError):
         if text.startswith(b'{"'):
             raise BadRow("bad-key", "the key begins like a JSON object, and is not JSON") from None

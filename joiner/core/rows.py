@@ -229,8 +229,3 @@ def fits(profile: Values) -> bool:
     room = MAX_RECORD_BYTES - ENVELOPE_BYTES
     # A character takes at most six bytes, as an escape, so few profiles must be rendered to be measured.
     return sum([len(text) for text in profile if text]) * 6 <= room or len(orjson.dumps(profile)) <= room
-
-
-def is_unavailable(value: str | None) -> bool:
-    """Return whether Debezium left a value out because the change did not touch it."""
-    return value == UNAVAILABLE

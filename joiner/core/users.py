@@ -11,8 +11,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
-from joiner.core.rows import Values, fits, is_unavailable
+from joiner.core.rows import Values, fits
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS, Counts, Profile, Table
+from shared.unavailable import UNAVAILABLE
 
 Unchanged: TypeAlias = Literal[False]
 UNCHANGED: Final = False
@@ -34,11 +35,13 @@ def resolve_unavailable(values: Values, known: Values | None) -> Values:
     Both versions of the row fit into a record, but new values together with those that were left out may not. Rather
     than stop the join, the values that were left out become null then, as if none were known.
     """
+    if UNAVAILABLE not in values:
+        return values
     whole = tuple(
-        ((known[index] if known is not None else None) if is_unavailable(value) else value)
+        ((known[index] if known is not None else None) if value == UNAVAILABLE else value)
         for index, value in enumerate(values)
     )
-    return whole if whole == values or fits(whole) else resolve_unavailable(values, None)
+    return whole if fits(whole) else resolve_unavailable(values, None)
 
 
 def diff_owners(table: Table, old: Values | None, new: Values | None) -> Iterator[tuple[str, int, int]]:

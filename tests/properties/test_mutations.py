@@ -35,7 +35,7 @@ BUGS = {
         "core/checkpoint", "diff_owners(table, old, new)", "diff_owners(table, old if new is None else None, new)"
     ),
     "a value that Debezium left out is taken for text": Bug(
-        "core/rows", "return value == UNAVAILABLE", "return value is UNAVAILABLE"
+        "core/users", "if UNAVAILABLE not in values:", "if all(value is not UNAVAILABLE for value in values):"
     ),
     "an internal record is applied each time it is delivered": Bug(
         "core/checkpoint", "if offset < partition.next_offset:", "if offset < 0:"

@@ -6,8 +6,8 @@ the same state; the versions of a profile come in the order of its own row. Pure
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import orjson
 
@@ -149,8 +149,7 @@ class Changes(dict[str, UserChange]):
         change.profile = profile
 
 
-@dataclass(frozen=True, slots=True)
-class UserState:
+class UserState(NamedTuple):
     """What is known of one user.
 
     Args:
@@ -200,7 +199,7 @@ def differs(before: UserState, after: UserState) -> bool:
 
 def mark_shown(state: UserState) -> UserState:
     """Return the state after its record was written: no change of it waits any more."""
-    return replace(state, waiting_ms=None)
+    return state._replace(waiting_ms=None)
 
 
 _KEYS = ("userId", *PROFILE_COLUMNS.values(), *COUNT_KEYS)

@@ -25,7 +25,8 @@ class Absence(NamedTuple):
 def find_absence(view: ReadView, key: bytes) -> Absence | None:
     """Return up to where it is true that a user is absent; None where nothing was applied of that partition.
 
-    Nothing is said then, and nothing need be: no reader can hold less.
+    Nothing is said then, and nothing need be: no reader can hold less. Nor is anything said of a topic with keys that
+    another partitioner has placed.
 
     Args:
         view: which has no record of the user.

@@ -76,7 +76,7 @@ def _build_headers() -> Node:
         ),
         "User-Info-Offset-Of-Absence": header(
             "Partition and offset in the topic up to which it is true that there is no such user; absent where no user"
-            " can have this id, or nothing is in that partition.",
+            " can have this id, nothing is in that partition, or CRC-32 does not place all keys.",
             required=False,
             type="string",
             pattern=f"^{pair}$",

@@ -1,14 +1,25 @@
 """Writes one copy: its topic's batches, and when it last held all of them. Knows neither Kafka's client nor LMDB."""
 
+import logging
 import time
+from collections.abc import Sequence
 
 from reader.replication.freshness import Freshness
 from reader.replication.topic_reader import Batch
 from reader.status.counters import ApplyCounters
 from reader.storage.errors import MapFullError, StoreFullError
 from reader.storage.read_view import RunBetweenReads
+from reader.storage.records import Record
 from reader.storage.store import Store
 from shared.clock import now_ms
+from shared.topics import partition_of
+
+logger = logging.getLogger(__name__)
+
+MISPLACED = (
+    "the record at offset %d of partition %d is not where CRC-32 of its key places it, so answers about absent users go"
+    " without User-Info-Offset; the joiner alone should write user-info"
+)
 
 
 class CopyWriter:
@@ -27,6 +38,8 @@ class CopyWriter:
         self.store = store
         self.freshness = read_freshness(store, partitions)
         self.full_reason: str | None = None
+        self._partitions = partitions
+        self._knows_misplaced = bool(store.note("misplaced"))
         self._run_between_reads = run_between_reads
         self._counters = counters
         self._sync_on_save = False
@@ -41,6 +54,7 @@ class CopyWriter:
         while True:
             began = time.perf_counter()
             try:
+                self._note_misplaced(batch.records)
                 self.store.apply(batch.records, batch.offsets, heartbeats)
             except MapFullError:
                 self._run_between_reads(self.store.grow)
@@ -50,6 +64,17 @@ class CopyWriter:
             else:
                 self._note_applied(batch, time.perf_counter() - began)
                 return True
+
+    def _note_misplaced(self, records: Sequence[Record]) -> None:
+        """Have the copy say that another partitioner has placed a record, before the first such one is applied."""
+        if self._knows_misplaced:
+            return
+        for record in records:
+            if partition_of(record.key, self._partitions) != record.partition:
+                self.store.write_notes(misplaced=True)
+                self._knows_misplaced = True
+                logger.warning(MISPLACED, record.offset, record.partition)
+                return
 
     def _note_applied(self, batch: Batch, seconds: float) -> None:
         self.full_reason = None

@@ -17,6 +17,7 @@ HEARTBEAT = b"heartbeat/%d/"
 HEARTBEATS = b"heartbeat/"
 NOTE = b"note/"
 IDENTITY = NOTE + b"identity"
+MISPLACED = NOTE + b"misplaced"
 
 
 class StoreMetadata:

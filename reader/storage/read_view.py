@@ -32,7 +32,7 @@ class ReadView(Protocol):
 
     @property
     def partitions(self) -> int | None:
-        """How many partitions that topic has; None where that is not known yet."""
+        """How many partitions CRC-32 places all keys in; None where that is not known, or not so."""
 
     def find(self, key: bytes) -> StoredRecord | None:
         """Return a key's record; None if there is none."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import lmdb
 
-from reader.storage.metadata import IDENTITY, OFFSET
+from reader.storage.metadata import IDENTITY, MISPLACED, OFFSET
 from reader.storage.read_view import StoredRecord
 from reader.storage.records import HEADER
 
@@ -29,7 +29,9 @@ class StoreReadView:
 
     @property
     def partitions(self) -> int | None:
-        """How many partitions that topic has; read only when asked for, since a record found needs it not."""
+        """How many partitions CRC-32 places keys in; read only when asked for, since a record found needs it not."""
+        if self._get(MISPLACED, db=self._metadata) is not None:
+            return None
         identity = self._get(IDENTITY, db=self._metadata)
         return None if identity is None else _count_partitions(bytes(identity))
 

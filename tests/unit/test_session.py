@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from reader.http.absence import find_absence
 from reader.replication.compatibility import CopyIdentity
 from reader.replication.copy_writer import CopyWriter
 from reader.replication.positions import Bounds, Positions
@@ -19,6 +20,7 @@ from reader.storage.records import Record
 from reader.storage.store import Store
 from shared.errors import KafkaError
 from shared.heartbeats import Heartbeat
+from shared.topics import partition_of
 
 TOPIC = CopyIdentity("cluster", "t1", 1, 1)
 RECREATED = CopyIdentity("cluster", "t2", 1, 1)
@@ -112,6 +114,38 @@ def test_a_served_copy_waits_until_the_topic_is_confirmed(scene: Scene) -> None:
     assert ({}, "no answer") == (scene.store.items(), session.stall_reason)
     assert session.step(serving=True)
     assert ({b"alice": ALICE.value}, None) == (scene.store.items(), session.stall_reason)
+
+
+def test_no_position_of_an_absence_is_stated_where_another_program_places_keys(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the first record that is not where CRC-32 places its key, whatever happens, also in an earlier process."""
+    alice, bob = (record._replace(partition=partition_of(record.key, 2)) for record in (ALICE, BOB))
+    elsewhere = BOB._replace(partition=1 - bob.partition, offset=5)
+    store = FailingStore(tmp_path)
+    store.write_notes(identity=TOPIC.to_note() | {"partitions": 2})
+    absent = next(key for key in (b"carol", b"dave", b"erin") if partition_of(key, 2) == alice.partition)
+
+    def state_absence() -> tuple[int, int] | None:
+        view = store.view()
+        try:
+            return find_absence(view, absent)
+        finally:
+            view.close()
+
+    def apply(record: Record) -> bool:
+        writer = CopyWriter(store, 2, lambda function: function(), ApplyCounters())
+        return writer.apply(Batch([record], {record.partition: record.offset + 1}, set()))
+
+    assert apply(alice)
+    assert apply(bob)
+    assert (alice.partition, 0) == state_absence()
+    store.failures = [StoreFullError(tmp_path, OSError())]
+    assert not apply(elsewhere)
+    assert state_absence() is None
+    assert apply(elsewhere)
+    assert state_absence() is None
+    assert 1 == caplog.text.count("the record at offset 5 of partition")
 
 
 def test_a_served_copy_takes_nothing_of_another_topic(scene: Scene) -> None:

@@ -1,7 +1,7 @@
 """What the replicator thread says of the reader, for other threads to read.
 
-Guarantees: what is published never changes afterwards. The replicator thread replaces two references, first
-readiness and then all else; a thread that reads one at that moment gets the old or the new, whole, and waits for nobody.
+Guarantees: what is published never changes afterwards. The replicator thread replaces two references, first readiness
+and then all else; a thread that reads one at that moment gets the old or the new, whole, and waits for nobody.
 """
 
 import logging

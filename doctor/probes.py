@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from doctor.checks import DoctorSettings, Finding, TopicFacts, Verdict, check_connector, check_tier, check_topics
+from doctor.connector_config import check_connector_config
 from shared.errors import KafkaError
 from shared.kafka import check_credentials, filter_known_properties
 
@@ -32,6 +33,8 @@ def probe(
     for url in connectors:
         status, document = _get(f"{url}/status")
         yield check_connector(url, document if status == 200 else None)
+        if status == 200:
+            yield from check_connector_config(url, _get(f"{url}/config")[1])
     try:
         yield from check_topics(settings, read_topics(settings))
     except KafkaError as error:

@@ -3,6 +3,7 @@
 import pytest
 
 from doctor.checks import DoctorSettings, TopicFacts, Verdict, check_connector, check_tier, check_topics
+from doctor.connector_config import check_connector_config
 from shared.settings import read_settings
 
 SETTINGS = read_settings(DoctorSettings)
@@ -155,3 +156,71 @@ def test_a_tier_is_well_only_where_it_is_ready_without_a_reason(
     finding = check_tier("reader", "http://reader/readyz", status, report)
     assert verdict == finding.verdict
     assert (finding.verdict == Verdict.WELL) == (not finding.hint)
+
+
+FLATTENS = {"transforms": "route, flat", "transforms.flat.type": "io.debezium.transforms.ExtractNewRecordState"}
+MODE = "transforms.flat.delete.tombstone.handling.mode"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"errors.tolerance": "none", "skipped.operations": "none", "snapshot.mode": "initial"},
+        {"skipped.operations": "t"},
+        FLATTENS,
+        {**FLATTENS, MODE: "rewrite", "tombstones.on.delete": "false"},
+        {**FLATTENS, MODE: "delete-to-tombstone", "tombstones.on.delete": "false"},
+        {**FLATTENS, "transforms.flat.delete.handling.mode": "rewrite"},
+        {**FLATTENS, "transforms.flat.drop.tombstones": "false"},
+        {"transforms": "route", MODE: "drop"},
+    ],
+)
+def test_a_connector_that_passes_every_change_on_gets_no_advice(config: dict[str, str]) -> None:
+    """However it flattens rows."""
+    assert [] == list(check_connector_config("URL", config))
+
+
+@pytest.mark.parametrize(
+    ("config", "verdict", "what", "hint"),
+    [
+        (
+            {**FLATTENS, MODE: "drop"},
+            Verdict.WRONG,
+            "no deletion reaches the topics",
+            f"set {MODE}=delete-to-tombstone",
+        ),
+        ({**FLATTENS, "tombstones.on.delete": "false"}, Verdict.WRONG, "no deletion reaches the topics", f"set {MODE}"),
+        (
+            {**FLATTENS, "transforms.flat.delete.handling.mode": "drop"},
+            Verdict.WRONG,
+            "no deletion reaches the topics",
+            f"set {MODE}",
+        ),
+        (
+            {"tombstones.on.delete": "false"},
+            Verdict.DOUBTFUL,
+            "compaction keeps every deleted row",
+            "remove tombstones",
+        ),
+        ({"skipped.operations": "t, d"}, Verdict.WRONG, "skipped.operations=t, d", "remove skipped.operations, then"),
+        ({"errors.tolerance": "all"}, Verdict.WRONG, "errors.tolerance=all", "remove errors.tolerance, then"),
+        (
+            {"event.processing.failure.handling.mode": "warn"},
+            Verdict.WRONG,
+            "cannot read are left out",
+            "remove event.",
+        ),
+        ({"slot.drop.on.stop": "true"}, Verdict.WRONG, "while the connector is stopped", "remove slot.drop.on.stop"),
+        ({"producer.override.acks": "1"}, Verdict.WRONG, "are lost with a broker", "remove producer.override.acks"),
+        ({"snapshot.mode": "when_needed"}, Verdict.DOUBTFUL, "deleted meanwhile stay", "set snapshot.mode=initial"),
+    ],
+)
+def test_a_connector_that_keeps_changes_back_is_named(
+    config: dict[str, str], verdict: Verdict, what: str, hint: str
+) -> None:
+    """Counts would be wrong, and neither the joiner nor Kafka Connect could know."""
+    (finding,) = check_connector_config("URL", config)
+    assert verdict is finding.verdict
+    assert what in finding.what
+    assert hint in finding.hint

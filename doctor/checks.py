@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import Field
 
 from doctor.connect_status import all_tasks_run, explain_restart, find_failure
-from shared.settings import KafkaSettings, TopicName
+from shared.settings import TopicName
+from shared.sources import SourceSettings
 from shared.topic_rules import Role, Severity, check_topic
 
 
@@ -38,21 +39,16 @@ class Finding:
     hint: str = ""
 
 
-class DoctorSettings(KafkaSettings):
+class DoctorSettings(SourceSettings):
     """Where Kafka is and what the topics are called: the same variables as the tiers'."""
 
-    users_topic: TopicName = Field("users", description="Changelog topic of the table users.")
-    tweets_topic: TopicName = Field("tweets", description="Changelog topic of the table tweets.")
-    follows_topic: TopicName = Field("follows", description="Changelog topic of the table follows.")
-    likes_topic: TopicName = Field("likes", description="Changelog topic of the table likes.")
     user_info_changes_topic: TopicName = Field("user-info-changes", description="The joiner's internal topic.")
     dead_letters_topic: TopicName = Field("user-info-dead-letters", description="Where unreadable records go.")
 
     @property
     def roles(self) -> dict[str, Role]:
         """Topic -> what it is for, in the order of the data's path."""
-        sources = (self.users_topic, self.tweets_topic, self.follows_topic, self.likes_topic)
-        return dict.fromkeys(sources, Role.SOURCE) | {
+        return dict.fromkeys(self.sources, Role.SOURCE) | {
             self.user_info_topic: Role.USER_INFO,
             self.user_info_changes_topic: Role.CHANGES,
             self.dead_letters_topic: Role.DEAD_LETTERS,

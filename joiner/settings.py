@@ -7,20 +7,17 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from shared.listening import Endpoint
-from shared.records import FOLLOWS, LIKES, TWEETS, USERS, Table
-from shared.settings import KafkaSettings, Port, TopicName
+from shared.records import TABLES, Table
+from shared.settings import Port, TopicName
+from shared.sources import SourceSettings
 from shared.unavailable import UNAVAILABLE, expand_placeholder
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 
 
-class JoinerSettings(KafkaSettings):
+class JoinerSettings(SourceSettings):
     """The joiner's settings."""
 
-    users_topic: TopicName = Field("users", description="Changelog topic of the table users.")
-    tweets_topic: TopicName = Field("tweets", description="Changelog topic of the table tweets.")
-    follows_topic: TopicName = Field("follows", description="Changelog topic of the table follows.")
-    likes_topic: TopicName = Field("likes", description="Changelog topic of the table likes.")
     user_info_changes_topic: TopicName = Field(
         "user-info-changes", description="The joiner's internal topic; created where missing."
     )
@@ -87,15 +84,11 @@ class JoinerSettings(KafkaSettings):
         return Endpoint(self.joiner_http_host, self.joiner_http_port, "JOINER_HTTP")
 
     @property
-    def sources(self) -> dict[str, Table]:
-        """Source topic -> the table whose changelog it is."""
+    def tables(self) -> dict[str, Table]:
+        """Source topic -> how the rows of its table are read."""
         placeholder = expand_placeholder(self.unavailable_value)
-        return {
-            self.users_topic: replace(USERS, placeholder=placeholder),
-            self.tweets_topic: replace(TWEETS, placeholder=placeholder),
-            self.follows_topic: replace(FOLLOWS, placeholder=placeholder),
-            self.likes_topic: replace(LIKES, placeholder=placeholder),
-        }
+        known = {table.name: replace(table, placeholder=placeholder) for table in TABLES}
+        return {topic: known[source.table] for topic, source in self.sources.items()}
 
     @property
     def transactional_id(self) -> str:
@@ -109,9 +102,10 @@ class JoinerSettings(KafkaSettings):
 
     @property
     def changelogs(self) -> dict[str, str]:
-        """Topic -> the changelog of its store, named by the engine; `users` has no store, its rows are passed on."""
-        stored = [topic for topic in (*self.sources, self.user_info_changes_topic) if topic != self.users_topic]
-        return {topic: f"{self.changelog_prefix}{topic}--default" for topic in stored}
+        """Topic -> the changelog of its store, named by the engine; rows that nothing aggregates are passed on."""
+        stored = [topic for topic, source in self.sources.items() if any(self.view.aggregates_of(source.table))]
+        topics = (*stored, self.user_info_changes_topic)
+        return {topic: f"{self.changelog_prefix}{topic}--default" for topic in topics}
 
     @property
     def ledger_topic(self) -> str:

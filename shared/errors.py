@@ -2,6 +2,7 @@
 
 UserInformationError            anything below
 ├── SettingError                an environment variable is wrong; names the variable
+├── ViewError                   the view's file is wrong; names file, section and key
 ├── KafkaError                  Kafka cannot be reached, or refuses a request
 │   └── Interrupted             work in progress is lost, committed work is not: continue from the last commit
 │       └── Refused             the same, but Kafka will refuse it again unless something else is changed
@@ -32,6 +33,10 @@ class UserInformationError(Exception):
 
 class SettingError(UserInformationError):
     """A setting that cannot be used; the message begins with the variable's name."""
+
+
+class ViewError(UserInformationError):
+    """A view that cannot be joined; the message begins with its file, the section and the key."""
 
 
 class KafkaError(UserInformationError):

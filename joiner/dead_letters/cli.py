@@ -70,7 +70,7 @@ class Letterbox:
 
     @property
     def _sources(self) -> dict[str, Table]:
-        return {topic: table for topic, table in self.settings.sources.items() if topic in self._partitions}
+        return {topic: table for topic, table in self.settings.tables.items() if topic in self._partitions}
 
     def read_edited(self, file: Path) -> list[DeadLetter]:
         """Return the letters of a file, each compared with what the topic holds.

@@ -52,7 +52,7 @@ class Loop:
         checkpoints: Checkpoints,
         guard: LoopGuard,
     ) -> None:
-        self._sources = context.settings.sources
+        self._sources = context.settings.tables
         self._changes_topic = context.settings.user_info_changes_topic
         self._health = context.health
         self._metrics = context.metrics

@@ -42,7 +42,11 @@ ADDITIONS: dict[str, list[str]] = {
         "python -m doctor --joiner <text> multiple = ['http://127.0.0.1:8001']",
         "python -m doctor --reader <text> multiple = ['http://127.0.0.1:8000']",
     ],
-    "environment variables": ["joiner UNAVAILABLE_VALUE=__debezium_unavailable_value"],
+    "environment variables": [
+        "doctor USER_INFO_VIEW=None",
+        "joiner UNAVAILABLE_VALUE=__debezium_unavailable_value",
+        "joiner USER_INFO_VIEW=None",
+    ],
     "dead letters": ["reason bad-value"],
 }
 """What was added since, by kind."""

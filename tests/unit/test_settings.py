@@ -182,7 +182,7 @@ def test_each_source_topic_has_its_table_and_each_process_a_stable_id(monkeypatc
     monkeypatch.setenv("LIKES_TOPIC", "db.likes")
     monkeypatch.setenv("JOINER_INSTANCE_ID", "7")
     settings = read_settings(JoinerSettings)
-    assert {"users": USERS, "tweets": TWEETS, "follows": FOLLOWS, "db.likes": LIKES} == settings.sources
+    assert {"users": USERS, "tweets": TWEETS, "follows": FOLLOWS, "db.likes": LIKES} == settings.tables
     assert "user-info-joiner-7" == settings.transactional_id
 
 

@@ -47,7 +47,7 @@ def _read_texts(section: Section, key: str) -> Iterator[str]:
     value = section.content[key]
     values = value if isinstance(value, list) else [value]
     if not values:
-        raise section.refuse(key, "is an empty list, so no row would be taken", "name at least one value")
+        raise section.refuse(key, "is an empty list", "name at least one value")
     for each in values:
         yield _to_text(section, key, each)
 

@@ -72,7 +72,10 @@ def _open_sections(document: dict[str, Any], name: str) -> dict[str, Section]:
             why = explain_refusal(word)
             if why is not None:
                 raise ViewError(f"{name}: [{word}] is not to be had: {why[0]}", why[1])
-            raise ViewError(f"{name}: [{word}] is not known", suggest(word, [f"[{each}]" for each in SECTIONS]))
+            known = [f"[{each}]" for each in SECTIONS]
+            if not isinstance(content, dict):
+                raise ViewError(f"{name}: {word} is in no section", f"write it below one of {', '.join(known)}")
+            raise ViewError(f"{name}: [{word}] is not known", suggest(f"[{word}]", known))
         if not isinstance(content, dict):
             raise ViewError(f"{name}: {word} is {describe(content)}", f"write a section, [{word}], once")
     if "record" not in document:
@@ -173,7 +176,9 @@ def _parse_aggregate(key: str, aggregate: Section, *, sums: bool) -> Aggregate:
 
 def _parse_sources(tables: Section, read: Sequence[str], id_column: str) -> Iterator[Source]:
     """Yield the tables that are read, the record's own first, each with its topic and its key."""
-    tables.check_words(read)
+    for table in tables.content:
+        if table not in read:
+            raise tables.refuse(table, "is no table of this view", suggest(table, read))
     topics: dict[str, str] = {}
     variables: dict[str, str] = {}
     example = 'topic = "shop.public.orders", key = "order_id"'
@@ -181,7 +186,7 @@ def _parse_sources(tables: Section, read: Sequence[str], id_column: str) -> Iter
         other = variables.setdefault(topic_variable(table), table)
         if other != table:
             hint = "give one of them a view of another name in the database"
-            raise tables.refuse(table, f"and {other} would have one variable, {topic_variable(table)}", hint)
+            raise tables.refuse(table, f"would share the variable {topic_variable(table)} with {other}", hint)
         section = tables.open(table, example) if table in tables.content else Section(f"{tables.place} {table}", {})
         section.check_words(("topic", "key"))
         topic = section.read_text("topic", "shop.public.orders") if "topic" in section.content else table

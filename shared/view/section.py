@@ -69,6 +69,8 @@ class Section:
 def suggest(word: str, known: Sequence[str]) -> str:
     """Return what to write in place of an unknown word: the nearest known one, and all of them."""
     nearest = get_close_matches(word.lower(), known, 1)
+    if len([each for each in known if each.startswith(word)]) > 1:
+        nearest = []  # It may be any of them.
     return f"{f'write {nearest[0]}; ' if nearest else ''}known are {', '.join(known)}"
 
 

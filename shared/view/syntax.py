@@ -44,7 +44,8 @@ def _explain(text: str, name: str, message: str) -> ViewError:
         twice = _name_key(lines[:number], re.search(r"key '(.+)'", what))
         return ViewError(f"{place}: {twice} is there twice", "keep one of them, or give each its own name")
     hint = next((hint for begin, hint in _HINTS.items() if what.startswith(begin)), "correct the line")
-    return ViewError(f"{place}: is not TOML: {what[:1].lower()}{what[1:]:.100}", hint)
+    problem = what[:1].lower() + what[1:].partition(":")[0]
+    return ViewError(f"{place}: is not TOML: {problem}", hint)
 
 
 def _name_key(lines: list[str], named: re.Match[str] | None) -> str:

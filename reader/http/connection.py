@@ -58,7 +58,7 @@ class Connection(HttpToolsProtocol):
         self._waiting_since = server_state.now
         self._unsent_bytes = 0
         self._chunk_bytes = self._first_bytes = self._later_bytes = 0
-        self._receiving = self._in_head = False
+        self._receiving = self._in_head = self._after_head = False
         self._stopped_reading = self._eof_received = self._closing = False
         self._final_response: Response | None = None
         self._current_cycle: RequestResponseCycle | None = None
@@ -119,6 +119,7 @@ class Connection(HttpToolsProtocol):
         self.expect_100_continue = False
         self._first_bytes, self._later_bytes = self._chunk_bytes, 0
         self._receiving = self._in_head = True
+        self._after_head = self.parser.get_method() == b"HEAD"
         self._waiting_since = self._state.now
 
     def on_url(self, url: bytes) -> None:
@@ -198,7 +199,8 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, response: Response) -> None:
         """Read no more, and send the reason as the final response; to a HEAD without its body."""
-        is_head = self.url and self.parser.get_method() == b"HEAD"
+        # Until the parser has read a method, it names that of the request before.
+        is_head = self.parser.get_method() == b"HEAD" and (self.url or not self._after_head)
         self._stop_reading(response._replace(body=b"") if is_head else response)
 
     def _close_after_response(self) -> None:

@@ -171,10 +171,27 @@ def test_a_head_that_ends_early_is_answered(serving: LocalServer, sent: bytes) -
 
 def test_a_refusal_of_a_head_request_has_no_body(serving: LocalServer) -> None:
     """Its header fields are those of the refused GET."""
-    for target, fields in ((b"http://here:port/", b"Host: x\r\n"), (b"/livez", b""), (b"*", b"Host: x\r\n")):
+    for target, fields in (
+        (b"http://here:port/", b"Host: x\r\n"),
+        (b"/livez", b""),
+        (b"*", b"Host: x\r\n"),
+        (b"users/alice", b"Host: x\r\n"),
+        (b"/users/\xff", b"Host: x\r\n"),
+    ):
         head, _, body = ask(serving, b"GET " + target, fields).partition(b"\r\n\r\n")
         assert body
         assert without_date(head) + b"\r\n\r\n" == without_date(ask(serving, b"HEAD " + target, fields))
+
+
+def test_what_follows_a_head_request_is_none_until_it_says_so(serving: LocalServer) -> None:
+    """Nonsense after it gets a whole response; a refused HEAD after a GET gets the head alone."""
+    before = b"%b /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    answer = exchange(serving.port, before % b"HEAD" + b"nonsense\r\n\r\n")
+    assert [b"200", b"400"] == re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", answer)
+    assert answer.endswith(problems.BAD_HTTP.body)
+    answer = exchange(serving.port, before % b"GET" + b"HEAD users HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert [b"200", b"400"] == re.findall(rb"HTTP/1\.1 ([0-9]{3}) ", answer)
+    assert answer.endswith(b"\r\n\r\n")
 
 
 def test_a_refusal_follows_the_responses_before_it(serving: LocalServer) -> None:

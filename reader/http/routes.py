@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from starlette import responses
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -73,7 +74,8 @@ class Application:
         self.users = users
         self.counters = counters
         cors = Middleware(
-            CORSMiddleware,
+            _CrossOriginMiddleware,
+            allow_methods=["GET", "HEAD"],
             allow_origins=origins,
             allow_headers=ALLOWED_HEADERS,
             expose_headers=EXPOSED_HEADERS,
@@ -116,6 +118,20 @@ class PreparedResponse(responses.Response):
         self.body = response.body
         self.raw_headers = response.headers()
         self.background = None
+
+
+class _CrossOriginMiddleware(CORSMiddleware):
+    """Starlette's, but what it refuses is a problem document, as everything that is refused."""
+
+    def preflight_response(self, request_headers: Headers) -> responses.Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code == 200:
+            return response
+        what = bytes(response.body).decode().removeprefix("Disallowed CORS ")
+        refusal = PreparedResponse(problems.bad_request(f"scripts of other origins may not ask so: {what} not allowed"))
+        fields = [field for field in response.raw_headers if not field[0].startswith(b"content-")]
+        refusal.raw_headers = [*refusal.raw_headers, *fields]
+        return refusal
 
 
 def _user_routes(users: UserResponses) -> list[BaseRoute]:

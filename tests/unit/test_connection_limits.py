@@ -1,5 +1,6 @@
 """Raw sockets: clients that send too much, too slowly or malformed bytes get an error if possible, and are cut off."""
 
+import json
 import re
 import socket
 import time
@@ -212,6 +213,24 @@ def test_scripts_of_named_origins_may_read_and_no_others(serving: LocalServer) -
         answer = exchange(serving.port, request)
         assert (200, allowed) == (status_of(answer), b"access-control-allow-origin: " + origin in answer)
         assert b"user-info-offset" in answer.partition(b"access-control-expose-headers: ")[2]
+
+
+def test_a_script_is_told_in_advance_what_it_may_ask(serving: LocalServer) -> None:
+    """HEAD like GET, with every condition; what is refused is a problem document."""
+    fields = b"Access-Control-Request-Headers: if-min-offset, if-none-match\r\nConnection: close\r\n\r\n"
+    for origin, method, status in (
+        (b"https://page.example", b"GET", 200),
+        (b"https://page.example", b"HEAD", 200),
+        (b"https://page.example", b"PUT", 400),
+        (b"https://other.example", b"GET", 400),
+    ):
+        asked = b"Origin: %b\r\nAccess-Control-Request-Method: %b\r\n" % (origin, method)
+        answer = exchange(serving.port, b"OPTIONS /users/alice HTTP/1.1\r\nHost: here\r\n" + asked + fields)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert (status, True) == (status_of(answer), b"vary: Origin" in head)
+        if status == 400:
+            assert "urn:user-info:problem:bad-request" == json.loads(body)["type"]
+            assert 1 == head.count(b"content-type: ")
 
 
 def test_without_origins_no_script_may_read() -> None:

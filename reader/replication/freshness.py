@@ -16,6 +16,7 @@ class Freshness:
         self._partitions = partitions
         self._times: list[dict[int, int]] = [{} for _ in range(partitions)]
         self._parts: list[int] = [0] * partitions
+        self._by_partition: dict[int, int] | None = None
 
     def note(self, partition: int, heartbeat: Heartbeat) -> None:
         """Note a heartbeat that was applied, together with all that came before it in its partition.
@@ -29,6 +30,7 @@ class Freshness:
             if heartbeat.time_ms <= (self.time_ms(partition) or -1):
                 return
             self._parts[partition], self._times[partition] = heartbeat.parts, {}
+        self._by_partition = None
         times = self._times[partition]
         times[heartbeat.part] = max(heartbeat.time_ms, times.get(heartbeat.part, heartbeat.time_ms))
 
@@ -41,9 +43,11 @@ class Freshness:
         return None if None in times else min(time for time in times if time is not None)
 
     def by_partition(self) -> dict[int, int]:
-        """Return the same for each partition of which it is known."""
-        times = {partition: self.time_ms(partition) for partition in range(self._partitions)}
-        return {partition: time for partition, time in times.items() if time is not None}
+        """Return the same for each partition of which it is known; what is returned never changes."""
+        if self._by_partition is None:
+            times = {partition: self.time_ms(partition) for partition in range(self._partitions)}
+            self._by_partition = {partition: time for partition, time in times.items() if time is not None}
+        return self._by_partition
 
     @property
     def oldest_ms(self) -> int | None:

@@ -33,7 +33,11 @@ def test_a_partition_is_as_old_as_the_oldest_part_that_feeds_it() -> None:
     freshness.note(0, Heartbeat(0, 4, 500))
     freshness.note(0, Heartbeat(2, 4, 700))
     assert 500 == freshness.oldest_ms
-    assert {0: 500, 1: 1_000} == freshness.by_partition()
+    before = freshness.by_partition()
+    freshness.note(0, Heartbeat(0, 4, 600))
+    freshness.note(1, Heartbeat(0, 1, 9_000))
+    assert {0: 500, 1: 1_000} == before
+    assert {0: 600, 1: 9_000} == freshness.by_partition()
 
 
 def test_a_late_heartbeat_makes_nothing_older() -> None:

@@ -29,11 +29,13 @@ from joiner.background.progress import CommittedProgress
 from joiner.context import Context
 from joiner.health import Health, serve_health
 from joiner.kafka import config, topics
+from joiner.kafka.shape import write_shape
 from joiner.metrics import Metrics, folder_bytes
 from joiner.settings import JoinerSettings
 from joiner.state_check import check_state
 from shared import lock, logs
 from shared.errors import Interrupted, StateError
+from shared.shape import Shape
 
 if TYPE_CHECKING:
     from joiner.engine.application import JoinerApplication
@@ -151,6 +153,8 @@ def _run_once(context: Context, progress: CommittedProgress, patience: float, re
 
         ended.result()
     facts, rebuilding = check_state(context, prepared)
+    partitions = facts.inputs.topics[settings.user_info_topic].partitions
+    write_shape(context.client, settings.user_info_topic, partitions, Shape.of(settings.view))
     logger.info("joining as %s", settings.transactional_id)
     with ExitStack() as background:
         detector = background.enter_context(PauseDetector())

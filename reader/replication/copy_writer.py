@@ -50,12 +50,12 @@ class CopyWriter:
         Raises:
             DamagedError: the copy cannot be used any more.
         """
-        heartbeats = [heartbeat.record for heartbeat in batch.heartbeats]
+        reserved = [*(heartbeat.record for heartbeat in batch.heartbeats), *batch.shapes]
         while True:
             began = time.perf_counter()
             try:
                 self._note_misplaced(batch.records)
-                self.store.apply(batch.records, batch.offsets, heartbeats)
+                self.store.apply(batch.records, batch.offsets, reserved)
             except MapFullError:
                 self._run_between_reads(self.store.grow)
             except StoreFullError as full:

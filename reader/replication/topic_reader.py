@@ -1,4 +1,4 @@
-"""The topic's records, read in batches from given offsets on, and sorted into records, heartbeats and the rest.
+"""The topic's records, read in batches from given offsets on, and sorted into records, heartbeats, shapes and the rest.
 
 Reads all partitions without a consumer group. No offset is stored in Kafka, and only committed records are read.
 """
@@ -15,6 +15,7 @@ from shared import logs
 from shared.heartbeats import Heartbeat, parse_heartbeat
 from shared.kafka import is_end_of_partition
 from shared.records import MAX_ID_BYTES, OLDEST_CHANGE_HEADER, RESERVED_KEY_PREFIX
+from shared.shape import SHAPE_KEY, parse_shape
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Batch(NamedTuple):
         skipped: how many keys were not ids.
         broken: why nothing more can be read from these offsets; None if it can.
         heartbeats: those of the reserved records; they are not among `records`.
+        shapes: the reserved records that say the shape of the others.
         oldest_ms: for each of `records`, if that was asked for, the source time of the oldest change that it shows
             for the first time; None if it does not say.
     """
@@ -52,6 +54,7 @@ class Batch(NamedTuple):
     skipped: int = 0
     broken: str | None = None
     heartbeats: Sequence[HeartbeatRecord] = ()
+    shapes: Sequence[Record] = ()
     oldest_ms: Sequence[int | None] = ()
 
 
@@ -95,8 +98,9 @@ class TopicReader:
 def _sort(messages: Sequence[Message], *, timed: bool) -> Batch:
     records: list[Record] = []
     heartbeats: list[HeartbeatRecord] = []
+    shapes: list[Record] = []
     oldest_ms: list[int | None] = []
-    batch = Batch(records, {}, set(), heartbeats=heartbeats, oldest_ms=oldest_ms)
+    batch = Batch(records, {}, set(), heartbeats=heartbeats, shapes=shapes, oldest_ms=oldest_ms)
     for message in messages:
         partition, offset, error = message.partition(), message.offset(), message.error()
         if error is None:
@@ -107,7 +111,7 @@ def _sort(messages: Sequence[Message], *, timed: bool) -> Batch:
                 if timed:
                     oldest_ms.append(_read_oldest_ms(message))
             elif key and key.startswith(RESERVED_KEY_PREFIX):
-                _add_heartbeat(message, heartbeats)
+                _add_reserved(message, heartbeats, shapes)
             else:
                 batch = batch._replace(skipped=batch.skipped + 1)
                 _log_skipped(message)
@@ -122,18 +126,22 @@ def _sort(messages: Sequence[Message], *, timed: bool) -> Batch:
     return batch
 
 
+def _to_record(message: Message) -> Record:
+    return Record(message.key(), message.value(), message.partition(), message.offset(), _read_source_time(message))
+
+
 def _read_source_time(message: Message) -> int:
     kind, time_ms = message.timestamp()
     return time_ms if kind == TIMESTAMP_CREATE_TIME else UNKNOWN_TIME_MS
 
 
-def _add_heartbeat(message: Message, heartbeats: list[HeartbeatRecord]) -> None:
-    """Add what a reserved record says, if it is a heartbeat."""
-    key, value = message.key(), message.value()
-    heartbeat = parse_heartbeat(key, value)
+def _add_reserved(message: Message, heartbeats: list[HeartbeatRecord], shapes: list[Record]) -> None:
+    """Add a reserved record to those of its kind; of a kind that this version does not know, to none."""
+    heartbeat = parse_heartbeat(message.key(), message.value())
     if heartbeat is not None:
-        record = Record(key, value, message.partition(), message.offset(), _read_source_time(message))
-        heartbeats.append(HeartbeatRecord(heartbeat, record))
+        heartbeats.append(HeartbeatRecord(heartbeat, _to_record(message)))
+    elif message.key() == SHAPE_KEY and parse_shape(message.value()) is not None:
+        shapes.append(_to_record(message))
 
 
 def _log_skipped(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""What a store holds next to the records: the topic's offsets, heartbeats, and notes about the copy.
+"""What a store holds next to the records: the topic's offsets, heartbeats and shape, and notes about the copy.
 
 Their names in LMDB are known here alone.
 """
@@ -10,11 +10,13 @@ from typing import Any
 import lmdb
 
 from shared.heartbeats import Heartbeat, parse_heartbeat
+from shared.shape import SHAPE_KEY
 
 OFFSET = b"offset/%d"
 OFFSETS = b"offset/"
 HEARTBEAT = b"heartbeat/%d/"
 HEARTBEATS = b"heartbeat/"
+SHAPE = b"shape"
 NOTE = b"note/"
 IDENTITY = NOTE + b"identity"
 MISPLACED = NOTE + b"misplaced"
@@ -42,9 +44,13 @@ class StoreMetadata:
         """Return partition -> the next offset to read, for every partition of which something was read."""
         return {int(name): int(value) for name, value in self._scan_prefix(transaction, OFFSETS)}
 
-    def write_heartbeat(self, transaction: lmdb.Transaction, partition: int, key: bytes, value: bytes) -> None:
-        """Store a part's newest heartbeat, by its record's key and value."""
-        transaction.put(HEARTBEAT % partition + key, value, db=self._database)
+    def write_reserved(self, transaction: lmdb.Transaction, partition: int, key: bytes, value: bytes) -> None:
+        """Store a part's newest heartbeat, or the shape, by its record's key and value.
+
+        All partitions end with the same shape, so the one that was applied last is the topic's.
+        """
+        name = SHAPE if key == SHAPE_KEY else HEARTBEAT % partition + key
+        transaction.put(name, value, db=self._database)
 
     def read_heartbeats(self, transaction: lmdb.Transaction) -> list[tuple[int, Heartbeat]]:
         """Return the newest heartbeats, each with its partition, the oldest of them first."""

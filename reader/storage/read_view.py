@@ -34,6 +34,10 @@ class ReadView(Protocol):
     def partitions(self) -> int | None:
         """How many partitions CRC-32 places all keys in; None where that is not known, or not so."""
 
+    @property
+    def shape(self) -> bytes | None:
+        """The shape of the records, as `shared.shape` reads it; None where the topic says none."""
+
     def find(self, key: bytes) -> StoredRecord | None:
         """Return a key's record; None if there is none."""
 

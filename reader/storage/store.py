@@ -77,13 +77,13 @@ class Store:
             self._tag = None if identity is None else b"%08x" % zlib.crc32(identity)
         return StoreReadView(transaction, self._meta, self._tag or b"")
 
-    def apply(self, records: Iterable[Record], offsets: Mapping[int, int], heartbeats: Iterable[Record] = ()) -> None:
+    def apply(self, records: Iterable[Record], offsets: Mapping[int, int], reserved: Iterable[Record] = ()) -> None:
         """Apply a batch, all of it or nothing; what was applied before is skipped.
 
         Args:
             records: in the topic's order within each partition.
             offsets: partition -> the next offset to read afterwards, for every partition that the records are of.
-            heartbeats: of the same partitions; stored apart, where no request for a user finds them.
+            reserved: heartbeats and shapes of these partitions; stored apart, where no request for a user finds them.
 
         Raises:
             MapFullError: the map must grow first; see `grow`.
@@ -100,9 +100,9 @@ class Store:
                 else:
                     header = HEADER.pack(partition, offset, timestamp_ms)
                     transaction.put(key, header + value, db=self._records)
-            for key, value, partition, offset, _ in heartbeats:
+            for key, value, partition, offset, _ in reserved:
                 if offset >= known[partition] and value is not None:
-                    self._metadata.write_heartbeat(transaction, partition, key, value)
+                    self._metadata.write_reserved(transaction, partition, key, value)
             for partition, offset in offsets.items():
                 if offset > known[partition]:
                     self._metadata.write_offset(transaction, partition, offset)

@@ -7,7 +7,7 @@ from typing import Any
 
 import lmdb
 
-from reader.storage.metadata import IDENTITY, MISPLACED, OFFSET
+from reader.storage.metadata import IDENTITY, MISPLACED, OFFSET, SHAPE
 from reader.storage.read_view import StoredRecord
 from reader.storage.records import HEADER
 
@@ -34,6 +34,12 @@ class StoreReadView:
             return None
         identity = self._get(IDENTITY, db=self._metadata)
         return None if identity is None else _count_partitions(bytes(identity))
+
+    @property
+    def shape(self) -> bytes | None:
+        """The shape of the records, as the topic says it; None where it says none."""
+        stored = self._get(SHAPE, db=self._metadata)
+        return None if stored is None else bytes(stored)
 
     def find(self, key: bytes) -> StoredRecord | None:
         """Return a key's record; None if there is none."""

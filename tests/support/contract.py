@@ -45,6 +45,7 @@ from reader.storage.read_view import StoredRecord
 from reader.storage.records import FORMAT, Record
 from shared import heartbeats, records, topics, unavailable
 from shared.errors import BadRow
+from shared.shape import BUILT_IN_SHAPE, SHAPE_KEY, Shape
 from stack.cli import main as stack
 from stack.run import RunSettings
 from stack.settings import StackSettings
@@ -136,6 +137,7 @@ def _records() -> Iterator[str]:
     yield f"header {records.OLDEST_CHANGE_HEADER}"
     yield f"reserved keys {records.RESERVED_KEY_PREFIX!r}"
     yield f"heartbeat {heartbeat.key!r} {heartbeat.value!r}"
+    yield f"shape {SHAPE_KEY!r} {BUILT_IN_SHAPE.encode()!r}"
     yield f"unavailable value {unavailable.UNAVAILABLE}"
     for table in records.TABLES:
         yield f"table {table.name} {table.primary_key} {' '.join(table.owners)}"
@@ -261,7 +263,10 @@ def _files() -> Iterator[str]:
         made.live.apply(
             [Record(b"alice", b"{}", 3, 1042, 0)],
             {3: 1043},
-            [Record(heartbeat.key, heartbeat.value, 3, 1042, 0)],
+            [
+                Record(heartbeat.key, heartbeat.value, 3, 1042, 0),
+                Record(SHAPE_KEY, Shape("users", "userId", (), (), ()).encode(), 3, 1042, 0),
+            ],
         )
         made.live.write_notes(identity=CopyIdentity("cluster", "topic", 8, FORMAT).to_note(), begun=1, complete=1)
         live = made.live.folder

@@ -15,6 +15,7 @@ class DictReadView:
         positions: partition -> next offset to read; None: the one after the partition's newest record.
         tag: of the topic.
         partitions: of the topic; None: not known.
+        shape: of the records, as the topic says it.
         closed: whether it was closed, which happens once.
     """
 
@@ -22,6 +23,7 @@ class DictReadView:
     positions: Mapping[int, int] | None = None
     tag: bytes = b"0badcafe"
     partitions: int | None = None
+    shape: bytes | None = None
     closed: bool = False
 
     def find(self, key: bytes) -> StoredRecord | None:

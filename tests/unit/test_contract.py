@@ -48,6 +48,24 @@ ADDITIONS: dict[str, list[str]] = {
         "joiner USER_INFO_VIEW=None",
     ],
     "dead letters": ["reason bad-value"],
+    "records": [
+        'shape b\'\\xffshape\' b\'{"table": "users", "id": "userId", "fields": ['
+        + ", ".join(
+            f'{{"key": "{key}", "type": "text", "scale": 0}}'
+            for key in (
+                "username",
+                "name",
+                "description",
+                "location",
+                "webPageUrl",
+                "joinedDate",
+                "profileImageUrl",
+                "backgroundImageUrl",
+            )
+        )
+        + '], "counts": ["tweetCount", "followingCount", "followerCount", "likeCount"], "sums": []}\''
+    ],
+    "files": ['LMDB meta b\'shape\' b\'{"table": "users", "id": "userId", "fields": [], "counts": [], "sums": []}\''],
 }
 """What was added since, by kind."""
 

@@ -1,6 +1,7 @@
 """A replication session, batch by batch: confirmed, applied, and never lost or skipped."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +21,7 @@ from reader.storage.records import Record
 from reader.storage.store import Store
 from shared.errors import KafkaError
 from shared.heartbeats import Heartbeat
+from shared.shape import SHAPE_KEY, Shape
 from shared.topics import partition_of
 
 TOPIC = CopyIdentity("cluster", "t1", 1, 1)
@@ -221,3 +223,17 @@ def test_a_heartbeat_is_noted_as_parsed_and_stored_as_received(scene: Scene) -> 
     assert session.step(serving=True)
     assert {0: 7_000} == session.writer.freshness.by_partition()
     assert [(0, heartbeat)] == scene.store.heartbeats()
+
+
+def test_a_shape_is_stored_with_its_batch_and_the_newest_stays(scene: Scene) -> None:
+    """One that was applied before is skipped, as every record is; a reader's views show it from the batch on."""
+    old, new = (Shape(table, "id", (), (), ()).encode() for table in ("old", "new"))
+    batches = [
+        Batch([], {0: 2}, set(), shapes=[Record(SHAPE_KEY, old, 0, 0, 0), Record(SHAPE_KEY, new, 0, 1, 0)]),
+        Batch([], {0: 2}, set(), shapes=[Record(SHAPE_KEY, old, 0, 0, 0)]),
+    ]
+    session = scene.begin(trusted=True, batches=batches)
+    for _ in batches:
+        assert session.step(serving=True)
+        with closing(scene.store.view()) as view:
+            assert new == view.shape

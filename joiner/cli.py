@@ -1,4 +1,4 @@
-"""`python -m joiner` and its commands: `reset`, `dead-letters`."""
+"""`python -m joiner` and its commands: `reset`, `dead-letters`, `view`."""
 
 import click
 from confluent_kafka import KafkaException
@@ -9,6 +9,7 @@ from joiner.dead_letters.cli import dead_letters
 from joiner.kafka import config, topics
 from joiner.kafka.ledger import Ledger
 from joiner.settings import JoinerSettings
+from joiner.view_command import view
 from shared import logs
 from shared.cli import Program
 from shared.kafka import to_kafka_error
@@ -23,8 +24,9 @@ from shared.settings import describe_settings, read_settings
 )
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Join the changelog topics of users, tweets, follows and likes into the topic user-info.
+    """Join the changelog topics of a view's tables into the topic user-info.
 
+    USER_INFO_VIEW declares the view; without it, it is that of users, tweets, follows and likes.
     Runs until SIGTERM or SIGINT; then it commits what it has joined and ends. To share the work, start more processes
     with the same JOINER_GROUP, each with its own JOINER_INSTANCE_ID, JOINER_STATE_DIR and JOINER_HTTP_PORT.
     """
@@ -60,5 +62,6 @@ def reset(*, yes: bool) -> None:
 
 
 main.add_command(dead_letters)
+main.add_command(view)
 
 PROGRAM = Program(main, {KafkaException: to_kafka_error}, imported_late=("quixstreams", "rocksdict"))

@@ -89,7 +89,7 @@ def prepare_topics(
             if topic and settings.joiner_writes_heartbeats
         ),
     )
-    existing = _count_partitions(admin)
+    existing = count_partitions(admin)
     counts = {topic.name: topic.partitions for topic in own} | existing
     changelogs = _changelog_specs(settings, counts)
     wanted = (*own, *changelogs)
@@ -114,7 +114,7 @@ def prepare_topics(
 
 def prepare_ledger(admin: AdminClient, settings: JoinerSettings) -> None:
     """Create the ledger where it is missing."""
-    if settings.ledger_topic not in _count_partitions(admin):
+    if settings.ledger_topic not in count_partitions(admin):
         _create_topics(admin, [ledger_spec(settings.ledger_topic)], settings.topic_replication_factor)
 
 
@@ -144,7 +144,7 @@ def _await_sources(
 
 def _find_obstacle(admin: AdminClient, settings: JoinerSettings) -> KafkaError | TopicError | None:
     try:
-        existing = _count_partitions(admin)
+        existing = count_partitions(admin)
     except KafkaException as error:
         return KafkaError(
             f"no Kafka broker answers at {settings.kafka_bootstrap_servers} (KAFKA_BOOTSTRAP_SERVERS):"
@@ -162,7 +162,8 @@ def _find_obstacle(admin: AdminClient, settings: JoinerSettings) -> KafkaError |
     )
 
 
-def _count_partitions(admin: AdminClient) -> dict[str, int]:
+def count_partitions(admin: AdminClient) -> dict[str, int]:
+    """Return every topic that exists, with how many partitions it has."""
     topics = admin.list_topics(timeout=SHORT_REQUEST_SECONDS).topics
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 

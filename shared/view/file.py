@@ -185,7 +185,7 @@ def _parse_sources(tables: Section, read: Sequence[str], id_column: str) -> Iter
     for table in read:
         other = variables.setdefault(topic_variable(table), table)
         if other != table:
-            hint = "give one of them a view of another name in the database"
+            hint = "call one of them otherwise here, and name its topic in [tables]"
             raise tables.refuse(table, f"would share the variable {topic_variable(table)} with {other}", hint)
         section = tables.open(table, example) if table in tables.content else Section(f"{tables.place} {table}", {})
         section.check_words(("topic", "key"))

@@ -127,6 +127,12 @@ class View:
         """Yield the aggregates over a table, each with its position in `aggregates`."""
         return ((position, each) for position, each in enumerate(self.aggregates) if each.table == table)
 
+    def columns_of(self, source: Source) -> tuple[str, ...]:
+        """Return the columns of a table that are read, each once: the key first, then as the record's keys come."""
+        own = [field.column for field in self.fields] if source.table == self.table else []
+        read = [column for _, each in self.aggregates_of(source.table) for column in each.columns]
+        return tuple(dict.fromkeys([*source.key, *own, *read]))
+
 
 def default_key(table: str) -> str:
     """Return the column that is a table's primary key unless the view names another."""

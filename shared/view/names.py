@@ -26,9 +26,7 @@ def check_table(section: Section, key: str, table: str) -> None:
         )
         raise section.refuse(key, f'"{table:.80}" is no name of a table', hint)
     if table.lower() in RESERVED_TABLES:
-        hint = (
-            f"rename the table, or give it a view of another name in the database; {table.upper()}_TOPIC is a setting"
-        )
+        hint = f"call it otherwise here, and name its topic in [tables]; {table.upper()}_TOPIC is a setting"
         raise section.refuse(key, f'"{table}" is reserved', hint)
 
 

@@ -22,9 +22,9 @@ PROMISES = {
     "shared/view": Promise(),
     "joiner": Promise(
         "click confluent_kafka prometheus_client pydantic",
-        "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka shared",
+        "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka shared shared/view",
     ),
-    "joiner/core": Promise("orjson", is_pure=True),
+    "joiner/core": Promise("orjson", "shared shared/view", is_pure=True),
     "joiner/kafka": Promise("confluent_kafka", "joiner joiner/core shared"),
     "joiner/background": Promise("confluent_kafka", "joiner joiner/core joiner/kafka shared"),
     "joiner/dead_letters": Promise("click confluent_kafka", "joiner joiner/core joiner/kafka shared"),

@@ -41,6 +41,10 @@ ADDITIONS: dict[str, list[str]] = {
         "python -m doctor --connector <text> multiple = ['http://127.0.0.1:8083/connectors/user-info']",
         "python -m doctor --joiner <text> multiple = ['http://127.0.0.1:8001']",
         "python -m doctor --reader <text> multiple = ['http://127.0.0.1:8000']",
+        "python -m joiner view",
+        "python -m joiner view --check <boolean> is_flag = False",
+        "python -m joiner view --dialect <postgresql|sqlite> = postgresql",
+        "python -m joiner view --sql <boolean> is_flag = False",
     ],
     "environment variables": [
         "doctor USER_INFO_VIEW=None",

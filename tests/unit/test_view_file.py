@@ -151,7 +151,7 @@ WRONG = [
     (
         RECORD.replace('"users"', '"user_info"'),
         '[record] of: "user_info" is reserved',
-        "rename the table, or give it a view of another name in the database; USER_INFO_TOPIC is a setting",
+        "call it otherwise here, and name its topic in [tables]; USER_INFO_TOPIC is a setting",
     ),
     (RECORD.replace('"userId"', '"user id"'), "[record] as: 'user id' is no key of a record", NAME),
     # keys of the record
@@ -331,7 +331,7 @@ WRONG = [
     (
         COUNTS + 'n = { of = "Users", by = "a" }',
         "[tables] Users: would share the variable USERS_TOPIC with users",
-        "give one of them a view of another name in the database",
+        "call one of them otherwise here, and name its topic in [tables]",
     ),
 ]
 

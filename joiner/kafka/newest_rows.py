@@ -1,0 +1,37 @@
+"""Reads the newest rows of a topic, to see what they carry. Bounded, whatever the topic holds."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from confluent_kafka.admin import AdminClient
+
+from joiner.core.rows import read_document
+from joiner.kafka.offsets import read_extents
+from joiner.kafka.scan import scan
+
+NEWEST = 200
+"""How many records are read of each partition, deletions included."""
+
+
+def read_newest_rows(
+    admin: AdminClient, client: Mapping[str, str], topic: str, partitions: int
+) -> Iterator[dict[str, Any]]:
+    """Yield rows of a topic's newest records; what no row can be read from is left out.
+
+    Args:
+        admin: a client of the cluster.
+        client: where Kafka is and how to reach it, as librdkafka's properties.
+        topic: the topic, which exists.
+        partitions: how many it has.
+
+    Raises:
+        Interrupted: Kafka does not answer.
+        KafkaException: Kafka refuses.
+    """
+    extents = read_extents(admin, [(topic, partition) for partition in range(partitions)])
+    start = {partition: max(extent.low, extent.high - NEWEST) for (_, partition), extent in extents.items()}
+    for message in scan(client, topic, start, start):
+        document = read_document(message.value() or b"")
+        row = document.get("after") or document.get("before") if document and "op" in document else document
+        if isinstance(row, dict):
+            yield row

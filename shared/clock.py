@@ -2,6 +2,9 @@
 
 import time
 
+MAX_AHEAD_MS = 1_000
+"""How far another machine's clock may be ahead before its times are not trusted: any delay up to that is hidden."""
+
 
 def now_ms() -> int:
     """Return the time in epoch milliseconds."""

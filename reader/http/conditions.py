@@ -108,7 +108,7 @@ def _check_staleness(limit: bytes, readiness: Readiness) -> Response | None:
     if staleness is not None and staleness <= float(limit):
         return None
     age = (
-        "without a heartbeat the age of the data is unknown"
+        "without a heartbeat, or with one from the future, the age of the data is unknown"
         if staleness is None
         else f"it may be {staleness:.3f} s old"
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.clock import MAX_AHEAD_MS
+
 State = Literal["starting", "replaying", "ready", "stale", "failed"]
 
 
@@ -43,12 +45,17 @@ class Readiness:
         return self.state in {"ready", "stale"}
 
     def staleness_seconds(self, now_ms: int) -> float | None:
-        """Return how old the served data may be by the source's clock; None without heartbeats.
+        """Return how old the served data may be by the source's clock.
 
         Args:
             now_ms: the wall clock, epoch ms.
+
+        Returns:
+            None without heartbeats, and where they are from the future: one of the clocks is wrong then.
         """
-        return None if self.fresh_ms is None else max(0.0, (now_ms - self.fresh_ms) / 1000)
+        if self.fresh_ms is None or self.fresh_ms > now_ms + MAX_AHEAD_MS:
+            return None
+        return max(0.0, (now_ms - self.fresh_ms) / 1000)
 
     def explain_staleness(self, now_ms: int) -> str | None:
         """Return why a load balancer should send requests elsewhere nevertheless, as a message; None if it need not."""
@@ -56,6 +63,9 @@ class Readiness:
             return None
         staleness = self.staleness_seconds(now_ms)
         limit = f"READER_MAX_STALENESS_SECONDS={self.max_staleness_seconds:g}"
+        if staleness is None and self.fresh_ms is not None:
+            ahead = (self.fresh_ms - now_ms) / 1000
+            return f"{limit}, but the newest heartbeat is {ahead:.1f} s in the future; set this machine's clock"
         if staleness is None:
             return f"{limit}, but no heartbeat says how stale this is; does the joiner have HEARTBEATS_TOPIC?"
         if staleness > self.max_staleness_seconds:

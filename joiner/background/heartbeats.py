@@ -36,6 +36,9 @@ INTERVAL_SECONDS = 1.0
 RETRY_SECONDS = 2.0
 REMIND_SECONDS = 60.0
 
+SILENT_SECONDS = 10.0
+"""After how long without a heartbeat a joiner that leaves writing them to another one says so."""
+
 ENDS_SECONDS = 2.0
 """How long brokers may take to say where partitions end: meanwhile no heartbeat is passed on."""
 
@@ -70,6 +73,7 @@ class HeartbeatRelay(BackgroundThread):
         self._internal_watermarks = InternalWatermarks(sources)
         self._newest_ms = self._expected_ms = 0
         self._write_at = self._remind_at = 0.0
+        self._heard_at = time.monotonic()
 
     def start(self) -> None:
         """Start the thread, and say in the log and at /readyz where heartbeats come from."""
@@ -149,6 +153,7 @@ class HeartbeatRelay(BackgroundThread):
             )
         elif time_ms is not None and time_ms > self._newest_ms:
             self._newest_ms = time_ms
+            self._heard_at = time.monotonic()
             self._context.metrics.heartbeat_time.set(time_ms / 1000)
 
     def _expect_newest(self, ends_consumer: Consumer) -> None:
@@ -209,3 +214,10 @@ class HeartbeatRelay(BackgroundThread):
         if self._progress.owns((self._settings.user_info_changes_topic, 0)):
             time_ms = now_ms()
             producer.produce(self._topic, encode_own_beat(time_ms), b"joiner", timestamp=time_ms)
+        elif time.monotonic() - self._heard_at > SILENT_SECONDS:
+            self._warn(
+                "no heartbeat came in %.0f s: the joiner that owns %s[0] writes them for all, if it is told to as well;"
+                " set JOINER_WRITES_HEARTBEATS for all joiners of the group, or for none",
+                SILENT_SECONDS,
+                self._settings.user_info_changes_topic,
+            )

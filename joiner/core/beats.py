@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from joiner.core.rows import read_document
 from joiner.core.source_time import FLATTENED_TIME, read_milliseconds, read_source_time
+from shared.clock import MAX_AHEAD_MS
 
 BEAT_COLUMN = "beat_at"
 """The column of the table `heartbeats` that the database sets to its own time."""
@@ -18,12 +19,22 @@ BEAT_COLUMN = "beat_at"
 OWN_TIME = "joinerTimeMs"
 """Where a joiner that writes heartbeats itself puts its own time, so that nobody takes it for the source's."""
 
-MAX_AHEAD_MS = 10_000
-"""How far the source's clock may be ahead of the joiner's. Beyond it ages could not be told: they would all be 0."""
+STREAMED = ("c", "u", "d")
+"""Operations whose time is that of the change. A snapshot's row has the time of the snapshot."""
 
 NO_TIME = (
     "they do not say when the source made them; have the connector send Debezium's envelopes, or flatten them with"
     f" add.fields=op,source.ts_ms, or give the table a column {BEAT_COLUMN} of type timestamptz"
+)
+
+NO_OPERATION = (
+    f"their {FLATTENED_TIME} may be the time of a snapshot, since they do not say which operation they are of; flatten"
+    " them with add.fields=op,source.ts_ms"
+)
+
+NOT_FOR_ALL = (
+    "another joiner writes them, and this one takes them from the source only; set JOINER_WRITES_HEARTBEATS for all"
+    " joiners of the group, or for none"
 )
 
 
@@ -52,23 +63,27 @@ def read_beat(value: bytes | None, now_ms: int, *, accepts_own: bool) -> Beat:
         now_ms: this machine's time.
         accepts_own: what a joiner has written counts, too.
     """
-    if value is None:
-        return Beat(None)
-    document = read_document(value) or {}
-    if accepts_own and not document:
-        return Beat(None)  # `{}` is what joiners wrote before they wrote the time
-    if _is_snapshot(document):
-        # It was made before the connector came to be, and says nothing of what is still to be sent of the snapshot.
+    document = None if value is None else read_document(value)
+    # A snapshot's row was made before the connector came to be, and says nothing of what is still to be sent of the
+    # snapshot. `{}` is what joiners wrote before they wrote the time.
+    if document is None or _is_snapshot(document) or (accepts_own and not document):
         return Beat(None)
     time_ms = read_milliseconds(document.get(OWN_TIME)) if accepts_own else None
     time_ms = time_ms or _read_source_time(document)
     if time_ms is None:
-        return Beat(None, NO_TIME)
+        return Beat(None, _explain(document))
     if time_ms > now_ms + MAX_AHEAD_MS:
         ahead = (time_ms - now_ms) / 1000
-        return Beat(None, f"their time is {ahead:.0f} s in the future; set the clocks of the source and of the joiners")
+        return Beat(None, f"their time is {ahead:.1f} s in the future; set the clocks of the source and of the joiners")
     # A reader counts from this: nothing is younger than 0.
     return Beat(min(time_ms, now_ms))
+
+
+def _explain(document: dict[str, Any]) -> str:
+    """Return why a record gives no heartbeat, and what to do."""
+    if OWN_TIME in document:
+        return NOT_FOR_ALL
+    return NO_OPERATION if FLATTENED_TIME in document and "__op" not in document else NO_TIME
 
 
 def _is_snapshot(document: dict[str, Any]) -> bool:
@@ -78,10 +93,12 @@ def _is_snapshot(document: dict[str, Any]) -> bool:
 def _read_source_time(document: dict[str, Any]) -> int | None:
     """Return the source's time of a row or an envelope, epoch ms."""
     if isinstance(document.get("source"), dict):
-        return read_source_time(document)
+        return read_source_time(document) if document.get("op") in STREAMED else None
     after = document.get("after")
     row = after if isinstance(after, dict) else document
-    return read_milliseconds(row.get(FLATTENED_TIME)) or _read_text_time(row.get(BEAT_COLUMN))
+    flattened = read_milliseconds(row.get(FLATTENED_TIME)) if row.get("__op") in STREAMED else None
+    # Without an operation the column serves all the same: the row of a snapshot has the time of the last change in it.
+    return flattened or _read_text_time(row.get(BEAT_COLUMN))
 
 
 def _read_text_time(value: object) -> int | None:

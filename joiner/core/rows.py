@@ -181,7 +181,7 @@ def _describe(value: object) -> str:
 
 
 def read_document(value: bytes) -> dict[str, Any] | None:
-    """Return what a record of any table carries, a row or an envelope; None where it is neither.
+    """Return what a record of any table carries, a row or an envelope: `{}` where it is neither, None if it is null.
 
     Args:
         value: a record's value in any of the encodings.
@@ -189,7 +189,7 @@ def read_document(value: bytes) -> dict[str, Any] | None:
     try:
         return _unwrap(load_json(value), None)[0]
     except (BadRow, ValueError, RecursionError):
-        return None
+        return {}
 
 
 def _parse_owners(table: Table, row: dict[str, Any]) -> Values:

@@ -10,7 +10,9 @@ from doctor.checks import Finding, Verdict
 
 FLATTENING = "io.debezium.transforms.ExtractNewRecordState"
 
-REMEDY = ", then write the source topics anew: what has been lost so far is not made up for by itself"
+REMEDY = (
+    ', then do what "Reload source topics" in docs/operations.md says: what has been lost does not come back by itself'
+)
 
 FORBIDDEN = {
     "errors.tolerance": (("all",), "rows that a converter or a transform cannot take are left out"),

@@ -108,6 +108,7 @@ class Replicator(BackgroundThread):
 
     def _replicate(self) -> None:
         """Replicate the topic for as long as it stays the same one."""
+        self.status.recall_complete(self._generations.live)
         identity = self._topic.read_identity(self._seconds_to_wait())
         self._contact = time.monotonic()
         if identity is None:

@@ -15,6 +15,7 @@ from reader.replication.copy_writer import CopyWriter
 from reader.replication.positions import Positions
 from reader.replication.topic_monitor import TopicMonitor
 from reader.replication.topic_reader import Batch, TopicReader
+from shared.clock import now_ms
 from shared.errors import KafkaError
 
 SERVING_BATCH = 500
@@ -31,6 +32,9 @@ POLL_SECONDS = 0.05
 
 MIN_RETENTION_SECONDS = 30.0
 """Absences shorter than this do not end a session, whatever the topic's `delete.retention.ms`."""
+
+SUSPENSION_SECONDS = 10.0
+"""How much the wall clock may gain on the monotonic one between two steps before the machine counts as suspended."""
 
 SAVE_SECONDS = 5.0
 """How often the copy is saved: a sync in the middle of traffic costs tens of milliseconds."""
@@ -71,6 +75,7 @@ class ReplicationSession:
         self._trusted = trusted
         self._max_absence_seconds = max(retention_seconds, MIN_RETENTION_SECONDS)
         self._waiting: Batch | None = None
+        self._wall_lead = _read_wall_lead()
         self._save_at = time.monotonic() + SAVE_SECONDS
 
     def step(self, *, serving: bool) -> bool:
@@ -84,6 +89,8 @@ class ReplicationSession:
             DamagedError: the copy cannot be used any more.
         """
         batch = self._waiting or self._read(serving=serving)
+        if self._was_suspended():
+            return False
         if self.positions.would_advance(batch.offsets):
             # Until it is confirmed and applied it waits: it may be another topic's, or the disk may be full.
             self._waiting = batch
@@ -97,6 +104,15 @@ class ReplicationSession:
             self._waiting = None
         self._finish(batch)
         return self._catch_up() and self._check()
+
+    def _was_suspended(self) -> bool:
+        """Return whether the machine was suspended since the last step.
+
+        The monotonic clock stood still meanwhile, so tombstones may be gone though no absence was measured. Another session
+        compares the wall clock with what the copy has noted.
+        """
+        before, self._wall_lead = self._wall_lead, _read_wall_lead()
+        return self._wall_lead - before > SUSPENSION_SECONDS
 
     def _read(self, *, serving: bool) -> Batch:
         limit = SERVING_BATCH if serving else REPLAY_BATCH
@@ -159,3 +175,8 @@ class ReplicationSession:
     def save(self) -> None:
         """Save the copy; only called while no batch waits for a full disk."""
         self.writer.save(self.complete_at)
+
+
+def _read_wall_lead() -> float:
+    """Return by how many seconds the wall clock is ahead of the monotonic one."""
+    return now_ms() / 1000 - time.monotonic()

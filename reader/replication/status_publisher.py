@@ -32,7 +32,7 @@ class _Publication(NamedTuple):
 class StatusPublisher:
     """Publishes the reader's status.
 
-    Only the replicator thread calls `publish`, `publish_lags` and `note_complete`, and only it writes what is here.
+    Only the replicator thread calls what publishes and notes, and only it writes what is here.
     Any thread may read `readiness` and call `report`.
 
     Args:
@@ -47,11 +47,22 @@ class StatusPublisher:
         self.readiness = Readiness(reason="connecting to Kafka")
         self._max_staleness_seconds = max_staleness_seconds
         self._remind_at = 0.0
-        identity, complete = live.note("identity"), live.note("complete")
+        identity = live.note("identity")
         self._freshness = read_freshness(live, identity["partitions"] if identity else 0)
-        now = time.monotonic()
-        self._complete_at = now - (to_epoch_ms(now) - complete) / 1000 if complete else None
+        self._complete_at: float | None = None
+        self.recall_complete(live)
         self._published = _Publication(self.readiness, NO_LAGS, ApplyCounters(), self._freshness.by_partition())
+
+    def recall_complete(self, live: Store) -> None:
+        """Note when the live copy says that it was last complete: by the wall clock, which counts suspensions.
+
+        Args:
+            live: the copy.
+        """
+        complete = live.note("complete")
+        if complete:
+            now = time.monotonic()
+            self._complete_at = now - (to_epoch_ms(now) - complete) / 1000
 
     def note_complete(self, moment: float | None) -> None:
         """Note when the live copy last held all that its topic had, on the monotonic clock; None: as before."""

@@ -1,5 +1,6 @@
 """A replication session, batch by batch: confirmed, applied, and never lost or skipped."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,13 +13,17 @@ from reader.replication.compatibility import CopyIdentity
 from reader.replication.copy_writer import CopyWriter
 from reader.replication.positions import Bounds, Positions
 from reader.replication.session import ReplicationSession
+from reader.replication.status_publisher import StatusPublisher
 from reader.replication.topic import TopicClient
 from reader.replication.topic_monitor import TopicMonitor
 from reader.replication.topic_reader import Batch, HeartbeatRecord, TopicReader
 from reader.status.counters import ApplyCounters
+from reader.status.readiness import Readiness
+from reader.status.report import NO_LAGS
 from reader.storage.errors import DamagedError, MapFullError, StoreFullError
 from reader.storage.records import Record
 from reader.storage.store import Store
+from shared.clock import now_ms
 from shared.errors import KafkaError
 from shared.heartbeats import Heartbeat
 from shared.shape import SHAPE_KEY, Shape
@@ -175,6 +180,34 @@ def test_a_copy_of_another_topic_never_becomes_whole(scene: Scene) -> None:
     session = scene.begin(trusted=False, batches=[FIRST, SECOND])
     scene.topic.answers = [RECREATED]
     assert (True, False, False) == (session.step(serving=False), session.step(serving=False), session.caught_up)
+
+
+@pytest.mark.parametrize(("seconds", "goes_on"), [(-3600, True), (1, True), (3600, False)])
+def test_a_machine_that_was_suspended_begins_another_session(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, seconds: int, goes_on: bool
+) -> None:
+    """The monotonic clock stood still, so nothing says how long the copy was away: nothing is applied, or noted.
+
+    A wall clock that is set back, or a little forward, is no suspension.
+    """
+    scene.store.write_notes(complete=1)
+    session = scene.begin(trusted=True, batches=[FIRST, SECOND])
+    assert session.step(serving=True)
+    monkeypatch.setattr("reader.replication.session.now_ms", lambda: now_ms() + seconds * 1000)
+    assert goes_on == session.step(serving=True)
+    assert goes_on == (b"bob" in scene.store.items())
+    assert 1 == scene.store.note("complete")
+
+
+def test_a_suspension_counts_in_how_far_a_copy_is_behind(scene: Scene) -> None:
+    """What the copy has noted by the wall clock replaces what was counted by the monotonic one."""
+    status = StatusPublisher(scene.store, None)
+    status.note_complete(time.monotonic())
+    scene.store.write_notes(complete=now_ms() - 3_600_000)
+    status.recall_complete(scene.store)
+    status.publish(Readiness("stale", serves=True), NO_LAGS, ApplyCounters())
+    assert status.readiness.complete_at is not None
+    assert 3600 <= time.monotonic() - status.readiness.complete_at < 3700
 
 
 def test_a_batch_that_the_disk_does_not_take_is_tried_again(scene: Scene) -> None:

@@ -108,8 +108,8 @@ class ReplicationSession:
     def _was_suspended(self) -> bool:
         """Return whether the machine was suspended since the last step.
 
-        The monotonic clock stood still meanwhile, so tombstones may be gone though no absence was measured. Another session
-        compares the wall clock with what the copy has noted.
+        The monotonic clock stood still meanwhile, so tombstones may be gone though no absence was measured. Another
+        session compares the wall clock with what the copy has noted.
         """
         before, self._wall_lead = self._wall_lead, _read_wall_lead()
         return self._wall_lead - before > SUSPENSION_SECONDS

@@ -23,10 +23,6 @@ RESET = (
     " source topics again from scratch; user-info is served meanwhile"
 )
 
-SAFETY_FACTOR = 2
-"""A local store may lag by the time for which its changelog remembers deletions, divided by this. The rest is a margin:
-for the time until the store has read on, for clocks that differ, and for replicas compacted at other times."""
-
 OTHER_GROUP = "holds changes that another group of joiners has written, which would count twice"
 OWN_TOPIC = f"set USER_INFO_CHANGES_TOPIC to a topic of this group's own; only if the other group is gone: {RESET}"
 """What to do about it: a reset deletes the topic, and with it what the other group has not read yet."""
@@ -156,16 +152,6 @@ def find_mismatches(noted: LedgerNotes, found: ClusterFacts) -> list[str]:
         *_find_lost_offsets(found.changes),
         *_find_forgotten_deletions(noted.caught_up_ms, found),
     ]
-
-
-def oldest_trusted_ms(now_ms: int, forgets_ms: int) -> int:
-    """Return the time up to which a local store must hold its changelog; from there on no deletion can be missing.
-
-    Args:
-        now_ms: the time, epoch ms.
-        forgets_ms: how long the changelog remembers deletions, its `delete.retention.ms`.
-    """
-    return now_ms - forgets_ms // SAFETY_FACTOR
 
 
 def choose_hint(mismatches: Iterable[str]) -> str:

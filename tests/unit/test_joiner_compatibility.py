@@ -13,8 +13,8 @@ from joiner.core.compatibility import (
     choose_hint,
     decode_inputs,
     find_mismatches,
-    oldest_trusted_ms,
 )
+from joiner.kafka.offsets import oldest_trusted_ms
 
 SOURCE, CHANGES, CHANGELOG = ("likes", 0), ("user-info-changes", 0), ("changelog__j--likes--default", 0)
 TOPICS = {

@@ -21,7 +21,7 @@ from joiner.core.checkpoint import CHANGES_KEY
 from joiner.core.compatibility import PartitionId, StateInputs, find_repartitioned
 from joiner.core.users import make_request_entry
 from joiner.kafka.config import REQUEST_SECONDS, membership_seconds
-from joiner.kafka.ledger import INPUTS, REBUILD, RESETTING, Ledger, caught_up_key
+from joiner.kafka.ledger import FORMS_ARE_WHOLE, INPUTS, REBUILD, RESETTING, Ledger, caught_up_key, key_form_key
 from joiner.kafka.offsets import read_state_inputs
 from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.scan import scan
@@ -59,7 +59,7 @@ def begin_rebuild(
     rebuild = json.dumps(user_info_ends).encode() if any(user_info_ends.values()) else None
     started = {caught_up_key(partition_id): str(started_ms).encode() for partition_id in sources}
     # In this order: a start that is interrupted before the last note begins again.
-    ledger.write({**started, REBUILD: rebuild})
+    ledger.write({**started, REBUILD: rebuild, FORMS_ARE_WHOLE: b"true"})
     ledger.write({INPUTS: inputs.encode()})
 
 
@@ -145,7 +145,8 @@ def reset_state(admin: AdminClient, ledger: Ledger, settings: JoinerSettings) ->
     changelogs = [name for name in topics if name.startswith(settings.changelog_prefix)]
     _delete_topics(admin, [*changelogs, *({settings.user_info_changes_topic} & topics.keys())])
     shutil.rmtree(settings.local_state, ignore_errors=True)
-    ledger.write({INPUTS: None, REBUILD: None})
+    forms = [key_form_key(topic, form) for topic, forms in ledger.read().key_forms.items() for form in forms]
+    ledger.write({INPUTS: None, REBUILD: None, **dict.fromkeys(forms)})
     ledger.write({RESETTING: None})
 
 

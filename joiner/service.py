@@ -152,16 +152,18 @@ def _run_once(context: Context, progress: CommittedProgress, patience: float, re
         from joiner.engine.application import JoinerApplication  # noqa: PLC0415
 
         ended.result()
-    facts, rebuilding = check_state(context, prepared)
-    partitions = facts.inputs.topics[settings.user_info_topic].partitions
+    checked = check_state(context, prepared)
+    partitions = checked.facts.inputs.topics[settings.user_info_topic].partitions
     write_shape(context.client, settings.user_info_topic, partitions, Shape.of(settings.view))
     logger.info("joining as %s", settings.transactional_id)
     with ExitStack() as background:
         detector = background.enter_context(PauseDetector())
-        background.enter_context(Maintenance(context, facts, progress, prepared.warned, rebuilding=rebuilding))
+        background.enter_context(
+            Maintenance(context, checked.facts, progress, prepared.warned, rebuilding=checked.rebuilding)
+        )
         if settings.heartbeats_topic is not None:
-            background.enter_context(HeartbeatRelay(context, settings.heartbeats_topic, facts.inputs, progress))
-        application = JoinerApplication(context, prepared, progress)
+            background.enter_context(HeartbeatRelay(context, settings.heartbeats_topic, checked.facts.inputs, progress))
+        application = JoinerApplication(context, prepared, checked.key_forms, progress)
         retired.append(application)
         _join(application, detector, settings)
 

@@ -7,10 +7,12 @@ joiner.core.compatibility.
 import logging
 import shutil
 import time
+from typing import NamedTuple
 
 from joiner import rebuild
 from joiner.context import Context
 from joiner.core.compatibility import ClusterFacts, choose_hint, find_mismatches
+from joiner.core.key_forms import KeyForms
 from joiner.kafka.ledger import Ledger
 from joiner.kafka.offsets import read_cluster_facts, read_extents
 from joiner.kafka.topics import PreparedTopics
@@ -23,18 +25,29 @@ SETTLE_SECONDS = 10.0
 """How long a broker that has just started may take to know the ends of its partitions again."""
 
 
-def check_state(context: Context, prepared: PreparedTopics) -> tuple[ClusterFacts, bool]:
+class CheckedState(NamedTuple):
+    """What a state that belongs to its topics begins with.
+
+    Args:
+        facts: what was found.
+        rebuilding: True while a rebuild is not finished.
+        key_forms: what is known of the source topics' keys.
+    """
+
+    facts: ClusterFacts
+    rebuilding: bool
+    key_forms: KeyForms
+
+
+def check_state(context: Context, prepared: PreparedTopics) -> CheckedState:
     """Make sure that the group's state belongs to the topics; note what it belongs to where it is new.
 
     Args:
         context: what the process keeps.
         prepared: the joiner's topics.
 
-    Returns:
-        What was found, and whether a rebuild is not finished.
-
     Raises:
-        StateError: the state does not belong to the topics.
+        StateError: the state does not belong to the topics, or a topic has keys of two forms.
     """
     settings = context.settings
     ledger = Ledger(context.client, prepared.ledger)
@@ -58,7 +71,7 @@ def check_state(context: Context, prepared: PreparedTopics) -> tuple[ClusterFact
     elif facts.is_forgotten:
         logger.warning("the group's committed offsets are lost; reading the sources again, which changes no count")
     _drop_foreign_stores(settings, facts, prepared)
-    return facts, noted.rebuild is not None
+    return CheckedState(facts, noted.rebuild is not None, KeyForms(settings.sources, noted, ledger.note_key_form))
 
 
 def _drop_foreign_stores(settings: JoinerSettings, facts: ClusterFacts, prepared: PreparedTopics) -> None:

@@ -88,12 +88,16 @@ class LedgerNotes:
         caught_up_ms: when each source partition was last read to its end, epoch ms.
         rebuild: for each partition of user-info, its end when the rebuild began; None: no rebuild is under way.
         resetting: True while a reset has begun and not ended.
+        key_forms: source topic -> the forms of its keys that were met, as joiner.core.key_forms reads them.
+        forms_are_whole: True where no record was joined before forms were noted, as earlier versions did.
     """
 
     inputs: StateInputs | None = None
     caught_up_ms: Mapping[PartitionId, int] = field(default_factory=dict)
     rebuild: Mapping[int, int] | None = None
     resetting: bool = False
+    key_forms: Mapping[str, Collection[str]] = field(default_factory=dict)
+    forms_are_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

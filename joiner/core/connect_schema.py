@@ -105,8 +105,8 @@ def is_wrapper(document: object) -> TypeGuard[dict[str, Any]]:
 
 def read_schema(schema: object) -> Schema:
     """Return what a schema, as JSON has it, says; of a malformed one, nothing."""
-    fields = _read_fields(schema)
-    row = _read_fields(fields.get("after") or fields.get("before"))
+    fields = read_fields(schema)
+    row = read_fields(fields.get("after") or fields.get("before"))
     return Schema(_find_decoders(fields), _find_decoders(row), _find_decoder(schema))
 
 
@@ -115,7 +115,8 @@ def _find_decoders(fields: dict[str, Any]) -> Decoders:
     return {name: decoder for name, decoder in found.items() if decoder is not None}
 
 
-def _read_fields(schema: object) -> dict[str, Any]:
+def read_fields(schema: object) -> dict[str, Any]:
+    """Return the schemas of a struct's fields, by name; of another or a malformed schema, none."""
     fields = schema.get("fields") if isinstance(schema, dict) else None
     named = [each for each in fields if isinstance(each, dict)] if isinstance(fields, list) else []
     return {each["field"]: each for each in named if isinstance(each.get("field"), str)}

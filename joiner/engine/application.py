@@ -19,6 +19,7 @@ from joiner.background.progress import CommittedProgress
 from joiner.context import Context
 from joiner.core.commit_policy import MAX_WAIT_SECONDS
 from joiner.core.compatibility import PartitionId
+from joiner.core.key_forms import KeyForms
 from joiner.engine.assignment import Assignment
 from joiner.engine.errors import is_engine_error, translate_error
 from joiner.engine.loop import Loop
@@ -47,10 +48,13 @@ class JoinerApplication(Application):
     Args:
         context: what the process keeps.
         prepared: the joiner's topics.
+        key_forms: what is known of the source topics' keys.
         progress: receives what is committed; its failure ends the loop.
     """
 
-    def __init__(self, context: Context, prepared: PreparedTopics, progress: CommittedProgress) -> None:
+    def __init__(
+        self, context: Context, prepared: PreparedTopics, key_forms: KeyForms, progress: CommittedProgress
+    ) -> None:
         super().__init__(**_options(context))
         self._context = context
         self._prepared = prepared
@@ -60,7 +64,7 @@ class JoinerApplication(Application):
         self._oldest_trusted: dict[PartitionId, int] = {}
         self._stores = OpenStores()
         self._guard = LoopGuard(context.health, progress, self._refuse_commits)
-        self._checkpoints = Checkpoints(self._processing_context, self._stores, self._refuse_commits)
+        self._checkpoints = Checkpoints(self._processing_context, self._stores, self._refuse_commits, key_forms)
         self._assignment = Assignment(progress)
         self._loop = Loop(context, self._processing_context, self._assignment, self._checkpoints, self._guard)
         self._watermark_consumer = Consumer(config.query_config(context.settings, context.properties))

@@ -87,7 +87,11 @@ class Loop:
         set_commit_interval(self._processing.checkpoint, self._policy.choose_interval(len(messages), held))
 
     def _take(self, messages: list[Message]) -> None:
-        """Hand records to the open checkpoint; dead letters are kept in it as well."""
+        """Hand records to the open checkpoint; dead letters are kept in it as well.
+
+        Raises:
+            StateError: continuing would not be exact; nothing of the open checkpoint is committed.
+        """
         if not messages:
             return
         clock_ms = now_ms()
@@ -96,6 +100,7 @@ class Loop:
         read_ms = self._lag_meter.read_ms
         rows, watermarks_before = dict.fromkeys(sources, 0), len(current.watermarks)
         offsets: dict[PartitionId, int] = {}
+        key_forms = self._checkpoints.key_forms
         for message in messages:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in owned:
@@ -114,12 +119,15 @@ class Loop:
                 rows[topic] += 1
                 store = None if table.name == USERS.name else current.store(topic, partition)
                 is_news = (topic, partition) not in first_read
-                record = SourceRecord(message.key(), message.value(), time_ms, clock_ms, is_news)
+                key = message.key()
+                record = SourceRecord(key, message.value(), time_ms, clock_ms, is_news)
                 try:
                     current.checkpoint.take_row(table, store, record)
+                    if not key_forms.matches[topic](key):
+                        key_forms.check(topic, key, f"{topic}[{partition}]@{offset}")
                 except BadRow as bad:
                     current.letters.append(
-                        (UnreadableRecord(topic, partition, offset, record.key, record.value, time_ms), bad)
+                        (UnreadableRecord(topic, partition, offset, key, record.value, time_ms), bad)
                     )
             offsets[topic, partition] = offset
             read_ms[topic] = time_ms

@@ -13,6 +13,7 @@ from quixstreams.processing import ProcessingContext
 
 from joiner.core.checkpoint import BYTES_PER_ROW, Checkpoint
 from joiner.core.compatibility import PartitionId
+from joiner.core.key_forms import KeyForms
 from joiner.dead_letters.letter import UnreadableRecord
 from joiner.engine.stores import OpenStores, PartitionStore
 from shared.errors import BadRow, Interrupted
@@ -85,9 +86,17 @@ class Checkpoints:
         processing: Quix's, which says what checkpoint is open.
         opened: receives every store that is opened.
         refuse_commits: stops Quix from committing anything more.
+        key_forms: what the keys of rows must be like to be taken into a checkpoint.
     """
 
-    def __init__(self, processing: ProcessingContext, opened: OpenStores, refuse_commits: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        processing: ProcessingContext,
+        opened: OpenStores,
+        refuse_commits: Callable[[], None],
+        key_forms: KeyForms,
+    ) -> None:
+        self.key_forms = key_forms
         self._processing = processing
         self._opened = opened
         self._refuse_commits = refuse_commits

@@ -6,7 +6,8 @@ partition is assigned. It has one partition, so all notes have one order.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from joiner.core.compatibility import LedgerNotes, PartitionId, decode_inputs
@@ -17,11 +18,22 @@ INPUTS = b"inputs"
 REBUILD = b"rebuild"
 RESETTING = b"resetting"
 CAUGHT_UP = b"caught-up"
+FORMS_ARE_WHOLE = b"key-forms"
+
+_FORM_PREFIX = b"key-form "
+"""Earlier versions leave such notes alone; one that began with `[` they would read as a partition's."""
+
+_NOTED = b"true"
 
 
 def caught_up_key(partition_id: PartitionId) -> bytes:
     """Return the key of the note that says when a source partition was last read to its end."""
     return json.dumps([CAUGHT_UP.decode(), *partition_id]).encode()
+
+
+def key_form_key(topic: str, form: str) -> bytes:
+    """Return the key of the note that keys of a form were met in a source topic; another form is another note."""
+    return _FORM_PREFIX + json.dumps([topic, form]).encode()
 
 
 class LedgerRecord(NamedTuple):
@@ -62,6 +74,21 @@ class Ledger:
             for message in scan(self._client, self._topic, [0])
         ]
         return parse_notes({note.key: note.value for note in notes}), find_read_since_rebuild(notes)
+
+    def note_key_form(self, topic: str, form: str) -> Collection[str]:
+        """Note that keys of a form were met, and return all forms that are noted of the topic then.
+
+        Of two joiners that meet two forms at the same time, the later one finds both.
+
+        Args:
+            topic: a source topic.
+            form: as joiner.core.key_forms reads it.
+
+        Raises:
+            Interrupted: Kafka did not accept the note, or does not answer.
+        """
+        self.write({key_form_key(topic, form): _NOTED})
+        return self.read().key_forms[topic]
 
     def write(self, notes: Mapping[bytes, bytes | None]) -> None:
         """Write notes, and wait until Kafka has acknowledged them.
@@ -111,9 +138,16 @@ def parse_notes(latest: Mapping[bytes, bytes | None]) -> LedgerNotes:
         partition_id: int(value) for key, value in notes.items() if (partition_id := _parse_partition(key)) is not None
     }
     rebuild = notes.get(REBUILD)
+    key_forms: defaultdict[str, list[str]] = defaultdict(list)
+    for key in notes:
+        if key.startswith(_FORM_PREFIX):
+            topic, form = json.loads(key.removeprefix(_FORM_PREFIX))
+            key_forms[topic].append(form)
     return LedgerNotes(
         inputs=decode_inputs(notes[INPUTS]) if INPUTS in notes else None,
         caught_up_ms=partition_ids,
         rebuild={int(partition): end for partition, end in json.loads(rebuild).items()} if rebuild else None,
         resetting=RESETTING in notes,
+        key_forms=key_forms,
+        forms_are_whole=FORMS_ARE_WHOLE in notes,
     )

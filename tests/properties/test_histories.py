@@ -1,14 +1,17 @@
 """The heart: for any history of rows and joiners, user-info ends as SQL over the final tables says."""
 
 import json
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.errors import StateError
 from shared.records import COUNT_KEYS
 from tests.support import sql_truth
 from tests.support.cluster import INTERNAL_PARTITIONS, Cluster
-from tests.support.strategies import OWNERS, PRIMARY_KEYS, History, histories, poisoned_histories
+from tests.support.strategies import OWNERS, PRIMARY_KEYS, History, histories, key_writers, poisoned_histories
 
 steps = st.lists(
     st.tuples(
@@ -95,6 +98,27 @@ def test_no_record_shows_what_never_was(history: History, schedule: list[tuple[i
             shown = json.loads(record.value)
             assert (shown["userId"], shown["username"]) in names
             assert min(shown[count] for count in COUNT_KEYS) >= 0
+
+
+@given(st.data(), histories(), steps)
+def test_keys_that_change_their_form_are_refused_and_never_miscounted(
+    data: st.DataObject, history: History, schedule: list[tuple[int, list[int], str]]
+) -> None:
+    """From some record on, a table's keys are written in another way: the same bytes, or no joiner continues."""
+    table = data.draw(st.sampled_from([*history.writers]))
+    writer = history.writers[table]
+    other = data.draw(key_writers.map(lambda drawn: replace(drawn, as_number=drawn.as_number and writer.as_number)))
+    numbers = [number for number, event in enumerate(history.events) if event.table == table]
+    kept = data.draw(st.integers(0, len(numbers)))
+    events = list(history.events)
+    for number in numbers[kept:]:
+        events[number] = replace(events[number], key=other.write(table, events[number].row_id))
+    changed = History(tuple(events), history.tables)
+    if 0 < kept < len(numbers) and writer.write(table, "7") != other.write(table, "7"):
+        with pytest.raises(StateError, match=f"{table} has keys of two forms"):
+            play(changed, schedule)
+    else:
+        assert sql_truth.expected_bodies(history.tables) == play(changed, schedule).user_info()
 
 
 @given(st.data(), histories(), steps)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from joiner.core.checkpoint import APPLIED_OFFSET_KEY, Checkpoint, OutputRecord, SourceRecord, Store
+from joiner.core.compatibility import LedgerNotes
+from joiner.core.key_forms import KeyForms
 from shared.errors import BadRow
 from shared.records import TABLES, USERS
 from tests.support.strategies import Event
@@ -35,12 +37,18 @@ class DictStore(Store):
             self.content[key] = value
 
 
+def new_key_forms() -> KeyForms:
+    """Return the forms of keys of a group that begins, which notes them nowhere else."""
+    return KeyForms(TABLE_OF, LedgerNotes(forms_are_whole=True), lambda _, form: [form])
+
+
 @dataclass
 class Cluster:
     """State, internal topic and output of a group of joiners.
 
     Args:
         output: the records of user-info, in the order in which they were committed.
+        key_forms: the form of each topic's keys.
         dead_letters: source records that no row could be read from.
     """
 
@@ -48,6 +56,7 @@ class Cluster:
     dead_letters: list[Event] = field(default_factory=list)
     stores: defaultdict[tuple[str, int], DictStore] = field(default_factory=lambda: defaultdict(DictStore))
     internal: list[list[bytes]] = field(default_factory=lambda: [[] for _ in range(INTERNAL_PARTITIONS)])
+    key_forms: KeyForms = field(default_factory=new_key_forms)
     consumed: list[int] = field(default_factory=lambda: [0] * INTERNAL_PARTITIONS)
 
     def run_checkpoint(self, events: Sequence[Event], internal: Sequence[int], *, crashes: bool = False) -> None:
@@ -65,6 +74,8 @@ class Cluster:
             store = None if table is USERS else self.stores[event.table, partition]
             try:
                 checkpoint.take_row(table, store, SourceRecord(event.key, event.value, event.source_ms, NOW_MS))
+                if not self.key_forms.matches[event.table](event.key):
+                    self.key_forms.check(event.table, event.key, "here")
             except BadRow:
                 bad.append(event)
         reached = list(self.consumed)

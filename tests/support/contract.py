@@ -289,7 +289,14 @@ def _files() -> Iterator[str]:
 def _state() -> Iterator[str]:
     known = compatibility.StateInputs({"users": compatibility.TopicIdentity("id", 3)})
     yield f"ledger inputs {known.encode()!r}"
-    for key in (ledger.INPUTS, ledger.REBUILD, ledger.RESETTING, ledger.caught_up_key(("users", 3))):
+    for key in (
+        ledger.INPUTS,
+        ledger.REBUILD,
+        ledger.RESETTING,
+        ledger.FORMS_ARE_WHOLE,
+        ledger.caught_up_key(("users", 3)),
+        ledger.key_form_key("users", "text"),
+    ):
         yield f"ledger key {key!r}"
     yield f"joiner format {compatibility.FORMAT}"
     yield f"reader format {FORMAT}"

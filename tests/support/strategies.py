@@ -6,7 +6,7 @@ Order holds only within a row. Everything is small, so that rows and owners coll
 import base64
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
@@ -15,6 +15,7 @@ PRIMARY_KEYS = {"users": "user_id", "tweets": "tweet_id", "follows": "follow_id"
 OWNERS = {"users": (), "tweets": ("user_id",), "follows": ("follower_id", "followee_id"), "likes": ("user_id",)}
 USER_IDS = ("7", "é")
 ROW_IDS = ("1", "r")
+NUMERIC_ROW_IDS = ("1", "2")
 
 Row = dict[str, str | None]
 
@@ -45,11 +46,48 @@ class Event:
 
 
 @dataclass(frozen=True)
+class KeyWriter:
+    """How a source writes the keys of its rows.
+
+    Args:
+        encoding: of KEY_ENCODINGS.
+        as_number: whether ids are numbers; those that cannot be are text.
+        separators: of JSON, as json.dumps takes them.
+        scale: of ids that are decimals.
+    """
+
+    encoding: str
+    as_number: bool
+    separators: tuple[str, str] | None
+    scale: int
+
+    def write(self, table: str, row_id: str, *, ascii_only: bool = True) -> bytes:
+        """Return a row's key."""
+        column = PRIMARY_KEYS[table]
+        spelling = spell_id(row_id, self.as_number)
+        document: object = {column: spelling}
+        match self.encoding:
+            case "text":
+                return row_id.encode()
+            case "string":
+                document = row_id
+            case "wrapped":
+                document = {"schema": {"type": "struct"}, "payload": document}
+            case "wrapped alone":
+                document = {"schema": {"type": "int64"}, "payload": spelling}
+            case "decimal" if isinstance(spelling, int):
+                encoded = {column: encode_decimal(spelling, self.scale)}
+                document = {"schema": decimal_schema([column], self.scale), "payload": encoded}
+        return json.dumps(document, ensure_ascii=ascii_only, separators=self.separators).encode()
+
+
+@dataclass(frozen=True)
 class History:
-    """Events in an order in which Kafka may deliver them, and the tables that they end in."""
+    """Events in an order in which Kafka may deliver them, the tables that they end in, and what writes their keys."""
 
     events: tuple[Event, ...]
     tables: dict[str, list[Row]]
+    writers: dict[str, KeyWriter] = field(default_factory=dict)
 
 
 ids = st.sampled_from(USER_IDS)
@@ -71,6 +109,7 @@ bad_values = st.sampled_from(
 texts = st.one_of(st.none(), st.sampled_from(["x", "Ünï 🦉", ""]))
 number_or_text = st.booleans()
 scales = st.integers(0, 2)
+separators = st.sampled_from([None, (",", ":")])
 unread = st.sampled_from([[1], "half \ud83d", float("nan"), {"deep": ["\udfff", float("-inf")]}])
 nulls = st.sampled_from([None, None, b'{"schema":null,"payload":null}'])
 wrapped = st.booleans()
@@ -111,33 +150,18 @@ def decimal_schema(columns: Iterable[str], scale: int) -> dict[str, object]:
 @st.composite
 def dumped(draw: st.DrawFn, document: object) -> bytes:
     """Draw a way to write a document as JSON; text that UTF-8 cannot hold is written all the same."""
-    separators = draw(st.sampled_from([None, (",", ":")]))
-    text = json.dumps(document, ensure_ascii=draw(st.booleans()), separators=separators)
+    text = json.dumps(document, ensure_ascii=draw(st.booleans()), separators=draw(separators))
     return text.encode(errors="surrogatepass")
+
+
+KEY_ENCODINGS = ["text", "string", "object", "wrapped", "wrapped alone", "decimal"]
+key_writers = st.builds(KeyWriter, st.sampled_from(KEY_ENCODINGS), number_or_text, separators, scales)
 
 
 @st.composite
 def keys(draw: st.DrawFn, table: str, row_id: str) -> bytes:
     """Draw one of the encodings of a key."""
-    column = PRIMARY_KEYS[table]
-    spelling = spell_id(row_id, draw(number_or_text))
-    document: object = {column: spelling}
-    match draw(st.sampled_from(["text", "string", "object", "wrapped", "wrapped alone", "decimal"])):
-        case "text":
-            return row_id.encode()
-        case "string":
-            document = row_id
-        case "wrapped":
-            document = {"schema": {"type": "struct"}, "payload": document}
-        case "wrapped alone":
-            document = {"schema": {"type": "int64"}, "payload": spelling}
-        case "decimal" if isinstance(spelling, int):
-            scale = draw(scales)
-            document = {
-                "schema": decimal_schema([column], scale),
-                "payload": {column: encode_decimal(spelling, scale)},
-            }
-    return draw(dumped(document))
+    return draw(key_writers).write(table, row_id, ascii_only=draw(st.booleans()))
 
 
 @st.composite
@@ -205,14 +229,14 @@ def rows(draw: st.DrawFn, table: str) -> Row:
 
 
 @st.composite
-def row_histories(draw: st.DrawFn, table: str, row_id: str) -> tuple[list[Event], Row | None]:
+def row_histories(draw: st.DrawFn, table: str, row_id: str, writer: KeyWriter) -> tuple[list[Event], Row | None]:
     """Draw one row's life: written, edited, moved, deleted twice over, written again, delivered again."""
     events: list[Event] = []
     row: Row | None = None
 
     def write(sent: Row | None, *, tombstone: bool = False) -> None:
         source_ms = draw(st.integers(1, 50))
-        key = draw(keys(table, row_id))
+        key = writer.write(table, row_id, ascii_only=draw(st.booleans()))
         value = draw(nulls) if tombstone else draw(values(table, row_id, (row, sent), source_ms))
         events.append(Event(table, row_id, sent, key, value, source_ms))
 
@@ -252,12 +276,19 @@ def poisoned_histories(draw: st.DrawFn, history: History) -> tuple[Event, ...]:
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    """Draw the lives of a few rows of each table, interleaved in any way that keeps each row's own order."""
-    lives = [draw(row_histories("users", user)) for user in USER_IDS]
-    tables: list[tuple[str, str]] = [("users", user) for user in USER_IDS]
-    for table in ("tweets", "follows", "likes"):
-        for row_id in ROW_IDS:
-            lives.append(draw(row_histories(table, row_id)))
+    """Draw the lives of a few rows of each table, interleaved in any way that keeps each row's own order.
+
+    The keys of a table have one form.
+    """
+    lives, tables, writers = [], [], {}
+    for table in PRIMARY_KEYS:
+        row_ids = USER_IDS if table == "users" else draw(st.sampled_from([ROW_IDS, NUMERIC_ROW_IDS]))
+        writer = draw(key_writers)
+        if not all(row_id.isdigit() for row_id in row_ids):
+            writer = replace(writer, as_number=False)
+        writers[table] = writer
+        for row_id in row_ids:
+            lives.append(draw(row_histories(table, row_id, writer)))
             tables.append((table, row_id))
     turns = [life for life, (events, _) in enumerate(lives) for _ in events]
     waiting = [iter(events) for events, _ in lives]
@@ -266,4 +297,4 @@ def histories(draw: st.DrawFn) -> History:
     for (table, row_id), (_, row) in zip(tables, lives, strict=True):
         if row is not None:
             final[table].append({PRIMARY_KEYS[table]: row_id, **row})
-    return History(events, final)
+    return History(events, final, writers)

@@ -70,6 +70,7 @@ ADDITIONS: dict[str, list[str]] = {
         + '], "counts": ["tweetCount", "followingCount", "followerCount", "likeCount"], "sums": []}\''
     ],
     "files": ['LMDB meta b\'shape\' b\'{"table": "users", "id": "userId", "fields": [], "counts": [], "sums": []}\''],
+    "state": ["ledger key b'key-forms'", """ledger key b'key-form ["users", "text"]'"""],
 }
 """What was added since, by kind."""
 

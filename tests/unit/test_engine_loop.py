@@ -18,6 +18,7 @@ from joiner.metrics import Metrics
 from joiner.settings import JoinerSettings
 from shared.errors import Interrupted, StateError
 from shared.settings import read_settings
+from tests.support.cluster import new_key_forms
 
 
 class Refusals:
@@ -39,7 +40,7 @@ def quix_checkpoint() -> Any:  # noqa: ANN401 - takes the place of Quix's
 def checkpoints(refuse: Refusals) -> tuple[Checkpoints, Any]:
     """Return what holds checkpoints, and what says which one Quix has open."""
     processing: Any = SimpleNamespace(checkpoint=quix_checkpoint())
-    return Checkpoints(processing, OpenStores(), refuse), processing
+    return Checkpoints(processing, OpenStores(), refuse, new_key_forms()), processing
 
 
 def test_a_checkpoint_is_committed_with_all_that_was_read() -> None:
@@ -164,16 +165,14 @@ def test_markers_behind_the_last_record_are_read_as_well() -> None:
     assert {("user-info-changes", 0): 8} == assignment.find_trailing_markers("user-info-changes")
 
 
-def message(topic: str, key: bytes, value: bytes) -> Any:  # noqa: ANN401 - takes the place of the client's
+def message(topic: str, key: bytes, value: bytes | None) -> Any:  # noqa: ANN401 - takes the place of the client's
     """Return a record as the client hands it over."""
     parts = {"topic": topic, "partition": 0, "offset": 7, "key": key, "value": value, "timestamp": (1, 1_000)}
     return SimpleNamespace(**{name: lambda part=part: part for name, part in parts.items()})
 
 
-@pytest.mark.parametrize("placeholder", ["__debezium_unavailable_value", "mine"])
-def test_a_row_of_users_needs_no_store(monkeypatch: pytest.MonkeyPatch, placeholder: str) -> None:
-    """Rows of users are passed on as they are, whatever the settings say of their columns."""
-    monkeypatch.setenv("UNAVAILABLE_VALUE", placeholder)
+def open_loop() -> tuple[Loop, Checkpoints]:
+    """Return a loop that owns a partition of users, and what it fills."""
     nothing: Any = None
     context = Context(read_settings(JoinerSettings), {}, nothing, Health(), Metrics())
     held, processing = checkpoints(Refusals())
@@ -181,7 +180,25 @@ def test_a_row_of_users_needs_no_store(monkeypatch: pytest.MonkeyPatch, placehol
     assignment = Assignment(CommittedProgress())
     assignment.assign([TopicPartition("users", 0, 7)])
     guard = LoopGuard(context.health, assignment.progress, Refusals())
-    loop = Loop(context, processing, assignment, held, guard)
+    return Loop(context, processing, assignment, held, guard), held
+
+
+@pytest.mark.parametrize("placeholder", ["__debezium_unavailable_value", "mine"])
+def test_a_row_of_users_needs_no_store(monkeypatch: pytest.MonkeyPatch, placeholder: str) -> None:
+    """Rows of users are passed on as they are, whatever the settings say of their columns."""
+    monkeypatch.setenv("UNAVAILABLE_VALUE", placeholder)
+    loop, held = open_loop()
     loop._take([message("users", b"1", b'{"user_id": 1}')])  # noqa: SLF001 - one turn without the client
     assert held.open is not None
     assert (1, []) == (held.open.size, held.open.letters)
+
+
+def test_a_key_of_another_form_ends_the_loop() -> None:
+    """Deletions too; a dead letter's key has no form."""
+    loop, held = open_loop()
+    loop._take([message("users", b"1", b'{"user_id": 1}'), message("users", b'{"user_id":2}', b"{")])  # noqa: SLF001
+    assert held.open is not None
+    held.open.offsets.clear()
+    with pytest.raises(StateError, match=r"users has keys of two forms, .* \(at users\[0\]@7\)"):
+        loop._take([message("users", b'{"user_id":2}', None)])  # noqa: SLF001 - one turn without the client
+    assert {} == held.open.offsets

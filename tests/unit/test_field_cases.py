@@ -9,10 +9,10 @@ import pytest
 
 from joiner.core.checkpoint import Checkpoint, SourceRecord
 from joiner.core.rows import RowChange, parse_row
-from shared.errors import BadRow
+from shared.errors import BadRow, StateError
 from shared.records import FOLLOWS, LIKES, TABLES, TWEETS, USERS, Table
 from shared.unavailable import UNAVAILABLE, expand_placeholder
-from tests.support.cluster import DictStore
+from tests.support.cluster import DictStore, new_key_forms
 
 TABLE_OF = {table.name: table for table in TABLES}
 
@@ -20,12 +20,13 @@ TABLE_OF = {table.name: table for table in TABLES}
 def play(records: Iterable[tuple[str, bytes, bytes | None]]) -> tuple[dict[str, dict[str, object] | None], list[str]]:
     """Return (user -> record that is served, reasons of dead letters) after records of source topics."""
     stores = {table.name: DictStore() for table in TABLES}
-    users, reasons, served = DictStore(), [], {}
+    users, reasons, served, key_forms = DictStore(), [], {}, new_key_forms()
     for offset, (topic, key, value) in enumerate(records):
         checkpoint = Checkpoint()
         store = None if topic == "users" else stores[topic]
         try:
             checkpoint.take_row(TABLE_OF[topic], store, SourceRecord(key, value, 1, 1))
+            key_forms.check(topic, key, f"{topic}@{offset}")
         except BadRow as bad:
             reasons.append(bad.reason)
             continue
@@ -144,11 +145,35 @@ def test_numeric_ids_are_numbers_where_a_schema_says_so() -> None:
     records = [
         ("users", key, json.dumps(envelope).encode()),
         ("likes", with_schema({"like_id": "AQ=="}, like_id=DECIMAL), flat),
-        ("likes", b'{"like_id":2}', b'{"like_id": 2, "user_id": 100}'),
+        ("likes", with_schema({"like_id": "Ag=="}, like_id=DECIMAL), b'{"like_id": 2, "user_id": 100}'),
     ]
     served, reasons = play(records)
     assert (["100"], []) == (list(served), reasons)
     assert ("hundred", 2) == ((served["100"] or {})["name"], (served["100"] or {})["likeCount"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("like_id int32", "like_id int64"), ("like_id int32", "like_id string"), ("like_id int32", "an id (plain text)")],
+)
+def test_a_key_whose_bytes_change_is_refused_with_both_forms(before: str, after: str) -> None:
+    """The row would lie in two partitions, and count once in each; its deletion would take back one."""
+    keys = {
+        f"like_id {kind}": with_schema({"like_id": 1}, like_id={"type": kind}) for kind in ("int32", "int64", "string")
+    }
+    keys["an id (plain text)"] = b"1"
+    records = [
+        ("users", b"2", b'{"user_id": 2}'),
+        ("likes", keys[before], b'{"op": "c", "after": {"like_id": 1, "user_id": 2}}'),
+    ]
+    assert [] == play(records)[1]
+    for value in (b'{"op": "u", "after": {"like_id": 1, "user_id": 2, "note": "x"}}', None):
+        with pytest.raises(StateError) as refused:
+            play([*records, ("likes", keys[after], value)])
+        said = f"likes has keys of two forms, {before}"
+        assert refused.value.what.startswith(said)
+        assert f" and {after} (at likes@2); " in refused.value.what
+        assert "python -m joiner reset" in refused.value.hint
 
 
 def test_half_an_emoji_or_nan_in_a_column_that_is_not_read_spoils_nothing() -> None:

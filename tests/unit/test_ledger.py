@@ -2,12 +2,14 @@
 
 from joiner.core.compatibility import StateInputs, TopicIdentity
 from joiner.kafka.ledger import (
+    FORMS_ARE_WHOLE,
     INPUTS,
     REBUILD,
     RESETTING,
     LedgerRecord,
     caught_up_key,
     find_read_since_rebuild,
+    key_form_key,
     parse_notes,
 )
 
@@ -24,6 +26,21 @@ def test_notes_are_read_back_as_they_were_written() -> None:
         noted.rebuild,
         noted.resetting,
     )
+
+
+def test_the_forms_of_keys_are_read_back() -> None:
+    """A topic may have more than one, whatever is in them; an earlier version's ledger has none."""
+    form = '{"schema":{"doc":"é \\" ["},"payload":"number"}'
+    noted = parse_notes(
+        {
+            key_form_key("likes", form): b"true",
+            key_form_key("likes", "text"): b"true",
+            key_form_key("users", "text"): None,
+            FORMS_ARE_WHOLE: b"true",
+        }
+    )
+    assert ({"likes": [form, "text"]}, True) == (noted.key_forms, noted.forms_are_whole)
+    assert ({}, False) == (parse_notes({}).key_forms, parse_notes({}).forms_are_whole)
 
 
 def test_forgotten_notes_say_nothing() -> None:

@@ -44,6 +44,12 @@ def check_connector_config(url: str, config: Mapping[str, str]) -> Iterator[Find
         )
         yield Finding(Verdict.WRONG, what, f"remove skipped.operations{REMEDY}")
     yield from _check_deletions(label, config)
+    if config.get("message.key.columns"):
+        what = (
+            f"{label} has message.key.columns={config['message.key.columns']}: an update of such a column leaves the"
+            " row under its old key as well, which counts too, unless the log holds whole rows"
+        )
+        yield Finding(Verdict.DOUBTFUL, what, "set REPLICA IDENTITY FULL on these tables, before any such update")
     if config.get("snapshot.mode") == "when_needed":
         what = f"{label} has snapshot.mode=when_needed: where its replication slot is lost, rows deleted meanwhile stay"
         yield Finding(Verdict.DOUBTFUL, what, "set snapshot.mode=initial: the connector then stops, and says why")

@@ -184,7 +184,9 @@ def to_key_text(value: object, column: str) -> str:
     except BadRow as bad:
         raise BadRow("bad-key", f"the key: {bad.detail}") from None
     if text is None:
-        raise BadRow("bad-key", f"the key's column {column} is null")
+        # Debezium writes so what it was not sent: an update of that column left the row under its old key, unseen.
+        hint = "if message.key.columns names it, its table needs REPLICA IDENTITY FULL"
+        raise BadRow("bad-key", f"the key's column {column} is null; {hint}")
     if isinstance(value, DecimalText) and "." in text:
         return text.rstrip("0").rstrip(".")  # Numbers are equal whatever their scale.
     return text

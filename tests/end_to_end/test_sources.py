@@ -12,6 +12,9 @@ FLATTENING = {
     "transforms.flatten.type": "io.debezium.transforms.ExtractNewRecordState",
     "transforms.flatten.add.fields": "op,source.ts_ms",
 }
+WHOLE_ROWS = ["ALTER TABLE likes REPLICA IDENTITY FULL"]
+"""What lets Debezium delete a row under its old key where another column than the primary key is in it."""
+
 IDS = {
     "users": ("user_id",),
     "tweets": ("tweet_id", "user_id"),
@@ -51,6 +54,7 @@ def change_everything(pipeline: Pipeline) -> None:
     ("name", "tables", "connector"),
     [
         ("rewrite", [], {**FLATTENING, "transforms.flatten.delete.tombstone.handling.mode": "rewrite"}),
+        ("keys", WHOLE_ROWS, {"message.key.columns": "public.likes:like_id,user_id"}),
         ("numbers", NUMERIC, {"decimal.handling.mode": "string"}),
         ("decimals", NUMERIC, SCHEMAS),
     ],

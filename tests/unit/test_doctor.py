@@ -214,6 +214,12 @@ def test_a_connector_that_passes_every_change_on_gets_no_advice(config: dict[str
         ({"slot.drop.on.stop": "true"}, Verdict.WRONG, "while the connector is stopped", "remove slot.drop.on.stop"),
         ({"producer.override.acks": "1"}, Verdict.WRONG, "are lost with a broker", "remove producer.override.acks"),
         ({"snapshot.mode": "when_needed"}, Verdict.DOUBTFUL, "deleted meanwhile stay", "set snapshot.mode=initial"),
+        (
+            {"message.key.columns": "public.likes:like_id,user_id"},
+            Verdict.DOUBTFUL,
+            "message.key.columns=public.likes:like_id,user_id: an update of such a column leaves the row under",
+            "set REPLICA IDENTITY FULL on these tables",
+        ),
     ],
 )
 def test_a_connector_that_keeps_changes_back_is_named(

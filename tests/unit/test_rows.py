@@ -172,7 +172,7 @@ BAD = [
     ("bad-key", LIKES, b"\0\0\0\0\0\0\0\7", None, "the key begins with a zero byte"),
     ("bad-key", LIKES, b"\0\0\0\0\1\x0e", None, "the key begins with a zero byte"),
     ("bad-key", LIKES, b'{"like_id":"\\u0000[]"}', None, "the key begins with the character U+0000"),
-    ("bad-key", LIKES, b'{"like_id":1,"region":null}', None, "the key's column region is null"),
+    ("bad-key", LIKES, b'{"like_id":1,"region":null}', None, "the key's column region is null; if message.key"),
     ("bad-key", LIKES, b'{"like_id":1,"region":{}}', None, "the column region holds an object or an array"),
     ("bad-key", USERS, b'{"tenant_id":1,"user_id":5}', None, "a user's id is one column, user_id"),
     (

@@ -16,8 +16,11 @@ DRAWS = 20
 """How often a free port is drawn that has to be free at several addresses."""
 
 ALL_ADDRESSES = "::"
-ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-"""Errors of an address that this machine does not have."""
+MAPPED_IPV4 = "::ffff:"
+"""How an IPv4 address begins that is written as one of IPv6; only a socket for both families takes it."""
+
+ABSENT = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
+"""Errors of an address that this machine does not have, or not without the name of an interface."""
 
 
 class Endpoint(NamedTuple):
@@ -42,13 +45,13 @@ class _Address(NamedTuple):
 
     def listen(self, port: int, *, shared: bool) -> socket.socket:
         """Return a socket that listens at this address and no other, except that `::` includes all of IPv4."""
-        everywhere = self.address[0] == ALL_ADDRESSES and socket.has_dualstack_ipv6()
+        both_families = self.address[0] == ALL_ADDRESSES or self.address[0].startswith(MAPPED_IPV4)
         return socket.create_server(
             (self.address[0], port, *self.address[2:]),
             family=self.family,
             backlog=BACKLOG,
             reuse_port=shared,
-            dualstack_ipv6=everywhere,
+            dualstack_ipv6=both_families and socket.has_dualstack_ipv6(),
         )
 
 
@@ -76,7 +79,10 @@ def listen_per_worker(endpoint: Endpoint, processes: int) -> list[list[socket.so
     port = alone[0][1].getsockname()[1]
     for _, listener in alone:
         listener.close()
-    return [[address.listen(port, shared=True) for address, _ in alone] for _ in range(processes)]
+    try:
+        return [[address.listen(port, shared=True) for address, _ in alone] for _ in range(processes)]
+    except OSError as error:  # another process has taken it in between
+        raise _explain(endpoint, error) from error
 
 
 def format_url(listener: socket.socket, path: str) -> str:
@@ -143,6 +149,10 @@ def _explain(endpoint: Endpoint, error: Exception) -> UserInformationError:
         )
     if number == errno.EACCES:
         return SettingError(f"{port} of {host}: {reason}", hint="set a port above 1023, or run as another user")
+    if number == errno.EINVAL:
+        return SettingError(
+            f"{host}: an address of one link, without its interface", hint="add the interface, such as fe80::1%eth0"
+        )
     return SettingError(
         f"{host}: {reason}",
         hint="set an address or a name of this machine, such as 127.0.0.1, ::1, or :: for all addresses",

@@ -69,7 +69,14 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.mark.parametrize(
     ("host", "addresses"),
-    [(V4, {V4}), (V6, {V6}), ("[::1]", {V6}), ("0.0.0.0", {V4}), ("::", {V4, V6})],  # noqa: S104 - what is tried
+    [
+        (V4, {V4}),
+        (V6, {V6}),
+        ("[::1]", {V6}),
+        ("0.0.0.0", {V4}),  # noqa: S104 - what is tried
+        ("::", {V4, V6}),
+        ("::ffff:127.0.0.1", {V4}),
+    ],
 )
 def test_each_address_answers_in_its_family(host: str, addresses: set[str]) -> None:
     """`::` is all addresses, those of IPv4 included; the same for several processes on one port."""
@@ -144,6 +151,31 @@ def test_a_host_that_is_not_this_machine_names_the_setting(host: str) -> None:
     assert refused.value.what.startswith(f"JOINER_HTTP_HOST={host}: ")
     assert "(while" not in refused.value.what
     assert "::1" in refused.value.hint
+
+
+def test_an_address_of_one_link_asks_for_its_interface(resolve: Callable[..., None]) -> None:
+    """Such an address may be there on several; a name's other addresses are listened at."""
+    with pytest.raises(SettingError) as refused:
+        listen(at("fe80::1"))
+    assert "READER_HOST=fe80::1: an address of one link, without its interface" == refused.value.what
+    assert "add the interface, such as fe80::1%eth0" == refused.value.hint
+    resolve("fe80::1", V4)
+    with closed_afterwards(listen(at("here"))) as port:
+        assert {V4} == answering(port)
+
+
+def test_a_port_that_is_taken_in_between_names_both_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several processes share the port that was free a moment before."""
+    actual = socket.create_server
+
+    def create_server(address: tuple[str, int], **options: object) -> socket.socket:
+        if options["reuse_port"]:
+            raise OSError(98, "Address already in use")
+        return actual(address, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("shared.listening.socket.create_server", create_server)
+    with pytest.raises(AlreadyRunning, match=f"READER_PORT=0 of READER_HOST={V4}: Address already in use"):
+        listen_per_worker(at(V4), 2)
 
 
 def test_a_port_that_needs_rights_is_no_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,13 @@
 """The joiner's settings: environment variables, read once at start."""
 
-from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from joiner.core.plan import Plan, Table, compile_view
 from shared.listening import Endpoint
-from shared.records import TABLES, Table
 from shared.settings import Port, TopicName
 from shared.sources import SourceSettings
 from shared.unavailable import UNAVAILABLE, expand_placeholder
@@ -83,12 +83,15 @@ class JoinerSettings(SourceSettings):
         """Where /livez, /readyz and /metrics are."""
         return Endpoint(self.joiner_http_host, self.joiner_http_port, "JOINER_HTTP")
 
-    @property
+    @cached_property
+    def plan(self) -> Plan:
+        """What the view asks of the joiner."""
+        return compile_view(self.view, expand_placeholder(self.unavailable_value))
+
+    @cached_property
     def tables(self) -> dict[str, Table]:
         """Source topic -> how the rows of its table are read."""
-        placeholder = expand_placeholder(self.unavailable_value)
-        known = {table.name: replace(table, placeholder=placeholder) for table in TABLES}
-        return {topic: known[source.table] for topic, source in self.sources.items()}
+        return {topic: self.plan.tables[source.table] for topic, source in self.sources.items()}
 
     @property
     def transactional_id(self) -> str:
@@ -103,7 +106,7 @@ class JoinerSettings(SourceSettings):
     @property
     def changelogs(self) -> dict[str, str]:
         """Topic -> the changelog of its store, named by the engine; rows that nothing aggregates are passed on."""
-        stored = [topic for topic, source in self.sources.items() if any(self.view.aggregates_of(source.table))]
+        stored = [topic for topic, table in self.tables.items() if table.columns]
         topics = (*stored, self.user_info_changes_topic)
         return {topic: f"{self.changelog_prefix}{topic}--default" for topic in topics}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from shared.records import TABLES
+from shared.view.model import BUILT_IN
 from stack.errors import StackError
 
 COLUMNS = {
@@ -29,7 +29,7 @@ COLUMNS = {
     "follows": ("follow_id", "follower_id", "followee_id"),
     "likes": ("like_id", "user_id", "tweet_id"),
 }
-PRIMARY_KEYS = {table.name: table.primary_key for table in TABLES}
+PRIMARY_KEYS = {source.table: source.key[0] for source in BUILT_IN.sources}
 
 TWEETS_PER_USER, FOLLOWS_PER_USER, LIKES_PER_USER = 3, 4, 2.5
 GIVEN = (

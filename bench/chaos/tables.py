@@ -11,8 +11,12 @@ from collections import Counter
 from collections.abc import Mapping
 
 from bench.joiner.workload import COUNT_KEYS, build_producer
-from shared.records import PROFILE_COLUMNS, TABLES, Table
+from joiner.core.plan import Table, compile_view
+from shared.records import PROFILE_COLUMNS
 from shared.threads import BackgroundThread
+from shared.view.model import BUILT_IN
+
+TABLES = tuple(compile_view(BUILT_IN).tables.values())
 
 PROBE_USERS = 64
 """Enough that each partition of each topic gets some."""
@@ -89,7 +93,7 @@ class Tables:
             counted: Counter[tuple[object, int]] = Counter()
             for table in TABLES[1:]:
                 for row in self._rows[table.name].values():
-                    counted.update(zip((row[owner] for owner in table.owners), table.counts, strict=True))
+                    counted.update((row[table.columns[term.owner]], term.aggregate) for term in table.terms)
             return {user.encode(): _build_record(user, row, counted) for user, row in self._rows["users"].items()}
 
     def flush(self) -> None:

@@ -1,25 +1,28 @@
 """One checkpoint's work: rows in, sums out; sums in, records out.
 
-Between two commits every row is compared with its last known owners, and what that changes is summed per user. So a
+Between two commits every row is compared with what is known of it, and what that changes is summed per user. So a
 user who gains a thousand followers costs one internal entry and one record. All of it lives here, in memory, and dies
 with the checkpoint: nothing is stored or sent before the engine closes it. Knows neither Quix nor Kafka.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import orjson
 
-from joiner.core.rows import Values, parse_row
+from joiner.core.differences import diff_owners, diff_terms
+from joiner.core.plan import Plan, Table
+from joiner.core.records import OutputRecord, SourceRecord
+from joiner.core.rows import Values, fits, parse_row
 from joiner.core.users import (
     UNTIMED,
     Changes,
     Unchanged,
     UserState,
     apply_change,
+    complete,
     decode_state,
-    diff_owners,
     differs,
     encode_state,
     is_request_entry,
@@ -28,7 +31,7 @@ from joiner.core.users import (
     render_record,
     resolve_unavailable,
 )
-from shared.records import Table
+from shared.errors import BadRow
 from shared.topics import partition_of
 from shared.unavailable import UNAVAILABLE
 
@@ -55,57 +58,34 @@ class Store(Protocol):
         """Store a value, or with None delete the key."""
 
 
-class SourceRecord(NamedTuple):
-    """One record of a source topic.
-
-    Args:
-        key: as received.
-        value: as received; None deletes the row.
-        time_ms: the record's timestamp, used if its value does not give the source's time.
-        now_ms: the wall clock; no change counts as newer, since brokers refuse records from the future.
-        is_news: False for records that were waiting when their topic was first read: their wait is not the joiner's.
-    """
-
-    key: bytes | None
-    value: bytes | None
-    time_ms: int
-    now_ms: int
-    is_news: bool = True
-
-
-class OutputRecord(NamedTuple):
-    """One user-info record to write; with value None a tombstone: there is no such user.
-
-    Args:
-        key: the user's id.
-        value: the record's bytes.
-        newest_ms: source time of the newest change in it.
-        oldest_ms: source time of the oldest change that it shows for the first time; None if that time is not known,
-            or if it shows nothing new.
-    """
-
-    key: bytes
-    value: bytes | None
-    newest_ms: int
-    oldest_ms: int | None
-
-
 class _PartitionWork:
     """One partition's store as one checkpoint sees it: what was read from it, and what is to be written."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.owners: dict[str, Values | None] = {}
+        self.rows: dict[str, Values | None] = {}
         self.users: dict[str, tuple[UserState, UserState]] = {}
         self.requested: dict[str, int] = {}
         self.next_offset: int | None = None
 
+    def find_row(self, row_id: str) -> Values | None:
+        """Return what is known of a row; None: nothing, or it is gone."""
+        if row_id in self.rows:
+            return self.rows[row_id]
+        stored = self.store.get(row_id.encode())
+        return None if stored is None else tuple(orjson.loads(stored))
+
 
 class Checkpoint:
-    """What was read since the last commit. Used by one thread at a time; the engine sees to that."""
+    """What was read since the last commit. Used by one thread at a time; the engine sees to that.
 
-    def __init__(self) -> None:
-        self._changes = Changes()
+    Args:
+        plan: the view's.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._changes = Changes(len(plan.view.aggregates))
         self._partitions: dict[Store, _PartitionWork] = {}
         self._bytes = 0
         self.unknown_values = 0
@@ -114,7 +94,7 @@ class Checkpoint:
     @property
     def size(self) -> int:
         """How many rows and users are held in memory, or as many as take the same memory as the large ones."""
-        held = len(self._changes) + sum(len(p.owners) + len(p.users) for p in self._partitions.values())
+        held = len(self._changes) + sum(len(p.rows) + len(p.users) for p in self._partitions.values())
         return max(held, self._bytes // BYTES_PER_ROW)
 
     def take_row(self, table: Table, store: Store | None, record: SourceRecord) -> None:
@@ -122,7 +102,7 @@ class Checkpoint:
 
         Args:
             table: the table whose topic the record was in.
-            store: row id -> owners, for the record's partition; None for `users`, whose rows are passed on as they are.
+            store: row id -> what is kept of the row, for the record's partition; None where nothing is.
             record: the record.
 
         Raises:
@@ -131,21 +111,35 @@ class Checkpoint:
         row_id, values, source_ms, is_snapshot = parse_row(table, record.key, record.value)
         source_ms = min(record.time_ms if source_ms is None else source_ms, record.now_ms)
         since_ms = source_ms if record.is_news and not is_snapshot else UNTIMED
-        if store is None:
+        if store is None or not table.plain_counts:
+            self._take_values(table, store, row_id, values, (source_ms, since_ms))
             self._bytes += len(record.value or b"")
-            self._changes.set_profile(row_id, values, source_ms, since_ms)
             return
-        owners = self._partition(store).owners
-        if row_id in owners:
-            old = owners[row_id]
-        else:
-            stored = store.get(row_id.encode())
-            old = tuple(orjson.loads(stored)) if stored is not None else None
+        partition = self._partition(store)
+        old = partition.find_row(row_id)
         new = resolve_unavailable(values, old) if values is not None else None
         self._note_unknown(values, old)
-        for user_id, count_index, difference in diff_owners(table, old, new):
-            self._changes.count(user_id, count_index, difference, source_ms, since_ms)
-        owners[row_id] = new
+        for user_id, aggregate, difference in diff_owners(table, old, new):
+            self._changes.add(user_id, aggregate, difference, source_ms, since_ms)
+        partition.rows[row_id] = new
+
+    def _take_values(
+        self, table: Table, store: Store | None, row_id: str, values: Values | None, times: tuple[int, int]
+    ) -> None:
+        """Note what a row changes that is a user's, or that adds to aggregates by more than its owners."""
+        kept = len(table.columns)
+        if store is not None:
+            partition = self._partition(store)
+            old = partition.find_row(row_id)
+            sent = None if values is None else values[:kept]
+            new = None if sent is None else _complete_row(sent, old)
+            differences = diff_terms(table, old, new)
+            self._note_unknown(sent, old)
+            for user_id, aggregate, difference in differences:
+                self._changes.add(user_id, aggregate, difference, *times)
+            partition.rows[row_id] = new
+        if table.fields is not None:
+            self._changes.set_profile(row_id, None if values is None else values[kept:], *times)
 
     def take_changes(self, store: Store, offset: int, value: bytes) -> None:
         """Stage 2: apply an internal record's changes, once, however often the record is delivered.
@@ -184,7 +178,7 @@ class Checkpoint:
         for user_id, change in self._changes.items():
             if change.is_empty:
                 continue
-            entry = orjson.dumps(change.to_entry(user_id))
+            entry = change.encode(user_id)
             target = partition_of(user_id.encode(), partitions)
             if size[target] and size[target] + len(entry) > PACK_BYTES:
                 yield target, _join_entries(waiting.pop(target))
@@ -201,15 +195,17 @@ class Checkpoint:
                 if differs(before, after) or user_id in partition.requested:
                     newest_ms = after.newest_ms or partition.requested[user_id]
                     oldest_ms = None if after.waiting_ms == UNTIMED else after.waiting_ms
-                    yield OutputRecord(user_id.encode(), render_record(user_id, after), newest_ms, oldest_ms)
+                    yield OutputRecord(
+                        user_id.encode(), render_record(self._plan, user_id, after), newest_ms, oldest_ms
+                    )
 
     def save(self) -> None:
         """Hand the new states to the stores, each key once."""
         for partition in self._partitions.values():
             store = partition.store
-            for row_id, owners in partition.owners.items():
-                known = owners is not None and any(owners)
-                store.set(row_id.encode(), orjson.dumps(owners) if known else None)
+            for row_id, row in partition.rows.items():
+                known = row is not None and row.count(None) < len(row)
+                store.set(row_id.encode(), orjson.dumps(row) if known else None)
             for user_id, (before, after) in partition.users.items():
                 state = mark_shown(after) if after.profile is not None or differs(before, after) else after
                 store.set(user_id.encode(), None if state.is_empty else encode_state(state))
@@ -229,3 +225,15 @@ class Checkpoint:
 
 def _join_entries(entries: list[bytes]) -> bytes:
     return b"[" + b",".join(entries) + b"]"
+
+
+def _complete_row(row: Values, known: Values | None) -> Values:
+    """Return a row with the last known values in place of those that were not sent.
+
+    Raises:
+        BadRow: they do not fit together; without one of them the row would be counted as what it is not.
+    """
+    whole = complete(row, known)
+    if whole != row and not fits(whole):
+        raise BadRow("too-large", "what is read of the row, with what was not sent, does not fit into a record")
+    return whole

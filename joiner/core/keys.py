@@ -4,7 +4,7 @@ Several key columns are one identity. A key that no row can be read from is refu
 deletion under it would delete nothing, and nobody would know.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import orjson
@@ -18,9 +18,9 @@ from joiner.core.connect_schema import (
     is_wrapper,
     read_schema,
 )
+from joiner.core.plan import Table
 from joiner.core.values import DecimalText, is_unreadable, parse_id, to_text
 from shared.errors import BadRow
-from shared.records import Table
 
 COMPOSITE_PREFIX = "\0"
 """What the id of a row with several key columns begins with; no other id of a row does, and no text of PostgreSQL."""
@@ -32,6 +32,8 @@ _NOT_PLAIN = frozenset((b"{", b'"', b"[", b" ", b"\t", b"\r", b"\n", b"S", b"\0"
 """First bytes of keys that may be something else than an id's text."""
 
 _JSON = (b"{", b'"', b"[")
+
+_WANTS_JSON = "set the connector's key.converter to JsonConverter"
 
 _opener = Opener()
 
@@ -61,6 +63,8 @@ def parse_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> RowKey
         if row_key is not None:
             return row_key
         _refuse_binary(key)
+    if table.only_key is None:
+        raise BadRow("bad-key", f"the key names no columns, and the row's key is {_name(table.key)}; {_WANTS_JSON}")
     try:
         return parse_id(key.decode(), "the key"), None
     except UnicodeDecodeError:
@@ -78,9 +82,9 @@ def _parse_json_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> 
             document, schema = _opener.open(table.name, text, loads)
         else:
             document = loads(text)
-            if type(document) is dict and len(document) == 1 and table.primary_key in document:
+            if type(document) is dict and len(document) == 1 and table.only_key in document:
                 # This is how a connector without schemas writes most keys.
-                found = document[table.primary_key]
+                found = document[table.only_key]
                 if type(found) is int:
                     return str(found), None
                 return _check_prefix(table, parse_id(found, "the key")), None
@@ -112,23 +116,22 @@ def _refuse_binary(key: bytes) -> None:
     if key.startswith(b"Struct{"):
         raise BadRow(
             "bad-key",
-            "the key is a Connect struct printed by StringConverter, which cannot be read back;"
-            " set the connector's key.converter to JsonConverter",
+            f"the key is a Connect struct printed by StringConverter, which cannot be read back; {_WANTS_JSON}",
         )
 
 
 def _parse_fields(table: Table, fields: dict[str, Any], schema: Schema | None) -> RowKey:
     primary_key = table.primary_key
-    if primary_key not in fields:
+    if missing := [column for column in table.key if column not in fields]:
         found = _name(fields) or "no columns"
-        raise BadRow("bad-key", f"the key has {found:.200}, and not {primary_key}, which names the row")
+        raise BadRow("bad-key", f"the key has {found:.200}, and not {missing[0]}, which names the row")
     if schema is not None and schema.fields:
         fields = decode(fields, schema.fields, fields, ())
     row_id = parse_id(fields[primary_key], "the key")
     if len(fields) == 1:
         return _check_prefix(table, row_id), None
     names = sorted(fields)
-    if not table.owners:
+    if table.fields is not None:
         raise BadRow(
             "bad-key", f"the key has the columns {_name(fields):.200}; a user's id is one column, {primary_key}"
         )
@@ -148,7 +151,7 @@ def _dump(columns: dict[str, str]) -> str:
         raise BadRow("bad-key", "the key holds text that UTF-8 cannot hold, such as half an emoji") from None
 
 
-def _name(fields: dict[str, Any]) -> str:
+def _name(fields: Iterable[str]) -> str:
     """Return the names of columns for a message, which half an emoji in one must not break."""
     return ", ".join(sorted(fields)).encode(errors="backslashreplace").decode()
 
@@ -156,8 +159,8 @@ def _name(fields: dict[str, Any]) -> str:
 def _parse_scalar(table: Table, document: object) -> RowKey:
     if document is None:
         raise BadRow("null-key", "the key's payload is null; a changelog's key is the row's primary key")
-    if isinstance(document, list | bool):
-        raise BadRow("bad-key", f"the key is JSON, but holds no {table.primary_key}")
+    if isinstance(document, list | bool) or table.only_key is None:
+        raise BadRow("bad-key", f"the key is JSON, but holds no {_name(table.key)}")
     if is_unreadable(document):
         raise BadRow("bad-key", "the key holds text that UTF-8 cannot hold, such as half an emoji")
     row_id = parse_id(document, "the key")
@@ -167,7 +170,7 @@ def _parse_scalar(table: Table, document: object) -> RowKey:
 
 
 def _check_prefix(table: Table, row_id: str) -> str:
-    if row_id[0] == COMPOSITE_PREFIX and table.owners:
+    if row_id[0] == COMPOSITE_PREFIX and table.fields is None:
         raise BadRow("bad-key", "the key begins with the character U+0000, which no text of PostgreSQL holds")
     return row_id
 

@@ -12,15 +12,15 @@ import orjson
 
 from joiner.core.connect_schema import SCHEMA_FIRST, Opener, Schema, decode, is_wrapper, read_schema
 from joiner.core.keys import parse_key, to_key_text
+from joiner.core.plan import Table
 from joiner.core.source_time import FLATTENED_TIME, read_milliseconds, read_source_time
 from joiner.core.values import NeedsLiteralsError, load_json, load_json_exactly, parse_id, to_text
 from shared.errors import BadRow
-from shared.records import PROFILE_COLUMNS, Table
 from shared.topics import MAX_RECORD_BYTES
-from shared.unavailable import UNAVAILABLE
+from shared.unavailable import UNAVAILABLE, Placeholder
 
 Values: TypeAlias = tuple[str | None, ...]
-"""What is taken of a row: its owners, or the fields of its profile."""
+"""What is taken of a row: its owners and what else aggregates read, or the fields of its profile."""
 
 ENVELOPE_BYTES = 64 * 1024
 """Room that a record needs besides its profile: key, counts, field names, framing."""
@@ -38,8 +38,8 @@ class RowChange(NamedTuple):
 
     Args:
         row_id: the row's primary key, as text; where the key has several columns, RowKey says what.
-        values: the row's owners (None: no owner), or for `users` the profile's fields in PROFILE_COLUMNS' order; a
-            value may be UNAVAILABLE. None: the row is gone.
+        values: the row's columns in the order of the table's `columns` (an owner that is None: no owner), and behind
+            them, if it is a user's, the profile's fields; a value may be UNAVAILABLE. None: the row is gone.
         source_ms: when the source made the change, in epoch ms; None where the record does not say.
         is_snapshot: True where a snapshot read the row as it was, so when it changed is not known.
     """
@@ -99,7 +99,7 @@ def _parse_with(  # noqa: C901 - in one piece, since calls are much of what a ro
         _check_key(table, row, row_id, key_columns, operation)
     if operation == "d":
         return RowChange(row_id, None, source_ms)
-    values = _parse_owners(table, row) if table.owners else _parse_profile(table, row)
+    values = _parse_owners(table, row) if table.plain_counts else _parse_values(table, row)
     return RowChange(row_id, values, source_ms, operation == "r")
 
 
@@ -114,7 +114,7 @@ def _unwrap(document: Any, schema: Schema | None) -> tuple[dict[str, Any] | None
 
 def _find_columns(table: Table, key_columns: dict[str, str] | None) -> tuple[str, ...]:
     """Return the columns that are read."""
-    return (table.primary_key, *(table.owners or PROFILE_COLUMNS), *(key_columns or ()))
+    return (*table.reads, *(key_columns or ()))
 
 
 def _check_key(
@@ -134,6 +134,8 @@ def _check_key(
         raise BadRow("key-mismatch", f"the key says {row_id!r}, the row's {column} says otherwise")
     if key_columns is not None:
         for name, text in key_columns.items():
+            if name in table.key and name not in row and operation != "d":
+                raise BadRow("missing-column", f"the row has no column {name}")
             # A deletion may not know the columns that are in the key, but not in the table's own primary key.
             if name != column and row.get(name) is not None and to_key_text(row[name], name) != text:
                 raise BadRow("key-mismatch", f"the key's {name} is {text!r:.200}, the row says otherwise")
@@ -209,23 +211,37 @@ def _parse_owners(table: Table, row: dict[str, Any]) -> Values:
     return tuple(owners)
 
 
+def _parse_values(table: Table, row: dict[str, Any]) -> Values:
+    """Return what is kept of a row, and behind it, if it is a user's, the profile."""
+    kept: Values = ()
+    if table.columns:
+        kept = (*_parse_owners(table, row), *_parse_texts(table.others, row, table.placeholder))
+        if not fits(kept):
+            raise BadRow("too-large", f"what is read of the row does not fit into a record of {MAX_RECORD_BYTES} bytes")
+    return kept if table.fields is None else kept + _parse_profile(table, row)
+
+
 def _parse_profile(table: Table, row: dict[str, Any]) -> Values:
-    placeholder = table.placeholder
-    try:
-        profile = tuple([to_text(row.get(column), column) for column in PROFILE_COLUMNS])
-    except BadRow:
-        whole = {column: row.get(column) for column in PROFILE_COLUMNS}
-        whole = {column: UNAVAILABLE if placeholder.matches(value) else value for column, value in whole.items()}
-        profile = tuple([to_text(value, column) for column, value in whole.items()])
-    if not placeholder.texts.isdisjoint(profile):
-        profile = tuple([UNAVAILABLE if text in placeholder.texts else text for text in profile])
+    profile = _parse_texts(table.field_columns, row, table.placeholder)
     if not fits(profile):
         raise BadRow("too-large", f"the profile does not fit into a record of {MAX_RECORD_BYTES} bytes")
     return profile
 
 
-def fits(profile: Values) -> bool:
-    """Return whether a profile fits into a record."""
+def _parse_texts(columns: tuple[str, ...], row: dict[str, Any], placeholder: Placeholder) -> Values:
+    try:
+        texts = tuple([to_text(row.get(column), column) for column in columns])
+    except BadRow:
+        whole = {column: row.get(column) for column in columns}
+        whole = {column: UNAVAILABLE if placeholder.matches(value) else value for column, value in whole.items()}
+        texts = tuple([to_text(value, column) for column, value in whole.items()])
+    if not placeholder.texts.isdisjoint(texts):
+        texts = tuple([UNAVAILABLE if text in placeholder.texts else text for text in texts])
+    return texts
+
+
+def fits(values: Values) -> bool:
+    """Return whether a profile, or what is kept of a row, fits into a record."""
     room = MAX_RECORD_BYTES - ENVELOPE_BYTES
-    # A character takes at most six bytes, as an escape, so few profiles must be rendered to be measured.
-    return sum([len(text) for text in profile if text]) * 6 <= room or len(orjson.dumps(profile)) <= room
+    # A character takes at most six bytes, as an escape, so few must be rendered to be measured.
+    return sum([len(text) for text in values if text]) * 6 <= room or len(orjson.dumps(values)) <= room

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from confluent_kafka.admin import AdminClient
 
+from joiner.core.plan import Table
 from joiner.dead_letters.letter import DeadLetter, parse_dead_letter, parse_edited
 from joiner.dead_letters.replay import Replayer
 from joiner.dead_letters.replay_policy import Decision, read_retention_ms
@@ -18,7 +19,6 @@ from joiner.settings import JoinerSettings
 from shared import logs
 from shared.clock import now_ms
 from shared.errors import SettingError, TopicError
-from shared.records import Table
 from shared.settings import read_settings
 
 SHOWN_BYTES = 60

@@ -14,6 +14,7 @@ from confluent_kafka import IsolationLevel, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from joiner.core.compatibility import PartitionId
+from joiner.core.plan import Table
 from joiner.core.rows import parse_row
 from joiner.dead_letters.letter import DeadLetter
 from joiner.dead_letters.replay_policy import Decision, NewestRecord, check_forgotten, check_superseded, decide_all
@@ -21,7 +22,6 @@ from joiner.kafka.config import REQUEST_SECONDS
 from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.scan import scan
 from shared.errors import BadRow, Interrupted
-from shared.records import Table
 
 JAVA_PARTITIONER = "murmur2_random"
 """librdkafka's name for the partitioner of Java's producers, and so of connectors: a row stays in its partition."""

@@ -10,10 +10,10 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
+from joiner.core.plan import Table
 from joiner.core.rows import parse_row
 from joiner.dead_letters.letter import DeadLetter
 from shared.errors import BadRow
-from shared.records import Table
 
 Outcome: TypeAlias = Literal[
     "replay", "still unreadable", "superseded", "too old to know", "not of a source topic", "cut"

@@ -64,7 +64,9 @@ class JoinerApplication(Application):
         self._oldest_trusted: dict[PartitionId, int] = {}
         self._stores = OpenStores()
         self._guard = LoopGuard(context.health, progress, self._refuse_commits)
-        self._checkpoints = Checkpoints(self._processing_context, self._stores, self._refuse_commits, key_forms)
+        self._checkpoints = Checkpoints(
+            self._processing_context, self._stores, self._refuse_commits, key_forms, context.settings.plan
+        )
         self._assignment = Assignment(progress)
         self._loop = Loop(context, self._processing_context, self._assignment, self._checkpoints, self._guard)
         self._watermark_consumer = Consumer(config.query_config(context.settings, context.properties))
@@ -72,7 +74,7 @@ class JoinerApplication(Application):
         _tune_garbage_collection()
 
     def _declare(self) -> None:
-        """Declare the topics that are read, a store for each but users, and how stores are restored."""
+        """Declare the topics that are read, the stores of those that have one, and how stores are restored."""
         settings = self._context.settings
         outputs = Outputs(self._context, self._prepared, self._producer, self._checkpoints)
         for name in (*settings.sources, settings.user_info_changes_topic):

@@ -13,9 +13,9 @@ from quixstreams.internal_producer import InternalProducer
 from quixstreams.processing import ProcessingContext
 
 from joiner.context import Context
-from joiner.core.checkpoint import SourceRecord
 from joiner.core.commit_policy import BATCH, CommitPolicy, limit_wait
 from joiner.core.compatibility import PartitionId
+from joiner.core.records import SourceRecord
 from joiner.core.watermarks import WATERMARKS_KEY
 from joiner.dead_letters.letter import UnreadableRecord
 from joiner.engine.assignment import Assignment
@@ -27,7 +27,6 @@ from joiner.engine.quix_internals import note_brokers_available, seconds_left, s
 from shared.clock import now_ms
 from shared.errors import BadRow, StateError
 from shared.kafka import is_end_of_partition
-from shared.records import USERS
 
 MEASURE_SECONDS = 1.0
 """How often lags are measured, and the internal topic's markers skipped."""
@@ -117,7 +116,7 @@ class Loop:
                 current.checkpoint.take_changes(current.store(topic, partition), offset, message.value())
             else:
                 rows[topic] += 1
-                store = None if table.name == USERS.name else current.store(topic, partition)
+                store = current.store(topic, partition) if table.columns else None
                 is_news = (topic, partition) not in first_read
                 key = message.key()
                 record = SourceRecord(key, message.value(), time_ms, clock_ms, is_news)

@@ -14,6 +14,7 @@ from quixstreams.processing import ProcessingContext
 from joiner.core.checkpoint import BYTES_PER_ROW, Checkpoint
 from joiner.core.compatibility import PartitionId
 from joiner.core.key_forms import KeyForms
+from joiner.core.plan import Plan
 from joiner.dead_letters.letter import UnreadableRecord
 from joiner.engine.stores import OpenStores, PartitionStore
 from shared.errors import BadRow, Interrupted
@@ -25,12 +26,13 @@ class OpenCheckpoint:
     Args:
         quix: the checkpoint of Quix that commits it.
         opened: receives every store that it opens.
+        plan: the view's.
     """
 
-    def __init__(self, quix: QuixCheckpoint, opened: OpenStores) -> None:
+    def __init__(self, quix: QuixCheckpoint, opened: OpenStores, plan: Plan) -> None:
         self.quix = quix
         self._opened = opened
-        self.checkpoint = Checkpoint()
+        self.checkpoint = Checkpoint(plan)
         self.letters: list[tuple[UnreadableRecord, BadRow]] = []
         self.offsets: dict[PartitionId, int] = {}
         self.ends: dict[PartitionId, int] = {}
@@ -87,6 +89,7 @@ class Checkpoints:
         opened: receives every store that is opened.
         refuse_commits: stops Quix from committing anything more.
         key_forms: what the keys of rows must be like to be taken into a checkpoint.
+        plan: the view's.
     """
 
     def __init__(
@@ -95,9 +98,11 @@ class Checkpoints:
         opened: OpenStores,
         refuse_commits: Callable[[], None],
         key_forms: KeyForms,
+        plan: Plan,
     ) -> None:
         self.key_forms = key_forms
         self._processing = processing
+        self._plan = plan
         self._opened = opened
         self._refuse_commits = refuse_commits
         self.open: OpenCheckpoint | None = None
@@ -108,7 +113,7 @@ class Checkpoints:
         """Return the open checkpoint, or a new one where Quix has begun another since."""
         quix = self._processing.checkpoint
         if self.open is None or self.open.quix is not quix:
-            self.open = OpenCheckpoint(quix, self._opened)
+            self.open = OpenCheckpoint(quix, self._opened, self._plan)
         return self.open
 
     def begin_closing(self) -> OpenCheckpoint | None:

@@ -13,7 +13,7 @@ from joiner.dead_letters.letter import DeadLetter, UnreadableRecord
 from joiner.dead_letters.replay import Replayer
 from joiner.dead_letters.replay_policy import Decision
 from shared.errors import Interrupted
-from shared.records import LIKES
+from tests.support.built_in import LIKES
 from tests.support.joiners import Joiners
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from joiner.core.checkpoint import Checkpoint, SourceRecord
+from joiner.core.checkpoint import Checkpoint
+from joiner.core.plan import Table
+from joiner.core.records import SourceRecord
 from joiner.core.rows import RowChange, parse_row
 from shared.errors import BadRow
-from shared.records import FOLLOWS, LIKES, MAX_ID_BYTES, TABLES, USERS, Table
+from shared.records import MAX_ID_BYTES
+from tests.support.built_in import FOLLOWS, LIKES, PLAN, TABLES, USERS
 from tests.support.cluster import DictStore
 from tests.support.strategies import keys, rows, spell_id, values
 
@@ -54,17 +57,17 @@ def test_any_bytes_give_a_row_or_a_dead_letter_and_a_dead_letter_changes_no_stat
     table: Table, key: bytes | None, value: bytes
 ) -> None:
     """Nothing that a producer can write raises anything but BadRow, at once or later on the way to a record."""
-    rows, users, checkpoint = DictStore(), DictStore(), Checkpoint()
+    rows, users, checkpoint = DictStore(), DictStore(), Checkpoint(PLAN)
     rows.content = dict(KNOWN_ROWS)
     is_bad = False
     try:
-        checkpoint.take_row(table, rows if table.owners else None, SourceRecord(key, value, 1, 1))
+        checkpoint.take_row(table, rows if table.columns else None, SourceRecord(key, value, 1, 1))
     except BadRow:
         is_bad = True
     checkpoint.save()
     packs = [pack for _, pack in checkpoint.pack_changes(1)]
     assert not is_bad or (KNOWN_ROWS, []) == (rows.content, packs)
-    later = Checkpoint()
+    later = Checkpoint(PLAN)
     for offset, pack in enumerate(packs):
         later.take_changes(users, offset, pack)
     later.save()

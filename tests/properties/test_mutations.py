@@ -26,10 +26,10 @@ class Bug(NamedTuple):
 
 BUGS = {
     "the sign of an owner move is flipped": Bug(
-        "core/users", "yield before, count_index, -1", "yield before, count_index, 1"
+        "core/differences", "yield before, aggregate, -1", "yield before, aggregate, 1"
     ),
     "a second deletion takes the count back again": Bug(
-        "core/checkpoint", "owners[row_id] = new", "owners[row_id] = new if new is not None else old"
+        "core/checkpoint", "        partition.rows[row_id] = new\n\n", "        partition.rows[row_id] = new or old\n\n"
     ),
     "a row that is delivered again counts again": Bug(
         "core/checkpoint", "diff_owners(table, old, new)", "diff_owners(table, old if new is None else None, new)"
@@ -42,11 +42,11 @@ BUGS = {
     ),
     "a deleted user takes the counts along": Bug(
         "core/users",
-        "w, x, y, z = state.counts",
-        "w, x, y, z = state.counts if change.profile is not None else NO_COUNTS",
+        "state.aggregates, change.aggregates)) if state.aggregates",
+        "state.aggregates, change.aggregates)) if state.aggregates and change.profile is not None",
     ),
     "the followee's count goes to the follower": Bug(
-        "core/users", "yield after, count_index, 1", "yield after, table.counts[0], 1"
+        "core/differences", "yield after, aggregate, 1", "yield after, table.plain_counts[0][1], 1"
     ),
     "a bad row is taken for a deletion": Bug(
         "core/rows",
@@ -56,14 +56,14 @@ BUGS = {
     ),
     "a record is written though nothing is new": Bug(
         "core/users",
-        "return before.profile != after.profile or before.counts != after.counts",
+        "return before.profile != after.profile or before.aggregates != after.aggregates",
         "return True",
         "test_histories.py::test_each_record_shows_something_new",
     ),
     "rows that are gone are remembered": Bug(
         "core/checkpoint",
-        "known = owners is not None and any(owners)",
-        "known = owners is not None",
+        "known = row is not None and row.count(None) < len(row)",
+        "known = row is not None",
         "test_histories.py::test_state_is_kept_of_rows_and_users_that_are_there_and_of_no_others",
     ),
     "a heartbeat passes a row that is not read yet": Bug(

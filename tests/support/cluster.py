@@ -5,11 +5,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from joiner.core.checkpoint import APPLIED_OFFSET_KEY, Checkpoint, OutputRecord, SourceRecord, Store
+from joiner.core.checkpoint import APPLIED_OFFSET_KEY, Checkpoint, Store
 from joiner.core.compatibility import LedgerNotes
 from joiner.core.key_forms import KeyForms
+from joiner.core.records import OutputRecord, SourceRecord
 from shared.errors import BadRow
-from shared.records import TABLES, USERS
+from tests.support.built_in import PLAN, TABLES
 from tests.support.strategies import Event
 
 SOURCE_PARTITIONS = 2
@@ -67,11 +68,11 @@ class Cluster:
             internal: how many waiting records it reads of each internal partition.
             crashes: it dies before it commits: nothing of it is kept, and the same is read again.
         """
-        checkpoint, bad = Checkpoint(), []
+        checkpoint, bad = Checkpoint(PLAN), []
         for event in events:
             table = TABLE_OF[event.table]
             partition = zlib.crc32(event.row_id.encode()) % SOURCE_PARTITIONS
-            store = None if table is USERS else self.stores[event.table, partition]
+            store = self.stores[event.table, partition] if table.columns else None
             try:
                 checkpoint.take_row(table, store, SourceRecord(event.key, event.value, event.source_ms, NOW_MS))
                 if not self.key_forms.matches[event.table](event.key):

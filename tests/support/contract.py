@@ -25,6 +25,7 @@ from doctor.cli import main as doctor
 from joiner.cli import main as joiner
 from joiner.core import compatibility
 from joiner.core.checkpoint import APPLIED_OFFSET_KEY
+from joiner.core.plan import compile_view
 from joiner.core.users import UserChange, UserState, encode_state, make_request_entry
 from joiner.dead_letters.letter import DeadLetter, UnreadableRecord, to_message
 from joiner.kafka import ledger
@@ -46,6 +47,7 @@ from reader.storage.records import FORMAT, Record
 from shared import heartbeats, records, topics, unavailable
 from shared.errors import BadRow
 from shared.shape import BUILT_IN_SHAPE, SHAPE_KEY, Shape
+from shared.view.model import BUILT_IN
 from stack.cli import main as stack
 from stack.run import RunSettings
 from stack.settings import StackSettings
@@ -139,7 +141,7 @@ def _records() -> Iterator[str]:
     yield f"heartbeat {heartbeat.key!r} {heartbeat.value!r}"
     yield f"shape {SHAPE_KEY!r} {BUILT_IN_SHAPE.encode()!r}"
     yield f"unavailable value {unavailable.UNAVAILABLE}"
-    for table in records.TABLES:
+    for table in compile_view(BUILT_IN).tables.values():
         yield f"table {table.name} {table.primary_key} {' '.join(table.owners)}"
     for column, key in records.PROFILE_COLUMNS.items():
         yield f"field {column} {key}"
@@ -303,7 +305,8 @@ def _state() -> Iterator[str]:
     yield f"state key {APPLIED_OFFSET_KEY!r}"
     profile = ("alice", *[None] * 7)
     yield f"user state {encode_state(UserState(profile, (1, 2, 3, 4), 5, 6))!r}"
-    yield f"change {UserChange([1, 2, 3, 4], profile, 5, 6).to_entry('alice')!r}"
+    *change, fields = json.loads(UserChange([1, 2, 3, 4], profile, 5, 6).encode("alice"))
+    yield f"change {[*change, tuple(fields)]!r}"
     yield f"request to show {make_request_entry('alice', 5)!r}"
 
 

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from joiner.core.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, OutputRecord, SourceRecord, Store
+from joiner.core.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, Store
+from joiner.core.records import OutputRecord, SourceRecord
 from joiner.core.users import make_request_entry
 from shared.errors import BadRow
-from shared.records import LIKES, USERS
 from shared.topics import partition_of
 from shared.unavailable import UNAVAILABLE
+from tests.support.built_in import LIKES, PLAN, USERS
 from tests.support.cluster import DictStore
 
 NOW_MS = 1_000
@@ -32,7 +33,7 @@ def entries(checkpoint: Checkpoint, partitions: int = 1) -> list[list[object]]:
 
 def apply_and_show(store: Store, *packs: bytes, first_offset: int = 0) -> list[OutputRecord]:
     """Apply internal records in a checkpoint of their own, save it, and return what it shows."""
-    checkpoint = Checkpoint()
+    checkpoint = Checkpoint(PLAN)
     for offset, pack in enumerate(packs, first_offset):
         checkpoint.take_changes(store, offset, pack)
     records = list(checkpoint.render_records())
@@ -42,7 +43,7 @@ def apply_and_show(store: Store, *packs: bytes, first_offset: int = 0) -> list[O
 
 def test_many_rows_of_one_user_are_one_entry() -> None:
     """A user who gains a thousand likes costs one internal entry."""
-    checkpoint, store = Checkpoint(), DictStore()
+    checkpoint, store = Checkpoint(PLAN), DictStore()
     for like_id in range(1_000):
         checkpoint.take_row(LIKES, store, like(like_id, 7, time_ms=100 - like_id % 50))
     assert [["7", 100, 51, [0, 0, 0, 1_000], False]] == entries(checkpoint)
@@ -50,7 +51,7 @@ def test_many_rows_of_one_user_are_one_entry() -> None:
 
 def test_a_row_that_comes_and_goes_leaves_nothing() -> None:
     """Within one checkpoint what cancels out is neither sent on nor stored."""
-    checkpoint, store = Checkpoint(), DictStore()
+    checkpoint, store = Checkpoint(PLAN), DictStore()
     checkpoint.take_row(LIKES, store, like(1, "a"))
     checkpoint.take_row(LIKES, store, source("1", None))
     checkpoint.save()
@@ -65,7 +66,7 @@ def test_a_row_is_diffed_against_the_state_of_earlier_checkpoints() -> None:
         ("a", []),
         ("b", [["a", 10, 10, [0, 0, 0, -1], False], ["b", 10, 10, [0, 0, 0, 1], False]]),
     ):
-        checkpoint = Checkpoint()
+        checkpoint = Checkpoint(PLAN)
         checkpoint.take_row(LIKES, store, like(1, owner))
         assert expected == entries(checkpoint)
         checkpoint.save()
@@ -74,7 +75,7 @@ def test_a_row_is_diffed_against_the_state_of_earlier_checkpoints() -> None:
 
 def test_nothing_is_stored_before_the_checkpoint_is_saved() -> None:
     """What dies with a checkpoint has left no trace."""
-    checkpoint, store = Checkpoint(), DictStore()
+    checkpoint, store = Checkpoint(PLAN), DictStore()
     checkpoint.take_row(LIKES, store, like(1, "a"))
     checkpoint.take_changes(store, 0, b'[["a",10,10,[0,0,0,1],false]]')
     assert [] != entries(checkpoint)
@@ -85,7 +86,7 @@ def test_a_bad_row_changes_nothing() -> None:
     """The owners known before stay known, and nothing is sent on."""
     store = DictStore()
     store.set(b"1", b'["a"]')
-    checkpoint = Checkpoint()
+    checkpoint = Checkpoint(PLAN)
     with pytest.raises(BadRow):
         checkpoint.take_row(LIKES, store, source("1", {"like_id": 1}))
     checkpoint.save()
@@ -96,7 +97,7 @@ def test_times_are_the_sources_or_the_records_and_never_in_the_future() -> None:
     """A source whose clock runs ahead would have its records refused by the broker."""
     envelope = {"op": "c", "after": {"like_id": 2, "user_id": "b"}, "source": {"ts_ms": 5}}
     ahead = {"op": "c", "after": {"like_id": 3, "user_id": "c"}, "source": {"ts_ms": NOW_MS + 1}}
-    checkpoint, store = Checkpoint(), DictStore()
+    checkpoint, store = Checkpoint(PLAN), DictStore()
     for record in (like(1, "a", time_ms=10), source("2", envelope), source("3", ahead)):
         checkpoint.take_row(LIKES, store, record)
     assert [("a", 10, 10), ("b", 5, 5), ("c", NOW_MS, NOW_MS)] == [tuple(entry[:3]) for entry in entries(checkpoint)]
@@ -104,7 +105,7 @@ def test_times_are_the_sources_or_the_records_and_never_in_the_future() -> None:
 
 def test_a_users_changes_go_to_the_partition_of_the_user() -> None:
     """All that concerns one user meets in one partition, in order."""
-    checkpoint, store = Checkpoint(), DictStore()
+    checkpoint, store = Checkpoint(PLAN), DictStore()
     for like_id, user in enumerate("abcdefgh"):
         checkpoint.take_row(LIKES, store, like(like_id, user))
     for partition, pack in checkpoint.pack_changes(3):
@@ -114,7 +115,7 @@ def test_a_users_changes_go_to_the_partition_of_the_user() -> None:
 
 def test_packs_stay_small_and_keep_every_entry() -> None:
     """Large profiles are spread over several internal records; one too large for any has a record of its own."""
-    checkpoint = Checkpoint()
+    checkpoint = Checkpoint(PLAN)
     sizes = [100, PACK_BYTES // 2, PACK_BYTES // 2, 2 * PACK_BYTES, 100]
     for user_id, size in enumerate(sizes):
         row = {"user_id": user_id, "description": "d" * size}
@@ -161,7 +162,7 @@ def test_rows_of_a_snapshot_and_what_had_been_waiting_have_no_age() -> None:
     alice = b'[["a",1,1,[0,0,0,0],["alice",null,null,null,null,null,null,null]]]'
     apply_and_show(changes, alice)
     for offset, (rows, times) in enumerate([([as_it_stood], (3, None)), ([had_waited, new], (6, 6))], 1):
-        checkpoint = Checkpoint()
+        checkpoint = Checkpoint(PLAN)
         for row in rows:
             checkpoint.take_row(LIKES, store, row)
         checkpoint.save()
@@ -174,7 +175,7 @@ def test_rows_of_a_snapshot_and_what_had_been_waiting_have_no_age() -> None:
 
 def test_size_counts_what_is_held_in_memory() -> None:
     """The commit policy closes a checkpoint early by it."""
-    checkpoint, store, changes = Checkpoint(), DictStore(), DictStore()
+    checkpoint, store, changes = Checkpoint(PLAN), DictStore(), DictStore()
     assert 0 == checkpoint.size
     checkpoint.take_row(LIKES, store, like(1, "a"))
     assert 2 == checkpoint.size
@@ -185,7 +186,7 @@ def test_size_counts_what_is_held_in_memory() -> None:
 def test_a_record_that_is_asked_for_is_shown_as_it_is() -> None:
     """Who exists is written again, who does not is taken back; neither changes anything."""
     store = DictStore()
-    profile = Checkpoint()
+    profile = Checkpoint(PLAN)
     profile.take_row(USERS, None, source("a", {"user_id": "a", "username": "alice"}))
     apply_and_show(store, *[pack for _, pack in profile.pack_changes(1)])
     before = dict(store.content)
@@ -199,13 +200,13 @@ def test_a_record_that_is_asked_for_is_shown_as_it_is() -> None:
 
 def test_unknown_values_are_counted() -> None:
     """A value that the source left out as unchanged is null where none is known, and is counted."""
-    checkpoint = Checkpoint()
+    checkpoint = Checkpoint(PLAN)
     checkpoint.take_row(LIKES, DictStore(), like(1, UNAVAILABLE))
     assert (1, []) == (checkpoint.unknown_values, entries(checkpoint))
 
 
 def test_large_profiles_fill_a_checkpoint_sooner() -> None:
     """Memory is bounded by what profiles take, not by how many there are."""
-    checkpoint = Checkpoint()
+    checkpoint = Checkpoint(PLAN)
     checkpoint.take_row(USERS, None, source("a", {"user_id": "a", "description": "d" * 1_000_000}))
     assert checkpoint.size > 400

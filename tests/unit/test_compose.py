@@ -13,12 +13,12 @@ import yaml
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.kafka import read_properties
-from shared.records import TABLES
 from shared.settings import KafkaSettings, read_settings
 from shared.topics import MAX_MESSAGE_BYTES
 from stack import ops
 from stack.servers import connect, kafka, postgres
 from stack.settings import StackSettings
+from tests.support.built_in import TABLES
 from tests.support.programs import ROOT
 from tests.support.site import AGENT
 

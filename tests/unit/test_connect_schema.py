@@ -8,7 +8,7 @@ from joiner.core.connect_schema import MAX_SCHEMAS, Opener
 from joiner.core.rows import parse_row
 from joiner.core.values import load_json
 from shared.errors import BadRow
-from shared.records import LIKES, USERS
+from tests.support.built_in import LIKES, USERS
 
 KAFKA, TIME, DATA = "org.apache.kafka.connect.data.", "io.debezium.time.", "io.debezium.data."
 

@@ -14,7 +14,7 @@ from joiner.dead_letters.replay_policy import (
     read_retention_ms,
 )
 from shared.errors import BadRow
-from shared.records import LIKES
+from tests.support.built_in import LIKES
 
 TABLES = {"likes": LIKES}
 GOOD = b'{"like_id": 7, "user_id": 1}'

@@ -18,6 +18,7 @@ from joiner.metrics import Metrics
 from joiner.settings import JoinerSettings
 from shared.errors import Interrupted, StateError
 from shared.settings import read_settings
+from tests.support.built_in import PLAN
 from tests.support.cluster import new_key_forms
 
 
@@ -40,7 +41,7 @@ def quix_checkpoint() -> Any:  # noqa: ANN401 - takes the place of Quix's
 def checkpoints(refuse: Refusals) -> tuple[Checkpoints, Any]:
     """Return what holds checkpoints, and what says which one Quix has open."""
     processing: Any = SimpleNamespace(checkpoint=quix_checkpoint())
-    return Checkpoints(processing, OpenStores(), refuse, new_key_forms()), processing
+    return Checkpoints(processing, OpenStores(), refuse, new_key_forms(), PLAN), processing
 
 
 def test_a_checkpoint_is_committed_with_all_that_was_read() -> None:

@@ -7,11 +7,13 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from joiner.core.checkpoint import Checkpoint, SourceRecord
+from joiner.core.checkpoint import Checkpoint
+from joiner.core.plan import Table
+from joiner.core.records import SourceRecord
 from joiner.core.rows import RowChange, parse_row
 from shared.errors import BadRow, StateError
-from shared.records import FOLLOWS, LIKES, TABLES, TWEETS, USERS, Table
 from shared.unavailable import UNAVAILABLE, expand_placeholder
+from tests.support.built_in import FOLLOWS, LIKES, PLAN, TABLES, TWEETS, USERS
 from tests.support.cluster import DictStore, new_key_forms
 
 TABLE_OF = {table.name: table for table in TABLES}
@@ -22,7 +24,7 @@ def play(records: Iterable[tuple[str, bytes, bytes | None]]) -> tuple[dict[str, 
     stores = {table.name: DictStore() for table in TABLES}
     users, reasons, served, key_forms = DictStore(), [], {}, new_key_forms()
     for offset, (topic, key, value) in enumerate(records):
-        checkpoint = Checkpoint()
+        checkpoint = Checkpoint(PLAN)
         store = None if topic == "users" else stores[topic]
         try:
             checkpoint.take_row(TABLE_OF[topic], store, SourceRecord(key, value, 1, 1))
@@ -31,7 +33,7 @@ def play(records: Iterable[tuple[str, bytes, bytes | None]]) -> tuple[dict[str, 
             reasons.append(bad.reason)
             continue
         checkpoint.save()
-        later = Checkpoint()
+        later = Checkpoint(PLAN)
         for _, pack in checkpoint.pack_changes(1):
             later.take_changes(users, offset, pack)
         for record in later.render_records():

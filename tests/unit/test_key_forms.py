@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from joiner.core.compatibility import RESET, LedgerNotes
 from joiner.core.key_forms import KeyForms, compile_form, describe_change, is_plain, read_form
 from joiner.core.keys import parse_key
+from joiner.core.plan import Table
 from joiner.core.values import load_json
 from shared.errors import StateError
-from shared.records import LIKES, TABLES, Table
+from tests.support.built_in import LIKES, TABLES
 from tests.support.cluster import new_key_forms
 from tests.support.strategies import keys
 

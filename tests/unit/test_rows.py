@@ -5,11 +5,12 @@ import re
 
 import pytest
 
+from joiner.core.plan import Table
 from joiner.core.rows import ENVELOPE_BYTES, RowChange, fits, parse_row
 from shared.errors import BadRow
-from shared.records import FOLLOWS, LIKES, TWEETS, USERS, Table
 from shared.topics import MAX_RECORD_BYTES
 from shared.unavailable import UNAVAILABLE
+from tests.support.built_in import FOLLOWS, LIKES, TWEETS, USERS
 
 LIKE = RowChange("700", ("1",))
 NOTHING = [None] * 8

@@ -8,9 +8,9 @@ from pydantic_settings import BaseSettings
 from joiner.settings import JoinerSettings
 from reader.settings import ReaderSettings
 from shared.errors import SettingError
-from shared.records import FOLLOWS, LIKES, TWEETS, USERS
 from shared.settings import describe_settings, read_settings
 from stack.settings import StackSettings
+from tests.support.built_in import FOLLOWS, LIKES, TWEETS, USERS
 
 BOTH = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092", "USER_INFO_TOPIC": "user-info"}
 CONTRACT: dict[type[BaseSettings], dict[str, object]] = {

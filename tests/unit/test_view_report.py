@@ -80,7 +80,7 @@ def test_a_key_of_several_columns_is_shown_whole() -> None:
     """Each of them is marked, and the row's id, which holds their names, is longer."""
     lines = list(describe_view(LINES, {each.topic: each for each in LINES.sources}))
     assert "  lines  lines  order_id*, line*, user_id" in lines
-    assert "  a row of lines  57 bytes" in lines
+    assert "  a row of lines  59 bytes" in lines
 
 
 def test_a_column_is_looked_for_in_every_row() -> None:

@@ -60,7 +60,6 @@ def _check_topics(settings: JoinerSettings) -> Iterator[tuple[str, str, str]]:
             continue
         lacking = check_columns(settings.view.columns_of(source), rows)
         for column, count in lacking.items():
-            found = f"in {count}" if count else "in none"
-            yield "partly" if count else "missing", topic, f"{column} is {found} of {len(rows)} rows"
+            yield "partly" if count else "missing", topic, f"{column} is in {count} of {len(rows)} rows"
         if not lacking:
-            yield "well", topic, f"all columns are in {len(rows)} rows"
+            yield "well", topic, f"each column is in {len(rows)} of {len(rows)} rows"

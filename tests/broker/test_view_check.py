@@ -52,7 +52,7 @@ def test_columns_that_rows_lack_are_named(joiners: Joiners, tmp_path: Path) -> N
     # 1. A column is in no row, and a topic is missing.
     assert [
         "partly   users: born is in 1 of 2 rows",
-        "missing  likes: gone is in none of 1 rows",
+        "missing  likes: gone is in 0 of 1 rows",
         "missing  reviews: the topic does not exist",
         "unknown  orders: its newest records hold no row",
     ] == run_check(joiners, status=1)
@@ -64,6 +64,6 @@ def test_columns_that_rows_lack_are_named(joiners: Joiners, tmp_path: Path) -> N
     assert [
         "partly   users: born is in 1 of 2 rows",
         "partly   likes: gone is in 1 of 2 rows",
-        "well     reviews: all columns are in 1 rows",
+        "well     reviews: each column is in 1 of 1 rows",
         "unknown  orders: its newest records hold no row",
     ] == run_check(joiners, status=0)

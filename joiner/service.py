@@ -54,6 +54,8 @@ def run(settings: JoinerSettings) -> None:
     """
     _end_on_signals()
     logs.configure(settings.log_level, settings.log_format, QUIET_LOGGERS)
+    for variable, meant in settings.find_misspelt().items():
+        logger.warning("%s is set, but no topic has this variable; is %s meant?", variable, meant)
     properties = config.load_properties(settings)
     locks = take_locks(settings)
     health, metrics = Health(), Metrics()

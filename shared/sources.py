@@ -4,6 +4,7 @@ A topic is what its table's variable says, else what the view's file says, else 
 """
 
 import os
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -16,6 +17,9 @@ from shared.view.file import read_view
 from shared.view.model import BUILT_IN, Source, View, topic_variable
 
 _SUFFIX = "_TOPIC"
+
+_NEAR = 0.85
+"""How alike names are of which one is a slip, such as ORDER_TOPIC; other programs may have variables of the kind."""
 
 
 def _read_topic_variables() -> dict[str, str]:
@@ -54,6 +58,14 @@ class SourceSettings(KafkaSettings):
         built_in = {topic_variable(source.table) for source in BUILT_IN.sources}
         others = {name: topic for name, topic in super().topic_names().items() if name not in built_in}
         return {topic_variable(source.table): self._find_topic(source) for source in self.view.sources} | others
+
+    def find_misspelt(self) -> dict[str, str]:
+        """Return each variable that looks like that of a topic, and is none, with the one that is probably meant."""
+        fields = {name.upper() for name in type(self).model_fields if name.endswith(_SUFFIX.lower())}
+        known = fields | self.topic_names().keys()
+        unset = known - self._topic_variables.keys()
+        near = {each: get_close_matches(each, unset, 1, _NEAR) for each in self._topic_variables if each not in known}
+        return {variable: meant[0] for variable, meant in near.items() if meant}
 
     def _find_topic(self, source: Source) -> str:
         variable = topic_variable(source.table)

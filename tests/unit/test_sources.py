@@ -94,6 +94,21 @@ def test_a_tables_variable_is_checked_as_any_setting(shop: Path, monkeypatch: py
         read_settings(JoinerSettings)
 
 
+def test_a_variable_that_is_nearly_one_of_a_topic_is_noticed(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The joiner warns of it, since another topic would be read; variables of other programs are theirs."""
+    assert shop.exists()
+    monkeypatch.setenv("ORDER_TOPIC", "db.orders")
+    monkeypatch.setenv("HEARTBEAT_TOPIC", "beats")
+    monkeypatch.setenv("LIKES_TOPIC", "likes")
+    monkeypatch.setenv("PAYMENTS_TOPIC", "payments")
+    monkeypatch.setenv("ORDERS_EVENTS_TOPIC", "events")
+    assert {"ORDER_TOPIC": "ORDERS_TOPIC", "HEARTBEAT_TOPIC": "HEARTBEATS_TOPIC"} == (
+        read_settings(JoinerSettings).find_misspelt()
+    )
+    monkeypatch.setenv("ORDERS_TOPIC", "db.orders")
+    assert {"HEARTBEAT_TOPIC": "HEARTBEATS_TOPIC"} == read_settings(JoinerSettings).find_misspelt()
+
+
 def test_a_view_that_cannot_be_read_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is touched, as a wrong setting does."""
     monkeypatch.setenv("USER_INFO_VIEW", "missing.toml")

@@ -30,6 +30,9 @@ MARKERS = frozenset(("__deleted", "__op", FLATTENED_TIME, "__source_ts_us", "__s
 
 OPERATIONS = ("c", "u", "r", "d")
 
+STAND_IN = "0"
+"""What Debezium writes in place of a number that was not sent and cannot be null."""
+
 _opener = Opener()
 
 
@@ -98,9 +101,21 @@ def _parse_with(  # noqa: C901 - in one piece, since calls are much of what a ro
     if key_columns is not None or not ((kind is str and found == row_id) or (kind is int and str(found) == row_id)):
         _check_key(table, row, row_id, key_columns, operation)
     if operation == "d":
+        if row_id == STAND_IN and row is not document:
+            _refuse_stand_in(table, row)
         return RowChange(row_id, None, source_ms)
     values = _parse_owners(table, row) if table.plain_counts else _parse_values(table, row)
     return RowChange(row_id, values, source_ms, operation == "r")
+
+
+def _refuse_stand_in(table: Table, row: dict[str, Any]) -> None:
+    """Refuse an envelope's deletion of 0 that has other columns; a row that has this id, its tombstone deletes."""
+    if any(value is not None for column, value in row.items() if column != table.primary_key):
+        raise BadRow(
+            "null-id",
+            f"the deletion says 0, as Debezium does where {table.primary_key} is not in the table's REPLICA IDENTITY;"
+            " set it to DEFAULT or FULL, and reload the source topics",
+        )
 
 
 def _unwrap(document: Any, schema: Schema | None) -> tuple[dict[str, Any] | None, Schema | None]:  # noqa: ANN401 - JSON

@@ -96,6 +96,20 @@ def test_a_deletion_is_a_null_value_or_an_envelope_that_says_so(value: bytes | N
     assert RowChange("700", None, source_ms) == parse_row(LIKES, b"700", value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        b'{"before": {"like_id": 0, "user_id": null, "tweet_id": null}, "op": "d"}',
+        b'{"before": {"like_id": 0}, "op": "d"}',
+        b'{"like_id": 0, "user_id": 1, "__deleted": "true"}',
+    ],
+)
+def test_a_row_whose_id_is_0_can_be_deleted(value: bytes | None) -> None:
+    """Debezium says 0 for a key that it was not sent, too; but then it was sent something else."""
+    assert RowChange("0", None) == parse_row(LIKES, b'{"like_id":0}', value)
+
+
 def test_owners_stand_in_the_tables_order_and_may_be_null() -> None:
     """A follow has two owners, a tweet one; null is no owner."""
     follow = b'{"followee_id": "b", "follow_id": 1, "follower_id": "a"}'
@@ -203,6 +217,14 @@ BAD = [
     ("bad-id", USERS, b"1", b'{"user_id": {"id": 1}}', "user_id is neither text nor an integer"),
     ("null-id", USERS, b"1", b'{"user_id": null}', "user_id is null"),
     ("null-id", USERS, b"1", b'{"op": "d", "before": {"user_id": null}}', "user_id is null"),
+    (
+        "null-id",
+        LIKES,
+        b'{"like_id":0}',
+        b'{"op": "d", "before": {"like_id": 0, "user_id": null, "tag": "x"}}',
+        "like_id is not in the table's REPLICA IDENTITY",
+    ),
+    ("null-id", USERS, b"0", b'{"op": "d", "before": {"user_id": 0, "username": "ann"}}', "set it to DEFAULT or FULL"),
     ("key-mismatch", USERS, b"2", b'{"user_id": 1}', "the key says '2', the row's user_id says otherwise"),
     ("key-mismatch", USERS, b"1", b'{"op": "d", "before": {"user_id": 2}}', "the row's user_id says otherwise"),
     ("key-mismatch", USERS, b"01", b'{"user_id": 1}', "the key says '01'"),

@@ -3,15 +3,10 @@
 import pytest
 
 from stack.traffic import keep_changing
-from tests.support.pipelines import SCHEMAS, Pipeline, Servers
+from tests.support.pipelines import DELETIONS, FLATTENING, SCHEMAS, Pipeline, Servers
 
 pytestmark = pytest.mark.end_to_end
 
-FLATTENING = {
-    "transforms": "route,flatten",
-    "transforms.flatten.type": "io.debezium.transforms.ExtractNewRecordState",
-    "transforms.flatten.add.fields": "op,source.ts_ms",
-}
 WHOLE_ROWS = ["ALTER TABLE likes REPLICA IDENTITY FULL"]
 """What lets Debezium delete a row under its old key where another column than the primary key is in it."""
 
@@ -53,7 +48,7 @@ def change_everything(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("name", "tables", "connector"),
     [
-        ("rewrite", [], {**FLATTENING, "transforms.flatten.delete.tombstone.handling.mode": "rewrite"}),
+        ("rewrite", [], {**FLATTENING, DELETIONS: "rewrite"}),
         ("keys", WHOLE_ROWS, {"message.key.columns": "public.likes:like_id,user_id"}),
         ("numbers", NUMERIC, {"decimal.handling.mode": "string"}),
         ("decimals", NUMERIC, SCHEMAS),

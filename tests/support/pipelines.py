@@ -35,6 +35,16 @@ SCHEMAS = {
 }
 """What a connector needs to write schemas beside keys and rows."""
 
+FLATTENING = {
+    "transforms": "route,flatten",
+    "transforms.flatten.type": "io.debezium.transforms.ExtractNewRecordState",
+    "transforms.flatten.add.fields": "op,source.ts_ms",
+}
+"""What a connector needs to write flat rows."""
+
+DELETIONS = "transforms.flatten.delete.tombstone.handling.mode"
+"""The setting that says what flat deletions look like."""
+
 DROP_SLOT = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
 
 
@@ -66,7 +76,7 @@ class Pipeline:
         self._servers = servers
         self._dsn = make_conninfo(servers.postgres.dsn, dbname=name)
         self._tables = tables
-        self._differing = dict(connector or {})
+        self.connector = dict(connector or {})
         folder = servers.folder / name
         folder.mkdir()
         settings = self.topics.settings()
@@ -91,9 +101,8 @@ class Pipeline:
         populate(self._dsn, 40)
         self.service.sql(*self._tables)
 
-    def configure(self, **changed: str) -> None:
-        """Create the connector, or change its settings, and wait until its task runs."""
-        self._differing |= changed
+    def configure(self) -> None:
+        """Create the connector, or change its settings; one that is stopped stays so."""
         own = {
             "name": self.name,
             "database.dbname": self.name,
@@ -102,9 +111,8 @@ class Pipeline:
             "transforms.route.regex": rf"{self.name}\.public\.(.*)",
             "transforms.route.replacement": self.topics.name("$1"),
         }
-        config = build_connector("127.0.0.1", self._servers.postgres.port) | own | self._differing
+        config = build_connector("127.0.0.1", self._servers.postgres.port) | own | self.connector
         httpx.put(f"{self.connector_url}/config", json=config, timeout=30).raise_for_status()
-        wait_for(self.connector_runs, 60, f"the task of {self.name}: {self._status()}")
 
     def connector_runs(self) -> bool:
         """Return whether the connector's task runs."""
@@ -136,6 +144,7 @@ class Pipeline:
             self.create_database()
             self.topics.create(*TOPICS, partitions=PARTITIONS)
             self.configure()
+            wait_for(self.connector_runs, 60, f"the task of {self.name}: {self._status()}")
             opened.callback(self.delete_connector)
             opened.enter_context(self.joiner)
             opened.enter_context(self.reader)

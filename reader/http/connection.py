@@ -114,9 +114,7 @@ class Connection(HttpToolsProtocol):
         """Reset what is kept per request."""
         if self._closing:
             raise RefusedError(problems.BAD_HTTP)
-        self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._first_bytes, self._later_bytes = self._chunk_bytes, 0
         self._receiving = self._in_head = True
         self._after_head = self.parser.get_method() == b"HEAD"

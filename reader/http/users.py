@@ -151,7 +151,8 @@ class UserResponses:
         return Response(200, USERS_HEAD % len(body) + stated + context.common, body)
 
     def _open_context(self) -> _TurnContext:
-        self._context = _TurnContext(self._open_view(), self._readiness())
+        readiness = self._readiness()  # first: what it says of the data must not be newer than the data
+        self._context = _TurnContext(self._open_view(), readiness)
         self._call_soon(self.release)
         return self._context
 

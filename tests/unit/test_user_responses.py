@@ -331,6 +331,21 @@ def test_all_responses_of_one_turn_use_one_view() -> None:
     assert 2 == len(turn.views)
 
 
+def test_nothing_is_said_of_data_that_came_after_the_view() -> None:
+    """The replicator may apply and publish at any moment, so freshness is read first, and covered by the view."""
+    turn, fresh_ms = Turn(), [0]
+
+    def open_view_and_apply() -> DictReadView:
+        fresh_ms[0] = time.time_ns() // 1_000_000
+        return DictReadView(turn.records)
+
+    def read_readiness() -> Readiness:
+        return Readiness("ready", serves=True, fresh_ms=fresh_ms[0])
+
+    responses = UserResponses(open_view_and_apply, read_readiness, turn.at_its_end.append)
+    assert 503 == responses.get_user(b"alice", Conditions(max_staleness=b"60")).status
+
+
 def test_every_response_from_the_store_says_how_far_behind_the_reader_is() -> None:
     """Found, unchanged and unknown: a header says how long ago the store was last known to be complete."""
     responses = Turn(progress=Readiness("stale", serves=True, complete_at=0.0)).responses()

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from reader.app import build_application
@@ -18,6 +19,7 @@ from reader.http.server import StopSignal, choose_loop_factory, prepare_limits, 
 from reader.settings import ReaderSettings
 from reader.status.counters import ResponseCounters
 from reader.status.prometheus import render_metrics
+from reader.status.readiness import Readiness
 from reader.status.report import StatusReport
 from reader.storage.read_view import ReadView
 from reader.storage.store import FIRST_MAP_BYTES, Store
@@ -99,10 +101,23 @@ class Follower:
     def view(self) -> ReadView:
         """Return the live copy as it is now; only one view may be open at a time."""
         self.before_view()
+        self._follow_live_copy()
+        return self._store.view()
+
+    def readiness(self) -> Readiness:
+        """Return how far the reader is; not serving while this process cannot open the copy that this is said of."""
+        self._follow_live_copy()
+        report = self.report_status()
+        if report.live_copy.name == self._store.folder.name:
+            return report.readiness
+        reason = f"this process cannot open {report.live_copy.name}, which is served now; its log has the cause"
+        return replace(report.readiness, state="failed", serves=False, reason=reason)
+
+    def _follow_live_copy(self) -> None:
         live = self.report_status().live_copy.name
         if live != self._store.folder.name:
+            self.before_view()
             self._switch_to(live)
-        return self._store.view()
 
     def _open(self, copy: str) -> Store:
         return Store(self._folder / copy, self._map_bytes, read_only=True)
@@ -111,7 +126,7 @@ class Follower:
         try:
             store = self._open(copy)
         except StateError as error:
-            logger.warning("still serving %s: %s", self._store.folder.name, error)
+            logger.warning("cannot open %s: %s", copy, error)
             return
         self._store.close()
         self._store = store
@@ -141,7 +156,7 @@ async def _serve(settings: ReaderSettings, inherited: Inherited) -> None:
         settings,
         stopping,
         open_view=follower.view,
-        readiness=lambda: follower.report_status().readiness,
+        readiness=follower.readiness,
         is_alive=follower.alive,
         render_metrics=metrics,
         counters=counters,

@@ -100,7 +100,10 @@ def announce_copy(memory: SharedMemory, copy: str) -> None:
 def test_a_worker_switches_to_another_copy_when_the_supervisor_says_so(
     memory: SharedMemory, settings: ReaderSettings
 ) -> None:
-    """From then on it answers out of that, though the old one is deleted; one that is not there yet changes nothing."""
+    """From then on it answers out of that, though the old one is deleted; while it cannot open that, it is not ready.
+
+    What the report says is of the live copy, so the old one's data must not be served with it.
+    """
     for name in ("copy-1", "copy-2"):
         store = Store(settings.reader_state_dir / name)
         store.apply([Record(b"alice", name.encode(), 0, 0, 0)], {0: 1})
@@ -109,6 +112,7 @@ def test_a_worker_switches_to_another_copy_when_the_supervisor_says_so(
     follower = Follower(settings, memory)
     for told, served in (("copy-1", b"copy-1"), ("copy-9", b"copy-1"), ("copy-2", b"copy-2")):
         announce_copy(memory, told)
+        assert (told.encode() == served) is follower.readiness().serves
         view = follower.view()
         found = view.find(b"alice")
         assert found is not None

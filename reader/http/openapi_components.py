@@ -173,7 +173,9 @@ def if_none_match_parameter() -> Node:
 def last_event_id_parameter() -> Node:
     """Return the parameter that names the last event received."""
     return _header_parameter(
-        "Last-Event-ID", "Id of the last event received, or a User-Info-Offset; the stream starts with what is newer."
+        "Last-Event-ID",
+        "Id of the last event received, or a User-Info-Offset followed by its User-Info-Topic; the stream starts with"
+        " what is newer.",
     )
 
 

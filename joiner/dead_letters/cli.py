@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 from confluent_kafka.admin import AdminClient
 
+from joiner.core.compatibility import LedgerNotes
 from joiner.core.plan import Table
 from joiner.dead_letters.letter import DeadLetter, parse_dead_letter, parse_edited
 from joiner.dead_letters.replay import Replayer
 from joiner.dead_letters.replay_policy import Decision, read_retention_ms
 from joiner.kafka import config, topic_checks
+from joiner.kafka.ledger import Ledger
 from joiner.kafka.scan import scan
 from joiner.settings import JoinerSettings
 from shared import logs
@@ -61,7 +63,9 @@ class Letterbox:
 
     def open_replayer(self) -> Replayer:
         """Return what plans and does replays on this cluster."""
-        return Replayer(self._client, self._sources, self._partitions)
+        ledger = self.settings.ledger_topic
+        noted = Ledger(self._client, ledger).read() if ledger in self._partitions else LedgerNotes()
+        return Replayer(self._client, self._sources, self._partitions, noted.key_forms)
 
     def read_remembers_ms(self) -> dict[str, float]:
         """Return source topic -> how long it remembers deletions."""
@@ -135,6 +139,9 @@ def replay(reason: str | None, file: Path | None, *, even_if_forgotten: bool, ye
 
     A letter is left out if its topic holds a newer record of the same row, so nothing old replaces anything new. A
     letter that was replayed is such a newer record, so running this twice does no harm.
+
+    A letter under a key of another form than its topic's keys have is left out, since it would end the joiners; edit
+    its key.
 
     A letter is too old to know if its row may have been deleted since and the topic may have forgotten the deletion:
     the topic's delete.retention.ms (or its retention.ms, if it is not compacted) has passed. Check the database, and

@@ -7,7 +7,7 @@ source writes in a transaction can be read only once the transaction has ended, 
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from confluent_kafka import IsolationLevel, Message, TopicPartition
@@ -37,6 +37,7 @@ class Replayer:
         client: where Kafka is and how to reach it, as librdkafka's properties.
         tables: source topic -> the table whose rows it holds.
         partitions: source topic -> how many partitions it has.
+        key_forms: source topic -> the forms of its keys, as the group has noted them.
         patience_seconds: how long to wait until transactions that are open in a source topic end.
     """
 
@@ -45,12 +46,14 @@ class Replayer:
         client: Mapping[str, str],
         tables: Mapping[str, Table],
         partitions: Mapping[str, int],
+        key_forms: Mapping[str, Collection[str]],
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._client = client
         self._admin = AdminClient(dict(client))
         self._tables = tables
         self._partitions = partitions
+        self._key_forms = key_forms
         self._patience = patience_seconds
         self._scanned_to: dict[PartitionId, int] = {}
 
@@ -62,7 +65,7 @@ class Replayer:
             remembers_ms: source topic -> how long it remembers deletions; infinite to assume that none happened.
             now_ms: the time, epoch ms.
         """
-        decisions = decide_all(letters, self._tables)
+        decisions = decide_all(letters, self._tables, self._key_forms)
         chosen = _chosen(decisions)
         contents = {topic: self._read_contents(topic, mine) for topic, mine in _by_topic(chosen).items()}
 

@@ -10,13 +10,14 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
+from joiner.core.key_forms import describe_change, read_form
 from joiner.core.plan import Table
 from joiner.core.rows import parse_row
 from joiner.dead_letters.letter import DeadLetter
 from shared.errors import BadRow
 
 Outcome: TypeAlias = Literal[
-    "replay", "still unreadable", "superseded", "too old to know", "not of a source topic", "cut"
+    "replay", "still unreadable", "another form of key", "superseded", "too old to know", "not of a source topic", "cut"
 ]
 """What is decided about a letter, as the command prints it; only "replay" writes it."""
 
@@ -48,17 +49,21 @@ class NewestRecord:
     time_ms: int
 
 
-def decide_all(letters: Iterable[DeadLetter], tables: Mapping[str, Table]) -> list[Decision]:
+def decide_all(
+    letters: Iterable[DeadLetter], tables: Mapping[str, Table], key_forms: Mapping[str, Collection[str]]
+) -> list[Decision]:
     """Decide which letters a row can be read from now; of several about one row only the newest is written.
 
     Args:
         letters: in the order in which they were received.
         tables: source topic -> the table whose rows it holds.
+        key_forms: source topic -> the forms of its keys, as the group has noted them.
     """
+    forms = dict(key_forms)
     decisions: list[Decision] = []
     latest: dict[tuple[str, str], int] = {}
     for letter in letters:
-        decision = _decide(letter, tables)
+        decision = _decide(letter, tables, forms)
         if decision.outcome == "replay" and decision.row_id is not None:
             row = letter.record.topic, decision.row_id
             if row in latest:
@@ -92,7 +97,8 @@ def _supersede_unreadable(decisions: list[Decision]) -> list[Decision]:
     return [check(decision) for decision in decisions]
 
 
-def _decide(letter: DeadLetter, tables: Mapping[str, Table]) -> Decision:
+def _decide(letter: DeadLetter, tables: Mapping[str, Table], forms: dict[str, Collection[str]]) -> Decision:
+    """Decide whether a row can be read from a letter, under a key that ends no joiner."""
     record = letter.record
     table = tables.get(record.topic)
     if table is None:
@@ -103,6 +109,11 @@ def _decide(letter: DeadLetter, tables: Mapping[str, Table]) -> Decision:
         change = parse_row(table, record.key, record.value)
     except BadRow as bad:
         return Decision(letter, "still unreadable", detail=str(bad))
+    form = read_form(record.key or b"")
+    known = forms.setdefault(record.topic, [form])
+    if form not in known:
+        theirs, its = describe_change(min(known), form)
+        return Decision(letter, "another form of key", detail=f"than {theirs}, which the topic's keys have: {its}")
     # The same key leads to the same partition; an edited one may lead to another.
     return Decision(letter, "replay", change.row_id, partition=None if letter.edited_key else record.partition)
 

@@ -141,7 +141,7 @@ def likes(kafka: str) -> Iterator[Topics]:
 def replayer(topics: Topics, patience_seconds: float, kind: type[Replayer] = Replayer) -> Replayer:
     """Return what replays into this topic."""
     likes = topics.name("likes")
-    return kind({"bootstrap.servers": topics.bootstrap_servers}, {likes: LIKES}, {likes: 1}, patience_seconds)
+    return kind({"bootstrap.servers": topics.bootstrap_servers}, {likes: LIKES}, {likes: 1}, {}, patience_seconds)
 
 
 def plan_replay(topics: Topics, replayer: Replayer) -> list[Decision]:

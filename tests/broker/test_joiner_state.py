@@ -1,5 +1,6 @@
 """State belongs to its inputs: the joiner refuses topics that it was not built from; `reset` is the way out."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -101,6 +102,34 @@ def test_a_reset_is_refused_while_a_joiner_runs(joiners: Joiners) -> None:
     with other.run("reset", "--yes") as reset:
         assert 1 == reset.wait(60)
     assert f"still has members: {joiners.topics.prefix}joiner-0" in reset.log()
+
+
+def test_a_source_whose_keys_change_their_form_is_refused_until_it_is_written_again(joiners: Joiners) -> None:
+    """Each start says so and commits nothing of the row, which would count again in another partition."""
+    topics = joiners.topics
+    topics.create_sources()
+    joiner = count_and_stop(joiners)
+    counted = topics.user_info()
+
+    # 1. Another converter writes the keys.
+    row = {"like_id": 1, "user_id": 2, "tweet_id": 1}
+    topics.write("likes", b'{"like_id":1}', json.dumps(row).encode())
+    for _ in range(2):
+        said = refusal(joiner)
+        assert f"{topics.name('likes')} has keys of two forms, an id (plain text) and like_id number (JSON)" in said
+    assert counted == topics.user_info()
+
+    # 2. A reset alone does not help, since the topic holds both.
+    joiners.reset()
+    assert "has keys of two forms" in refusal(joiner)
+
+    # 3. Written again under keys of one form, it is joined.
+    topics.recreate("likes")
+    topics.rows["likes"]["1"] = row
+    topics.write("likes", b'{"like_id":1}', json.dumps(row).encode())
+    joiners.reset()
+    joiner.start()
+    joiners.await_truth()
 
 
 def test_a_repartitioned_source_is_refused_until_it_is_recreated(joiners: Joiners) -> None:

@@ -27,18 +27,28 @@ def letter(offset: int = 5, value: bytes | None = GOOD, key: bytes | None = b"7"
 
 def outcomes(*letters: DeadLetter) -> list[str]:
     """Return what is decided without looking at the topic."""
-    return [decision.outcome for decision in decide_all(letters, TABLES)]
+    return [decision.outcome for decision in decide_all(letters, TABLES, {})]
 
 
 def test_a_letter_that_can_be_read_now_is_replayed() -> None:
     """It goes to the partition that its key has led to before."""
-    assert [Decision(letter(), "replay", "7", partition=2)] == decide_all([letter()], TABLES)
+    assert [Decision(letter(), "replay", "7", partition=2)] == decide_all([letter()], TABLES, {})
 
 
 def test_a_letter_that_still_cannot_be_read_stays() -> None:
     """Bad rows, letters of other topics and letters that were cut are left out, each with its reason."""
     cut = DeadLetter(letter().record, "too-large", "", whole=False)
     assert ["still unreadable", "not of a source topic", "cut"] == outcomes(letter(value=b"{"), letter(topic="x"), cut)
+
+
+def test_a_letter_under_a_key_of_another_form_is_not_written() -> None:
+    """It would end the joiners; that of the topic is what they have noted, or else the first letter's."""
+    plain, other = letter(), letter(key=b'{"like_id":8}', value=b'{"like_id": 8, "user_id": 1}')
+    assert ["replay", "another form of key"] == outcomes(plain, other)
+    noted = {"likes": ['{"like_id":"number"}']}
+    refused, replayed = decide_all([plain, other], TABLES, noted)
+    assert "than like_id number (JSON), which the topic's keys have: an id (plain text)" == refused.detail
+    assert ("another form of key", "replay") == (refused.outcome, replayed.outcome)
 
 
 def test_of_two_letters_about_one_row_the_newer_is_written() -> None:

@@ -4,7 +4,7 @@ Guarantees that nothing is changed, and that a server that does not answer is a 
 judged in `doctor/checks.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -13,10 +13,15 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 from doctor.checks import DoctorSettings, Finding, TopicFacts, Verdict, check_connector, check_tier, check_topics
 from doctor.connector_config import check_connector_config
+from doctor.source_rows import SourceRows
+from joiner.core.plan import compile_view
+from joiner.kafka.scan import scan
 from shared.errors import KafkaError
 from shared.kafka import check_credentials, filter_known_properties
 
 REQUEST_SECONDS = 10.0
+
+REPORT_RECORDS = 100_000
 
 
 def probe(
@@ -44,18 +49,50 @@ def probe(
             yield check_tier(tier, f"{url}/readyz", *_get(f"{url}/readyz"))
 
 
+def probe_rows(settings: DoctorSettings, report: Callable[[str, int], None]) -> Iterator[Finding]:
+    """Yield the findings about what the source topics hold; reads them from beginning to end.
+
+    Args:
+        settings: where Kafka is and what its topics are called.
+        report: told a topic, and how many of its records are read, from time to time.
+
+    Raises:
+        KafkaError: Kafka does not answer, or refuses.
+    """
+    tables = compile_view(settings.view).tables
+    client = _client(settings)
+    existing = AdminClient(client).list_topics(timeout=REQUEST_SECONDS).topics
+    for topic, source in settings.sources.items():
+        if topic not in existing:
+            continue
+        rows = SourceRows(topic, tables[source.table])
+        for number, message in enumerate(scan(client, topic, existing[topic].partitions), 1):
+            rows.take(message.partition(), message.key(), message.value())
+            if number % REPORT_RECORDS == 0:
+                report(topic, number)
+        yield from rows.judge()
+
+
+def _client(settings: DoctorSettings) -> dict[str, str]:
+    """Return what every Kafka client needs.
+
+    Raises:
+        KafkaError: Kafka refuses the credentials.
+    """
+    servers = settings.kafka_bootstrap_servers
+    known = filter_known_properties(settings.kafka_properties, AdminClient)
+    return {"bootstrap.servers": servers, "log_level": "0", **check_credentials(servers, known, AdminClient)}
+
+
 def read_topics(settings: DoctorSettings) -> dict[str, TopicFacts]:
     """Return what Kafka says about the topics that exist.
 
     Raises:
         KafkaError: it does not answer, or refuses the credentials.
     """
-    servers = settings.kafka_bootstrap_servers
-    properties = check_credentials(
-        servers, filter_known_properties(settings.kafka_properties, AdminClient), AdminClient
-    )
+    client = _client(settings)
     try:
-        admin = AdminClient({"bootstrap.servers": servers, "log_level": 0, **properties})
+        admin = AdminClient(client)
         existing = admin.list_topics(timeout=REQUEST_SECONDS).topics
         names = [name for name in settings.topic_names().values() if name in existing]
         if not names:
@@ -66,7 +103,7 @@ def read_topics(settings: DoctorSettings) -> dict[str, TopicFacts]:
         return {name: _to_facts(described[name].result(), configs[name].result()) for name in names}
     except KafkaException as error:
         raise KafkaError(
-            f"Kafka at {servers} does not answer: {error.args[0].str()}",
+            f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {error.args[0].str()}",
             "check Kafka, or KAFKA_BOOTSTRAP_SERVERS; nothing works without it",
         ) from error
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from confluent_kafka import Producer
 
 from stack.servers.ports import free_port
 from tests.support.joiners import Joiners
@@ -57,3 +58,22 @@ def test_it_says_so_where_no_kafka_answers() -> None:
     assert 1 == status
     assert "does not answer" in said
     assert "KAFKA_BOOTSTRAP_SERVERS" in said
+
+
+def test_it_finds_rows_in_two_partitions_and_keys_of_two_forms(joiners: Joiners) -> None:
+    """Where it is asked to read the rows: writers with different partitioners, and one with another converter."""
+    topics = joiners.topics
+    topics.create_sources()
+    topics.put("users", user_id=1)
+    topics.put("tweets", tweet_id=1, user_id=1)
+    topics.write("tweets", b'{"tweet_id":1}', None)
+    for partition in (0, 2):
+        writer = Producer({"bootstrap.servers": topics.bootstrap_servers, "enable.idempotence": True})
+        writer.produce(topics.name("likes"), b'{"like_id": 7, "user_id": 1}', b"7", partition=partition)
+        assert 0 == writer.flush(10)
+    status, said = doctor(topics.settings(), "--rows")
+    assert 1 == status
+    assert f"well      topic {topics.name('users')}: 1 rows, each in one partition, keys of one form" in said
+    assert f"wrong     topic {topics.name('tweets')} has keys of two forms" in said
+    assert f"wrong     topic {topics.name('likes')}: 1 of 1 rows lie in several partitions, and count in each" in said
+    assert "7 in 0 and 2" in said

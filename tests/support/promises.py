@@ -42,6 +42,6 @@ PROMISES = {
     "reader/status": Promise("prometheus_client"),
     "reader/storage": Promise("lmdb"),
     "reader/workers": Promise("", "reader reader/http reader/status reader/storage shared"),
-    "doctor": Promise("click confluent_kafka httpx pydantic"),
+    "doctor": Promise("click confluent_kafka httpx pydantic", "joiner/core joiner/kafka shared"),
 }
 """Folder -> what it may import; every folder that ships is here."""

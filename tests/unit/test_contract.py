@@ -40,6 +40,8 @@ ADDITIONS: dict[str, list[str]] = {
         "python -m doctor",
         "python -m doctor --connector <text> multiple = ['http://127.0.0.1:8083/connectors/user-info']",
         "python -m doctor --joiner <text> multiple = ['http://127.0.0.1:8001']",
+        "python -m doctor --rows <boolean> is_flag = False",
+        "python -m stack doctor --rows <boolean> is_flag = False",
         "python -m doctor --reader <text> multiple = ['http://127.0.0.1:8000']",
         "python -m joiner view",
         "python -m joiner view --check <boolean> is_flag = False",

@@ -51,6 +51,7 @@ ONLY_FILES = {
 PURE = {
     "doctor/checks.py": "pydantic",
     "doctor/connect_status.py": "",
+    "doctor/source_rows.py": "",
     "joiner/dead_letters/letter.py": "orjson",
     "joiner/dead_letters/replay_policy.py": "orjson",
     "reader/http/problems.py": "",

@@ -112,7 +112,7 @@ def test_a_source_whose_keys_change_their_form_is_refused_until_it_is_written_ag
     counted = topics.user_info()
 
     # 1. Another converter writes the keys.
-    row = {"like_id": 1, "user_id": 2, "tweet_id": 1}
+    row: dict[str, object] = {"like_id": 1, "user_id": 2, "tweet_id": 1}
     topics.write("likes", b'{"like_id":1}', json.dumps(row).encode())
     for _ in range(2):
         said = refusal(joiner)

@@ -10,13 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from shared.records import PROFILE_COLUMNS
+from joiner.core.view_note import decode_view, encode_view, find_other_view
+from shared.view.model import BUILT_IN, View
 
 FORMAT = 1
 """Version of the states, of their changelogs, and of the internal topic's entries."""
-
-FIELDS = tuple(f"{column} as {key}" for column, key in PROFILE_COLUMNS.items())
-"""The record's fields in their order: states hold their values without their names."""
 
 RESET = (
     "stop every joiner of the group and run `python -m joiner reset`, which deletes the joined state and joins the"
@@ -45,16 +43,16 @@ class StateInputs:
     Args:
         topics: sources, internal topic, changelogs and user-info, by name.
         format: version of the stored state.
-        fields: the record's fields, in their order.
+        view: what it was joined for.
     """
 
     topics: Mapping[str, TopicIdentity]
     format: int = FORMAT
-    fields: tuple[str, ...] = FIELDS
+    view: View = BUILT_IN
 
     def encode(self) -> bytes:
         """Return the inputs as the ledger holds them: a JSON object; `decode_inputs` reads it."""
-        document = {"format": self.format, "fields": self.fields, "topics": self.topics}
+        document = {"format": self.format, "topics": self.topics, **encode_view(self.view)}
         return json.dumps(document, sort_keys=True).encode()
 
 
@@ -62,7 +60,7 @@ def decode_inputs(noted: bytes) -> StateInputs:
     """Return the inputs that `StateInputs.encode` wrote."""
     document = json.loads(noted)
     topics = {name: TopicIdentity(*identity) for name, identity in document.get("topics", {}).items()}
-    return StateInputs(topics, document["format"], tuple(document.get("fields", FIELDS)))
+    return StateInputs(topics, document["format"], decode_view(document))
 
 
 class Extent(NamedTuple):
@@ -146,8 +144,8 @@ def find_mismatches(noted: LedgerNotes, found: ClusterFacts) -> list[str]:
         return list(_find_strays(found))
     if noted.inputs.format != found.inputs.format:
         return [f"the state has format {noted.inputs.format}, this version writes format {found.inputs.format}"]
-    if noted.inputs.fields != found.inputs.fields:
-        return [f"the state was built with the fields {', '.join(noted.inputs.fields)}; this version has others"]
+    if other := list(find_other_view(noted.inputs.view, found.inputs.view)):
+        return other
     return [
         *_find_other_topics(noted.inputs.topics, found.inputs.topics),
         *find_repartitioned(noted.inputs.topics, found.inputs.topics, {topic for topic, _ in found.changes}),

@@ -28,7 +28,7 @@ def describe_view(view: View, topics: Mapping[str, Source]) -> Iterator[str]:
         topics: topic -> the view's table that it carries, the record's own first.
     """
     yield f"A record for each row of {view.table}:"
-    yield from _align(_describe_keys(view))
+    yield from _align(describe_keys(view))
     yield from ("", "Such as:", MARGIN + _dump(make_example(view)))
     yield from ("", "Topics, and the columns that their rows must carry (* key):")
     yield from _align([(topic, *_describe_columns(view, each)) for topic, each in topics.items()])
@@ -69,7 +69,8 @@ def _align(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield (MARGIN + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
 
 
-def _describe_keys(view: View) -> list[tuple[str, str]]:
+def describe_keys(view: View) -> list[tuple[str, str]]:
+    """Return what each key of the record is, in the record's order."""
     fields = [(field.key, f"{view.table}.{field.column}{_describe_type(field)}") for field in view.fields]
     counted = [(each.key, _describe_aggregate(each)) for each in view.aggregates]
     return [(view.id_key, f"{view.table}.{view.id_column}, text"), *fields, *counted]

@@ -25,7 +25,7 @@ PROMISES = {
         "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka shared shared/view",
     ),
     "joiner/core": Promise("orjson", "shared shared/view", is_pure=True),
-    "joiner/kafka": Promise("confluent_kafka", "joiner joiner/core shared"),
+    "joiner/kafka": Promise("confluent_kafka", "joiner joiner/core shared shared/view"),
     "joiner/background": Promise("confluent_kafka", "joiner joiner/core joiner/kafka shared"),
     "joiner/dead_letters": Promise("click confluent_kafka", "joiner joiner/core joiner/kafka shared"),
     "joiner/engine": Promise(

@@ -1,5 +1,7 @@
 """Whether state and topics belong together: each mismatch is refused with a message."""
 
+from dataclasses import replace
+
 import pytest
 
 from joiner.core.compatibility import (
@@ -15,6 +17,7 @@ from joiner.core.compatibility import (
     find_mismatches,
 )
 from joiner.kafka.offsets import oldest_trusted_ms
+from shared.view.model import BUILT_IN, Aggregate, Condition, Field, Source, View
 
 SOURCE, CHANGES, CHANGELOG = ("likes", 0), ("user-info-changes", 0), ("changelog__j--likes--default", 0)
 TOPICS = {
@@ -25,6 +28,18 @@ TOPICS = {
 }
 ALL_READ, ALL_APPLIED, KEPT = Extent(0, 100, 100), Extent(40, 50, 50), Extent(0, 30)
 HOUR_MS = 3_600_000
+WIDE = View(
+    "shops",
+    "id",
+    "shop",
+    (Field("opened", "opened", "date"), Field("fee", "fee", "decimal", 2)),
+    (
+        Aggregate("open", "orders", "shop", (Condition("status", frozenset(["b", "a"]), negated=True),)),
+        Aggregate("spent", "orders", "shop", (Condition("gone", frozenset(), accepts_null=True),), "cents", 2),
+        Aggregate("units", "orders", "shop", (), "units"),
+    ),
+    (Source("shops", "shops", ("id",)), Source("orders", "orders", ("id", "line"))),
+)
 NOW_MS = 1_700_000_000_000
 
 
@@ -118,9 +133,12 @@ def test_offsets_are_lost_only_where_the_group_has_read_nothing(one: Extent, oth
             f"the state has format {FORMAT + 1}, this version writes format {FORMAT}",
         ),
         (
-            build_notes(StateInputs(TOPICS, fields=("username as username", "name as fullName"))),
+            build_notes(
+                StateInputs(TOPICS, view=replace(BUILT_IN, fields=(*BUILT_IN.fields[:7], Field("bg", "bg_url"))))
+            ),
             found(),
-            "the state was built with the fields username as username, name as fullName; this version has others",
+            "the state was joined for another view: there bg is users.bg_url, text, here backgroundImageUrl is"
+            " users.background_image_url, text",
         ),
         (
             build_notes(),
@@ -181,9 +199,54 @@ def test_each_mismatch_is_refused_with_a_message(notes: LedgerNotes, start: Clus
     assert [said] == find_mismatches(notes, start)
 
 
-def test_inputs_are_noted_and_read_back() -> None:
+@pytest.mark.parametrize("view", [BUILT_IN, WIDE, replace(WIDE, fields=()), replace(BUILT_IN, aggregates=())])
+def test_inputs_are_noted_and_read_back(view: View) -> None:
     """What is noted in the ledger says the same when it is read."""
-    assert StateInputs(TOPICS) == decode_inputs(StateInputs(TOPICS).encode())
+    inputs = StateInputs(TOPICS, view=view)
+    assert inputs == decode_inputs(inputs.encode())
+
+
+def test_what_an_earlier_version_noted_is_the_built_in_view_with_its_fields() -> None:
+    """Its fields were edited in its source; a file that declares the same view goes on with its state."""
+    noted = b'{"fields": ["username as username", "pro as pronouns"], "format": 1, "topics": {}}'
+    fields = (Field("username", "username"), Field("pronouns", "pro"))
+    assert replace(BUILT_IN, fields=fields) == decode_inputs(noted).view
+    assert BUILT_IN == decode_inputs(b'{"format": 1, "topics": {}}').view
+    assert noted == StateInputs({}, view=replace(BUILT_IN, fields=fields)).encode()
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        (replace(BUILT_IN, fields=BUILT_IN.fields[::-1]), "its keys or conditions stand in another order"),
+        (replace(BUILT_IN, fields=BUILT_IN.fields[1:]), "there is nothing in place of it, here username is users.us"),
+        (replace(BUILT_IN, id_key="id"), "there id is users.user_id, text, here userId is users.user_id, text"),
+        (
+            replace(
+                BUILT_IN, aggregates=(replace(BUILT_IN.aggregates[0], owner="author_id"), *BUILT_IN.aggregates[1:])
+            ),
+            "there tweetCount is rows of tweets by author_id, here tweetCount is rows of tweets by user_id",
+        ),
+        (
+            replace(BUILT_IN, sources=(*BUILT_IN.sources[:3], Source("likes", "likes", ("user_id", "tweet_id")))),
+            "there the key of likes is user_id, tweet_id, here the key of likes is like_id",
+        ),
+        (WIDE, "; and 12 more"),
+    ],
+)
+def test_state_of_another_view_is_refused_with_what_differs(view: View, said: str) -> None:
+    """Its values would be taken for others; the topics that a view reads are compared by themselves."""
+    (message,) = find_mismatches(build_notes(StateInputs(TOPICS, view=view)), found())
+    assert message.startswith("the state was joined for another view: ")
+    assert said in message
+
+
+def test_a_view_is_the_same_whatever_its_topics_are_called() -> None:
+    """And in whatever order its tables stand."""
+    renamed = tuple(Source(each.table, f"db.{each.table}", each.key) for each in BUILT_IN.sources)
+    other = replace(BUILT_IN, sources=renamed[::-1])
+    assert [] == find_mismatches(build_notes(), found(inputs=StateInputs(TOPICS, view=other)))
+    assert StateInputs(TOPICS).encode() == StateInputs(TOPICS, view=other).encode()
 
 
 def test_a_local_store_is_trusted_for_half_of_what_its_changelog_remembers() -> None:

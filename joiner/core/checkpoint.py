@@ -11,10 +11,11 @@ from typing import Protocol
 
 import orjson
 
+from joiner.core.columns import Values, fits
 from joiner.core.differences import diff_owners, diff_terms
 from joiner.core.plan import Plan, Table
 from joiner.core.records import OutputRecord, SourceRecord
-from joiner.core.rows import Values, fits, parse_row
+from joiner.core.rows import parse_row
 from joiner.core.users import (
     UNTIMED,
     Changes,

@@ -7,12 +7,13 @@ their names, and no tables.
 import base64
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable
-from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import orjson
 
+from joiner.core.numbers import format_units
+from joiner.core.times import format_days, format_timestamp
 from joiner.core.values import DecimalText, EncodedBytes, Literal, NeedsLiteralsError
 from shared.errors import BadRow
 
@@ -183,8 +184,7 @@ def _decode_decimal(value: object, scale: int) -> str:
     unscaled = int.from_bytes(base64.b64decode(value, validate=True), "big", signed=True)
     if scale <= 0:
         return DecimalText(unscaled * 10**-scale)
-    digits = str(abs(unscaled)).zfill(scale + 1)
-    return DecimalText(f"{'-' if unscaled < 0 else ''}{digits[:-scale]}.{digits[-scale:]}")
+    return DecimalText(format_units(unscaled, scale))
 
 
 def _decode_variable_scale(value: Any) -> str:  # noqa: ANN401 - as JSON has it
@@ -192,15 +192,14 @@ def _decode_variable_scale(value: Any) -> str:  # noqa: ANN401 - as JSON has it
 
 
 def _decode_days(value: Any) -> str:  # noqa: ANN401 - as JSON has it
-    return (_EPOCH + timedelta(days=int(value))).date().isoformat()
+    return format_days(int(value))
 
 
 def _decode_timestamp(decimals: int) -> Decoder:
     """Return what turns a count of units of 10^-decimals s since 1970 into ISO 8601 in UTC, with that many decimals."""
 
     def decode_timestamp(value: Any) -> str:  # noqa: ANN401 - as JSON has it
-        seconds, fraction = divmod(int(value), 10**decimals)
-        return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}.{fraction:0{decimals}}Z"
+        return format_timestamp(int(value), decimals)
 
     return decode_timestamp
 
@@ -215,8 +214,6 @@ def _decode_time(decimals: int) -> Decoder:
 
     return decode_time
 
-
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - all of this is UTC, and is written so
 
 _DECODERS: dict[str, Decoder] = {
     "io.debezium.data.VariableScaleDecimal": _decode_variable_scale,

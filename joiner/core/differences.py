@@ -5,9 +5,10 @@ Pure: knows neither the bytes of records nor users' states.
 
 from collections.abc import Iterator
 
+from joiner.core.columns import Values
 from joiner.core.numbers import parse_units
 from joiner.core.plan import Table, Term
-from joiner.core.rows import Values
+from joiner.core.values import SENDING_DECIMALS
 from shared.errors import BadRow
 
 
@@ -75,4 +76,5 @@ def _contribute(table: Table, term: Term, values: Values | None) -> tuple[str | 
         return owner, 0 if text is None else parse_units(text, term.scale)
     except ValueError as error:
         column = table.columns[term.summed]
-        raise BadRow("bad-value", f"the column {column} cannot be summed: it holds {text!r:.40}, {error}") from None
+        detail = f"the column {column} cannot be summed: it holds {text!r:.40}, {error}; {SENDING_DECIMALS}"
+        raise BadRow("bad-value", detail) from None

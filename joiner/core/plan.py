@@ -68,6 +68,8 @@ class Table:
     """(Place of the owner, place of the count), where nothing but owners matters and rows are no users; else ()."""
     field_columns: tuple[str, ...] = field(init=False)
     """The columns of the fields, in their order."""
+    has_texts: bool = field(init=False)
+    """True where all fields are text."""
 
     def __post_init__(self) -> None:
         columns = (*self.owners, *self.others)
@@ -80,6 +82,7 @@ class Table:
             "reads": tuple(dict.fromkeys((*self.key, *columns, *field_columns))),
             "plain_counts": tuple((term.owner, term.aggregate) for term in self.terms if is_plain),
             "field_columns": field_columns,
+            "has_texts": all(each.type == "text" for each in self.fields or ()),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)

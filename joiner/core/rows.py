@@ -6,24 +6,15 @@ Knows nothing of Kafka, of Quix, or of what the change does to counts.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-import orjson
-
+from joiner.core.columns import Values, read_owners, read_values
 from joiner.core.connect_schema import SCHEMA_FIRST, Opener, Schema, decode, is_wrapper, read_schema
 from joiner.core.keys import parse_key, to_key_text
 from joiner.core.plan import Table
 from joiner.core.source_time import FLATTENED_TIME, read_milliseconds, read_source_time
-from joiner.core.values import NeedsLiteralsError, load_json, load_json_exactly, parse_id, to_text
+from joiner.core.values import NeedsLiteralsError, load_json, load_json_exactly, parse_id
 from shared.errors import BadRow
-from shared.topics import MAX_RECORD_BYTES
-from shared.unavailable import UNAVAILABLE, Placeholder
-
-Values: TypeAlias = tuple[str | None, ...]
-"""What is taken of a row: its owners and what else aggregates read, or the fields of its profile."""
-
-ENVELOPE_BYTES = 64 * 1024
-"""Room that a record needs besides its profile: key, counts, field names, framing."""
 
 MARKERS = frozenset(("__deleted", "__op", FLATTENED_TIME, "__source_ts_us", "__source_ts_ns"))
 """What Debezium's ExtractNewRecordState says of a row beside its columns, in a flat row."""
@@ -104,7 +95,7 @@ def _parse_with(  # noqa: C901 - in one piece, since calls are much of what a ro
         if row_id == STAND_IN and row is not document:
             _refuse_stand_in(table, row)
         return RowChange(row_id, None, source_ms)
-    values = _parse_owners(table, row) if table.plain_counts else _parse_values(table, row)
+    values = read_owners(table, row) if table.plain_counts else read_values(table, row)
     return RowChange(row_id, values, source_ms, operation == "r")
 
 
@@ -207,56 +198,3 @@ def read_document(value: bytes) -> dict[str, Any] | None:
         return _unwrap(load_json(value), None)[0]
     except (BadRow, ValueError, RecursionError):
         return {}
-
-
-def _parse_owners(table: Table, row: dict[str, Any]) -> Values:
-    owners: list[str | None] = []
-    for column in table.owners:
-        if column not in row:
-            raise BadRow("missing-column", f"the row has no column {column}")
-        owner = row[column]
-        if type(owner) is int:
-            owners.append(str(owner))
-        elif owner is None:
-            owners.append(None)
-        elif type(owner) is str and owner in table.placeholder.texts:
-            owners.append(UNAVAILABLE)
-        else:
-            owners.append(parse_id(owner, column))
-    return tuple(owners)
-
-
-def _parse_values(table: Table, row: dict[str, Any]) -> Values:
-    """Return what is kept of a row, and behind it, if it is a user's, the profile."""
-    kept: Values = ()
-    if table.columns:
-        kept = (*_parse_owners(table, row), *_parse_texts(table.others, row, table.placeholder))
-        if not fits(kept):
-            raise BadRow("too-large", f"what is read of the row does not fit into a record of {MAX_RECORD_BYTES} bytes")
-    return kept if table.fields is None else kept + _parse_profile(table, row)
-
-
-def _parse_profile(table: Table, row: dict[str, Any]) -> Values:
-    profile = _parse_texts(table.field_columns, row, table.placeholder)
-    if not fits(profile):
-        raise BadRow("too-large", f"the profile does not fit into a record of {MAX_RECORD_BYTES} bytes")
-    return profile
-
-
-def _parse_texts(columns: tuple[str, ...], row: dict[str, Any], placeholder: Placeholder) -> Values:
-    try:
-        texts = tuple([to_text(row.get(column), column) for column in columns])
-    except BadRow:
-        whole = {column: row.get(column) for column in columns}
-        whole = {column: UNAVAILABLE if placeholder.matches(value) else value for column, value in whole.items()}
-        texts = tuple([to_text(value, column) for column, value in whole.items()])
-    if not placeholder.texts.isdisjoint(texts):
-        texts = tuple([UNAVAILABLE if text in placeholder.texts else text for text in texts])
-    return texts
-
-
-def fits(values: Values) -> bool:
-    """Return whether a profile, or what is kept of a row, fits into a record."""
-    room = MAX_RECORD_BYTES - ENVELOPE_BYTES
-    # A character takes at most six bytes, as an escape, so few must be rendered to be measured.
-    return sum([len(text) for text in values if text]) * 6 <= room or len(orjson.dumps(values)) <= room

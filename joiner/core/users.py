@@ -12,8 +12,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import orjson
 
+from joiner.core.columns import Values, fits
 from joiner.core.plan import Plan
-from joiner.core.rows import Values, fits
 from shared.unavailable import UNAVAILABLE
 
 Profile: TypeAlias = Values

@@ -13,6 +13,9 @@ import orjson
 from shared.errors import BadRow
 from shared.records import MAX_ID_BYTES
 
+SENDING_DECIMALS = "set decimal.handling.mode=string, or let the converter write schemas"
+"""What to do where bytes stand for a decimal, and nothing says so."""
+
 
 class Literal(str):
     """A JSON number as it was written: no digit is lost, however long it is."""
@@ -115,7 +118,7 @@ def parse_id(value: object, where: str) -> str:
     elif value is None:
         raise BadRow("null-id", f"{where} is null")
     else:
-        raise BadRow("bad-id", f"{where} is neither text nor an integer{_explain(value)}")
+        raise BadRow("bad-id", f"{where} is neither text nor an integer{explain(value)}")
     if not text or len(text if text.isascii() else text.encode()) > MAX_ID_BYTES:
         raise BadRow("bad-id", f"{where} is not 1 to {MAX_ID_BYTES} bytes long in UTF-8")
     return text
@@ -125,17 +128,14 @@ _INTEGER = (re.compile(r"(-?[0-9]+)"), re.compile(r"(-?[0-9]+)(?:\.0*)?"))
 """What is an integer: a number as it was written, and one whose scale its schema gives."""
 
 
-def _explain(value: object) -> str:
-    """Return what is to be done about a value that is no id, where that can be told."""
+def explain(value: object) -> str:
+    """Return what is to be done about a value that is not what it should be, where that can be told."""
     if isinstance(value, NotJson):
         return f", but {value.what}"
     if isinstance(value, EncodedBytes):
         return ", but bytes"
     if isinstance(value, dict) and value.keys() == {"scale", "value"}:
-        return (
-            ", but a number as Debezium encodes it where its column has no scale: set decimal.handling.mode=string,"
-            " or let the converter write schemas"
-        )
+        return f", but a number as Debezium encodes it where its column has no scale: {SENDING_DECIMALS}"
     return ""
 
 
@@ -154,6 +154,15 @@ def to_text(value: object, column: str) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int | str):
         return str(value)
+    refuse_unreadable(value, column)
+    raise BadRow("not-text", f"the column {column} holds an object or an array{explain(value)}")
+
+
+def refuse_unreadable(value: object, column: str) -> None:
+    """Refuse what JSON cannot hold.
+
+    Raises:
+        BadRow: the value is such.
+    """
     if isinstance(value, NotJson):
         raise BadRow("bad-json", f"the value is not JSON: the column {column} holds {value.what}")
-    raise BadRow("not-text", f"the column {column} holds an object or an array")

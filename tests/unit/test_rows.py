@@ -5,8 +5,9 @@ import re
 
 import pytest
 
+from joiner.core.columns import ENVELOPE_BYTES, fits
 from joiner.core.plan import Table
-from joiner.core.rows import ENVELOPE_BYTES, RowChange, fits, parse_row
+from joiner.core.rows import RowChange, parse_row
 from shared.errors import BadRow
 from shared.topics import MAX_RECORD_BYTES
 from shared.unavailable import UNAVAILABLE

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from joiner.core.checkpoint import PACK_BYTES
-from joiner.core.rows import ENVELOPE_BYTES
+from joiner.core.columns import ENVELOPE_BYTES
 from joiner.core.users import UserState, encode_state
 from joiner.kafka import config
 from joiner.settings import JoinerSettings

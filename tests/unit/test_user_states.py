@@ -3,9 +3,9 @@
 import orjson
 import pytest
 
+from joiner.core.columns import Values
 from joiner.core.differences import diff_owners
 from joiner.core.plan import Table
-from joiner.core.rows import Values
 from joiner.core.users import (
     EMPTY_STATE,
     UNCHANGED,

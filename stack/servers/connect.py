@@ -1,7 +1,7 @@
 """A real Kafka Connect with Debezium: rows of PostgreSQL become records of the four source topics."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import httpx
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from doctor import connect_status
 from stack.errors import StackError
@@ -145,6 +145,8 @@ class Connect:
     def create_topics(self) -> None:
         """Create the source topics, which Connect itself would create only with a table's first row.
 
+        Those of an earlier version get the configuration of this one: a row that is served must fit once it is edited.
+
         Raises:
             StackError: Kafka refuses.
         """
@@ -152,11 +154,14 @@ class Connect:
         existing = admin.list_topics(timeout=10).topics
         config = read_source_topic()
         missing = [NewTopic(topic, PARTITIONS, -1, config=config) for topic in TOPICS if topic not in existing]
-        for name, created in (admin.create_topics(missing) if missing else {}).items():
+        changes = [_set_config(topic, config) for topic in TOPICS if topic in existing]
+        created = admin.create_topics(missing) if missing else {}
+        changed = admin.incremental_alter_configs(changes) if changes else {}
+        for topic, done in [*created.items(), *((resource.name, done) for resource, done in changed.items())]:
             try:
-                created.result()
+                done.result()
             except KafkaException as error:
-                raise StackError(f"cannot create the topic {name}: {error.args[0].str()}") from error
+                raise StackError(f"cannot set up the topic {topic}: {error.args[0].str()}") from error
 
     def __enter__(self) -> Self:
         return self.start()
@@ -165,3 +170,8 @@ class Connect:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _set_config(topic: str, config: Mapping[str, str]) -> ConfigResource:
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in config.items()]
+    return ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)

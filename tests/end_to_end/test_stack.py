@@ -19,7 +19,7 @@ import pytest
 
 from stack.servers.kafka import SOURCE_MESSAGE_BYTES, VERSION
 from stack.servers.ports import free_port
-from tests.support.connectors import LARGE_ROW, LARGE_USER, set_largest_record
+from tests.support.connectors import LARGE_ROW, LARGE_USER, read_largest_record, set_largest_record
 from tests.support.http_client import get
 from tests.support.programs import ROOT, Program
 from tests.support.topics import read_all
@@ -79,7 +79,7 @@ def stack(stack_folder: Path) -> Iterator[Stack]:
 
 
 def test_up_continues_where_down_left_it(stack: Stack) -> None:
-    """Started twice it is left alone; stopped and started again it has its rows, and its connector its place."""
+    """Started twice it is left alone; after `down` it has its rows, its connector its place, its topics their room."""
     # 1. Up: three servers, each with a process of its own.
     status, said = stack.call("up")
     assert 0 == status, said
@@ -90,6 +90,8 @@ def test_up_continues_where_down_left_it(stack: Stack) -> None:
     status, said = stack.call("up")
     assert (0, 3) == (status, said.count("runs already")), said
     assert (0, first) == stack.call("status")
+    servers = f"127.0.0.1:{stack.ports['STACK_KAFKA_PORT']}"
+    set_largest_record(servers, "users", 5_242_880)  # as an earlier version made it
 
     # 3. A row, and down: nothing runs, and status says so.
     status, said = stack.call("psql", "-c", "INSERT INTO users (user_id, username) VALUES (1, 'alice')")
@@ -107,8 +109,8 @@ def test_up_continues_where_down_left_it(stack: Stack) -> None:
     status, said = stack.call("up")
     assert 0 == status, said
     assert (0, "alice\n") == stack.call("psql", "-A", "-t", "-c", "SELECT username FROM users")
+    assert SOURCE_MESSAGE_BYTES == read_largest_record(servers, "users")
     stack.call("psql", "-c", "INSERT INTO users (user_id, username) VALUES (2, 'bob')")
-    servers = f"127.0.0.1:{stack.ports['STACK_KAFKA_PORT']}"
 
     def told() -> list[tuple[int, str]]:
         rows = [json.loads(message.value()) for message in read_all(servers, "users")]

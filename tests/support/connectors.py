@@ -17,3 +17,10 @@ def set_largest_record(bootstrap_servers: str, topic: str, size: int) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
     for done in admin.incremental_alter_configs([resource]).values():
         done.result()
+
+
+def read_largest_record(bootstrap_servers: str, topic: str) -> int:
+    """Return over how many bytes a topic refuses batches."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    (answer,) = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
+    return int(answer.result()["max.message.bytes"].value)

@@ -19,7 +19,7 @@ from joiner.core.connect_schema import (
     read_schema,
 )
 from joiner.core.plan import Table
-from joiner.core.values import DecimalText, is_unreadable, parse_id, to_text
+from joiner.core.values import DecimalText, is_unreadable, parse_id, refuse_encoded_number, to_text
 from shared.errors import BadRow
 
 COMPOSITE_PREFIX = "\0"
@@ -27,6 +27,9 @@ COMPOSITE_PREFIX = "\0"
 
 MAX_COMPOSITE_CHARACTERS = 4_096
 """No row of a PostgreSQL index is as long; the identity is a key of the store and of its changelog."""
+
+STAND_IN = "0"
+"""What Debezium writes in place of a number that was not sent and cannot be null."""
 
 _NOT_PLAIN = frozenset((b"{", b'"', b"[", b" ", b"\t", b"\r", b"\n", b"S", b"\0"))
 """First bytes of keys that may be something else than an id's text."""
@@ -87,6 +90,7 @@ def _parse_json_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> 
                 found = document[table.only_key]
                 if type(found) is int:
                     return str(found), None
+                refuse_encoded_number(found)
                 return _check_prefix(table, parse_id(found, "the key")), None
     except (ValueError, RecursionError):
         if text.startswith(b'{"'):
@@ -98,7 +102,21 @@ def _parse_json_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> 
         document = decode_value(document, schema.payload, "the key")
     if type(document) is dict:
         return _parse_fields(table, document, schema)
-    return _parse_scalar(table, document)
+    return _parse_scalar(table, document, schema)
+
+
+def refuse_stand_in(table: Table, row: dict[str, Any]) -> None:
+    """Refuse an envelope's deletion of 0 that has other columns; a row that has this id, its tombstone deletes.
+
+    Raises:
+        BadRow: it is such a deletion.
+    """
+    if any(value is not None for column, value in row.items() if column != table.primary_key):
+        raise BadRow(
+            "null-id",
+            f"the deletion says 0, as Debezium does where {table.primary_key} is not in the table's REPLICA IDENTITY;"
+            " set it to DEFAULT or FULL, and reload the source topics",
+        )
 
 
 def _refuse_binary(key: bytes) -> None:
@@ -156,13 +174,15 @@ def _name(fields: Iterable[str]) -> str:
     return ", ".join(sorted(fields)).encode(errors="backslashreplace").decode()
 
 
-def _parse_scalar(table: Table, document: object) -> RowKey:
+def _parse_scalar(table: Table, document: object, schema: Schema | None) -> RowKey:
     if document is None:
         raise BadRow("null-key", "the key's payload is null; a changelog's key is the row's primary key")
     if isinstance(document, list | bool) or table.only_key is None:
         raise BadRow("bad-key", f"the key is JSON, but holds no {_name(table.key)}")
     if is_unreadable(document):
         raise BadRow("bad-key", "the key holds text that UTF-8 cannot hold, such as half an emoji")
+    if schema is None:
+        refuse_encoded_number(document)
     row_id = parse_id(document, "the key")
     if row_id.startswith('{"'):
         raise BadRow("bad-key", "the key is a JSON object inside a JSON string; set the connector's key.converter")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from joiner.core.columns import Values, read_owners, read_values
 from joiner.core.connect_schema import SCHEMA_FIRST, Opener, Schema, decode, is_wrapper, read_schema
-from joiner.core.keys import parse_key, to_key_text
+from joiner.core.keys import STAND_IN, parse_key, refuse_stand_in, to_key_text
 from joiner.core.plan import Table
 from joiner.core.source_time import FLATTENED_TIME, read_milliseconds, read_source_time
 from joiner.core.values import NeedsLiteralsError, load_json, load_json_exactly, parse_id
@@ -20,9 +20,6 @@ MARKERS = frozenset(("__deleted", "__op", FLATTENED_TIME, "__source_ts_us", "__s
 """What Debezium's ExtractNewRecordState says of a row beside its columns, in a flat row."""
 
 OPERATIONS = ("c", "u", "r", "d")
-
-STAND_IN = "0"
-"""What Debezium writes in place of a number that was not sent and cannot be null."""
 
 _opener = Opener()
 
@@ -93,20 +90,10 @@ def _parse_with(  # noqa: C901 - in one piece, since calls are much of what a ro
         _check_key(table, row, row_id, key_columns, operation)
     if operation == "d":
         if row_id == STAND_IN and row is not document:
-            _refuse_stand_in(table, row)
+            refuse_stand_in(table, row)
         return RowChange(row_id, None, source_ms)
     values = read_owners(table, row) if table.plain_counts else read_values(table, row)
     return RowChange(row_id, values, source_ms, operation == "r")
-
-
-def _refuse_stand_in(table: Table, row: dict[str, Any]) -> None:
-    """Refuse an envelope's deletion of 0 that has other columns; a row that has this id, its tombstone deletes."""
-    if any(value is not None for column, value in row.items() if column != table.primary_key):
-        raise BadRow(
-            "null-id",
-            f"the deletion says 0, as Debezium does where {table.primary_key} is not in the table's REPLICA IDENTITY;"
-            " set it to DEFAULT or FULL, and reload the source topics",
-        )
 
 
 def _unwrap(document: Any, schema: Schema | None) -> tuple[dict[str, Any] | None, Schema | None]:  # noqa: ANN401 - JSON

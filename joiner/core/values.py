@@ -4,6 +4,7 @@ Guarantees: what is never read cannot spoil a document. Half an emoji, NaN, or a
 a column that is read. Pure, and knows neither rows nor tables.
 """
 
+import base64
 import json
 import re
 from typing import Any
@@ -15,6 +16,12 @@ from shared.records import MAX_ID_BYTES
 
 SENDING_DECIMALS = "set decimal.handling.mode=string, or let the converter write schemas"
 """What to do where bytes stand for a decimal, and nothing says so."""
+
+MAX_NUMBER_CHARACTERS = 12
+"""No id that is a number has more in base64."""
+
+MAX_WORDLESS_BYTES = 3
+"""Numbers with more seldom look like words; ids such as VXNlcjoxMA==, which is User:10, do."""
 
 
 class Literal(str):
@@ -137,6 +144,31 @@ def explain(value: object) -> str:
     if isinstance(value, dict) and value.keys() == {"scale", "value"}:
         return f", but a number as Debezium encodes it where its column has no scale: {SENDING_DECIMALS}"
     return ""
+
+
+def refuse_encoded_number(value: object) -> None:
+    """Refuse base64 of a number's bytes, as Debezium writes `numeric`; without a schema its end alone tells.
+
+    Args:
+        value: the id that a key holds.
+
+    Raises:
+        BadRow: it is that, and not base64 of a word either.
+    """
+    if type(value) is not str or value[-1:] != "=" or len(value) > MAX_NUMBER_CHARACTERS:
+        return
+    try:
+        raw = base64.b64decode(value, validate=True)
+    except ValueError:
+        return
+    number = int.from_bytes(raw, "big", signed=True)
+    size = (~number if number < 0 else number).bit_length() // 8 + 1
+    is_word = len(raw) > MAX_WORDLESS_BYTES and raw.isascii() and raw.decode().isprintable()
+    if not is_word and base64.b64encode(number.to_bytes(size, "big", signed=True)).decode() == value:
+        raise BadRow(
+            "bad-id",
+            f"the key says {value!r}, as Debezium writes the number {number}: {SENDING_DECIMALS}",
+        )
 
 
 def to_text(value: object, column: str) -> str | None:

@@ -4,6 +4,8 @@ import pytest
 
 from stack.traffic import keep_changing
 from tests.support.pipelines import DELETIONS, FLATTENING, SCHEMAS, Pipeline, Servers
+from tests.support.topics import headers_of
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end
 
@@ -62,3 +64,16 @@ def test_users_are_answered_as_sql_says(
         change_everything(pipeline)
         pipeline.await_truth()
         assert pipeline.service.answer(6) is None
+
+
+def test_encoded_numbers_are_named(servers: Servers) -> None:
+    """Without schemas, and without the setting that makes them text, `numeric` ids are dead letters that say so."""
+    with Pipeline(servers, "encoded", NUMERIC) as pipeline:
+        said = "the key says 'AQ==', as Debezium writes the number 1: set decimal.handling.mode=string"
+
+        def details() -> list[str]:
+            letters = pipeline.topics.messages("user-info-dead-letters")
+            return [headers_of(letter)["detail"].decode() for letter in letters]
+
+        wait_for(lambda: any(detail.startswith(said) for detail in details()), 60, "a dead letter of user 1")
+        assert pipeline.service.answer("AQ==") is None

@@ -133,6 +133,26 @@ def with_schema(payload: dict[str, object], **types: dict[str, object]) -> bytes
     return json.dumps(document, separators=(",", ":")).encode()
 
 
+@pytest.mark.parametrize(("text", "number"), [("ZA==", 100), ("AQ==", 1), ("/w==", -1), ("A+g=", 1000), ("QQ==", 65)])
+def test_a_numeric_id_without_a_schema_is_named(text: str, number: int) -> None:
+    """No id that is likely ends like base64 of one or two bytes."""
+    with pytest.raises(BadRow, match=f"as Debezium writes the number {number}: set decimal.handling.mode=string"):
+        parse_row(USERS, json.dumps({"user_id": text}).encode(), None)
+    with pytest.raises(BadRow, match=f"as Debezium writes the number {number}"):
+        parse_row(USERS, json.dumps(text).encode(), None)
+    typed = json.dumps({"schema": {"type": "string", "optional": False}, "payload": text}).encode()
+    assert text == parse_row(USERS, typed, None).row_id
+
+
+@pytest.mark.parametrize(
+    "text", ["VXNlcjoxMA==", "a=", "==", "AB==", "ZA==ZA==", "AAAAAAAAAAAAAA==", "AAE=", "AJxA", "ü==="]
+)
+def test_an_id_may_end_in_an_equals_sign(text: str) -> None:
+    """Where it is no base64, or that of a word or more bytes than a number's, or where the key is plain text."""
+    assert text == parse_row(USERS, json.dumps({"user_id": text}).encode(), None).row_id
+    assert text == parse_row(USERS, text.encode(), None).row_id
+
+
 def test_numeric_ids_are_numbers_where_a_schema_says_so() -> None:
     """ZA== is 100, in keys, flat rows and envelopes; the user is found under 100 and nowhere else."""
     envelope = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.support.programs import ROOT
+ROOT = Path(__file__).parents[2]
 
 
 def install(folder: Path) -> None:

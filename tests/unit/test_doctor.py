@@ -5,6 +5,7 @@ import pytest
 from doctor.checks import DoctorSettings, TopicFacts, Verdict, check_connector, check_tier, check_topics
 from doctor.connector_config import check_connector_config
 from shared.settings import read_settings
+from stack.ops import read_connector
 
 SETTINGS = read_settings(DoctorSettings)
 COMPACTED = {"cleanup.policy": "compact", "max.message.bytes": "8912896", "retention.ms": "604800000"}
@@ -166,6 +167,7 @@ MODE = "transforms.flat.delete.tombstone.handling.mode"
     "config",
     [
         {},
+        read_connector(),
         {"errors.tolerance": "none", "skipped.operations": "none", "snapshot.mode": "initial"},
         {"skipped.operations": "t"},
         FLATTENS,

@@ -2,21 +2,21 @@
 
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from joiner.core.checkpoint import APPLIED_OFFSET_KEY, Checkpoint, Store
 from joiner.core.compatibility import LedgerNotes
 from joiner.core.key_forms import KeyForms
+from joiner.core.plan import Plan
 from joiner.core.records import OutputRecord, SourceRecord
 from shared.errors import BadRow
-from tests.support.built_in import PLAN, TABLES
+from tests.support.built_in import PLAN
 from tests.support.strategies import Event
 
 SOURCE_PARTITIONS = 2
 INTERNAL_PARTITIONS = 3
 NOW_MS = 1_000
-TABLE_OF = {table.name: table for table in TABLES}
 
 
 class DictStore(Store):
@@ -38,9 +38,9 @@ class DictStore(Store):
             self.content[key] = value
 
 
-def new_key_forms() -> KeyForms:
+def new_key_forms(topics: Iterable[str] = PLAN.tables) -> KeyForms:
     """Return the forms of keys of a group that begins, which notes them nowhere else."""
-    return KeyForms(TABLE_OF, LedgerNotes(forms_are_whole=True), lambda _, form: [form])
+    return KeyForms(topics, LedgerNotes(forms_are_whole=True), lambda _, form: [form])
 
 
 @dataclass
@@ -48,17 +48,23 @@ class Cluster:
     """State, internal topic and output of a group of joiners.
 
     Args:
+        plan: what is joined.
         output: the records of user-info, in the order in which they were committed.
         key_forms: the form of each topic's keys.
         dead_letters: source records that no row could be read from.
     """
 
+    plan: Plan = PLAN
     output: list[OutputRecord] = field(default_factory=list)
     dead_letters: list[Event] = field(default_factory=list)
     stores: defaultdict[tuple[str, int], DictStore] = field(default_factory=lambda: defaultdict(DictStore))
     internal: list[list[bytes]] = field(default_factory=lambda: [[] for _ in range(INTERNAL_PARTITIONS)])
-    key_forms: KeyForms = field(default_factory=new_key_forms)
+    key_forms: KeyForms = field(init=False)
     consumed: list[int] = field(default_factory=lambda: [0] * INTERNAL_PARTITIONS)
+
+    def __post_init__(self) -> None:
+        """Begin without any form of keys."""
+        self.key_forms = new_key_forms(self.plan.tables)
 
     def run_checkpoint(self, events: Sequence[Event], internal: Sequence[int], *, crashes: bool = False) -> None:
         """Run one checkpoint.
@@ -68,9 +74,9 @@ class Cluster:
             internal: how many waiting records it reads of each internal partition.
             crashes: it dies before it commits: nothing of it is kept, and the same is read again.
         """
-        checkpoint, bad = Checkpoint(PLAN), []
+        checkpoint, bad = Checkpoint(self.plan), []
         for event in events:
-            table = TABLE_OF[event.table]
+            table = self.plan.tables[event.table]
             partition = zlib.crc32(event.row_id.encode()) % SOURCE_PARTITIONS
             store = self.stores[event.table, partition] if table.columns else None
             try:

@@ -67,6 +67,16 @@ def test_a_letter_behind_which_the_row_was_deleted_under_an_unreadable_key_is_no
     assert (unreadable, unreadable) == (mended.source_key, row.source_key)
 
 
+def test_letters_of_one_unreadable_key_are_the_rows_that_their_edited_keys_name() -> None:
+    """A writer that gives all rows one key is mended row by row; only the newest letter of one row is written."""
+    unreadable = b'{"id":7}'
+    letters = [letter(offset, key=unreadable) for offset in (5, 6)]
+    first, second = (parse_edited({**each.to_json(), "key": "7"}, each) for each in letters)
+    other = parse_edited({**letters[1].to_json(), "key": "8", "value": None}, letters[1])
+    assert ["superseded", "replay"] == outcomes(first, second)
+    assert ["replay", "replay"] == outcomes(first, other)
+
+
 def test_a_newer_record_of_the_row_is_kept() -> None:
     """Newer is what comes behind in the same partition, or later in another one."""
     decision = Decision(letter(5), "replay", "7", partition=2)

@@ -100,6 +100,7 @@ class Loop:
         rows, watermarks_before = dict.fromkeys(sources, 0), len(current.watermarks)
         offsets: dict[PartitionId, int] = {}
         key_forms = self._checkpoints.key_forms
+        key_matches = key_forms.matches
         for message in messages:
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if (topic, partition) not in owned:
@@ -122,7 +123,7 @@ class Loop:
                 record = SourceRecord(key, message.value(), time_ms, clock_ms, is_news)
                 try:
                     current.checkpoint.take_row(table, store, record)
-                    if not key_forms.matches[topic](key):
+                    if not key_matches[topic](key):
                         key_forms.check(topic, key, f"{topic}[{partition}]@{offset}")
                 except BadRow as bad:
                     current.letters.append(

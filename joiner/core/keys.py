@@ -45,7 +45,7 @@ RowKey: TypeAlias = tuple[str, dict[str, str] | None]
 """Which row a key names: its id, and where the key has several columns their values as text, else None.
 
 The id is the primary key; of several columns COMPOSITE_PREFIX and a JSON object, column -> value as text, sorted by
-name. The names are part of it: tables that are merged into one topic may call their columns differently.
+name. The names are part of it, so no two sets of columns name one row.
 """
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from reader.http import events_route, static_routes
 from reader.http.events import EventStreams
+from reader.http.resource import Resource
 from reader.http.routes import Application
 from reader.http.server import StopSignal
 from reader.http.users import UserResponses
@@ -35,14 +36,16 @@ def build_application(  # noqa: PLR0913 - what a process knows of the reader
         render_metrics: returns the body of `/metrics`.
         counters: of this process's responses.
     """
-    streams = EventStreams(open_view, readiness, settings.reader_max_streams)
+    resource = Resource(settings.reader_resource)
+    users = UserResponses(open_view, readiness, asyncio.get_running_loop().call_soon, resource)
+    streams = EventStreams(open_view, readiness, settings.reader_max_streams, resource)
     stop_signal.add_callback(streams.close)
     return Application(
-        UserResponses(open_view, readiness, asyncio.get_running_loop().call_soon),
+        users,
         readiness=readiness,
         is_alive=is_alive,
         render_metrics=render_metrics,
         counters=counters,
-        routes=[*events_route.build_routes(streams), *static_routes.build_routes()],
+        routes=[*events_route.build_routes(streams), *static_routes.build_routes(resource, users.read_shape)],
         origins=settings.origins,
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from shared.listening import Endpoint
 from shared.settings import KafkaSettings, Port
@@ -11,6 +11,10 @@ from shared.settings import KafkaSettings, Port
 Origins = Annotated[
     str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^\s,/]+(\s*,\s*[a-z][a-z0-9+.-]*://[^\s,/]+)*)?$")
 ]
+ResourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,99}$")]
+
+TAKEN_NAMES = ("livez", "metrics", "missing", "readyz")
+"""Names that no resource may have: paths of the reader's own, and a key next to the list of records."""
 
 
 class ReaderSettings(KafkaSettings):
@@ -20,6 +24,9 @@ class ReaderSettings(KafkaSettings):
         "127.0.0.1", description="Address or host name to listen on; :: is all addresses, IPv4 included."
     )
     reader_port: Port = Field(8000, description="Port to listen on; 0 takes a free one and logs it.")
+    reader_resource: ResourceName = Field(
+        "users", description="What users are served as: the first segment of their paths, as in /users/42."
+    )
     reader_state_dir: Path = Field(Path(".local/reader"), description="Folder of this reader's copy of the topic.")
     reader_snapshot: Path | None = Field(
         None, description="Snapshot folder to start from if READER_STATE_DIR is still empty; unset: none."
@@ -48,6 +55,13 @@ class ReaderSettings(KafkaSettings):
         gt=0,
         description="/readyz returns 503 if the newest heartbeat is older or missing; unset: no heartbeat is checked.",
     )
+
+    @field_validator("reader_resource")
+    @classmethod
+    def _resource_is_not_taken(cls, name: str) -> str:
+        if name in TAKEN_NAMES:
+            raise ValueError(f"the name has a meaning of its own, as do {', '.join(TAKEN_NAMES)}; choose another")
+        return name
 
     @property
     def endpoint(self) -> Endpoint:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from reader.http import problems
 from reader.http.absence import find_absence
+from reader.http.resource import USERS, Resource
 from reader.http.response import Response
 from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView, StoredRecord
@@ -72,9 +73,9 @@ class Update(NamedTuple):
     known: KnownVersion
     found: StoredRecord | None
 
-    def encode(self) -> bytes:
-        """Return the event as it is sent."""
-        name, body = (b"absent", problems.UNKNOWN_USER.body) if self.found is None else (b"record", self.found.body)
+    def encode(self, resource: Resource = USERS) -> bytes:
+        """Return the event as it is sent, of a user who is served as the resource."""
+        name, body = (b"absent", resource.unknown.body) if self.found is None else (b"record", self.found.body)
         data = b"".join(b"data: %b\n" % line for line in body.splitlines() or [b""])
         last = self.known.event_id
         id_line = b"" if last is None else b"id: %d:%d:%b\n" % (last.partition, last.offset, last.tag or b"")
@@ -147,11 +148,17 @@ class EventStreams:
         open_view: returns a read view of the store as it is now.
         readiness: how far the reader is.
         max_streams: how many may be open at a time.
+        resource: what the users are served as.
     """
 
     def __init__(
-        self, open_view: Callable[[], ReadView], readiness: Callable[[], Readiness], max_streams: int = 256
+        self,
+        open_view: Callable[[], ReadView],
+        readiness: Callable[[], Readiness],
+        max_streams: int = 256,
+        resource: Resource = USERS,
     ) -> None:
+        self.resource = resource
         self._open_view = open_view
         self._readiness = readiness
         self._max_streams = max_streams
@@ -195,7 +202,7 @@ class EventStreams:
     def encode_current(self, key: bytes, known: KnownVersion) -> bytes:
         """Return what a client has to be sent now, which may be nothing, as a body with an end."""
         updates = self._find_updates([Stream(key, known)])
-        return b"".join([RETRY_LINE, *(update.encode() for _, update in updates)])
+        return b"".join([RETRY_LINE, *(update.encode(self.resource) for _, update in updates)])
 
     async def read_stream(self, stream: Stream) -> AsyncIterator[bytes]:
         """Yield the pieces of a stream, as they are sent."""
@@ -204,7 +211,7 @@ class EventStreams:
             stream.update_due.clear()
             for _, update in self._find_updates([stream]):
                 stream.known = update.known
-                yield update.encode()
+                yield update.encode(self.resource)
             try:
                 await asyncio.wait_for(stream.update_due.wait(), KEEP_ALIVE_SECONDS)
             except TimeoutError:

@@ -31,7 +31,7 @@ def build_routes(streams: EventStreams) -> Sequence[BaseRoute]:
             return PreparedResponse(refusal)
         user_id = decode_user_id(request.path_params["user_id"].encode())
         if user_id is None:
-            return PreparedResponse(problems.UNKNOWN_USER)
+            return PreparedResponse(streams.resource.unknown)
         last = request.headers.get("last-event-id")
         known = parse_last_event_id(None if last is None else last.encode("latin-1"))
         if request.scope["http_version"] == "1.0":
@@ -44,7 +44,7 @@ def build_routes(streams: EventStreams) -> Sequence[BaseRoute]:
         request.scope[ENDLESS] = True
         return _EventStreamResponse(streams, streams.open_stream(user_id, known))
 
-    return [Route("/users/{user_id}/events", follow_user)]
+    return [Route(f"{streams.resource.path}/{{user_id}}/events", follow_user)]
 
 
 class _EventStreamResponse(responses.StreamingResponse):

@@ -9,6 +9,7 @@ once which fields keep a request from the fast path), `flow.write_paused`, `loop
 
 import asyncio
 import re
+from functools import cache
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -20,8 +21,8 @@ from reader.http.response import Response
 from reader.http.routes import Application
 from reader.http.server_state import ReaderServerState
 
-USER = re.compile(rb"/users/([A-Za-z0-9\-._~%!$&'()*+,;=:@]+)")
-"""The path of a user, in the characters that a path segment is made of."""
+SEGMENT = rb"/([A-Za-z0-9\-._~%!$&'()*+,;=:@]+)"
+"""What follows the resource's path in that of a user, in the characters that a path segment is made of."""
 
 NOT_PLAIN = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"origin"})
 """Header fields of requests that take the ordinary path."""
@@ -53,6 +54,7 @@ class FastPathConnection(Connection):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._users = cast("Application", config.app).users
+        self._match = _compile_path(self._users.resource.path).fullmatch
         self._in_a_row = 0
         self._segment: bytes | None = None
         self._keep_alive = True
@@ -91,7 +93,7 @@ class FastPathConnection(Connection):
         """Return the path segment that names the user; None for a request that takes the ordinary path."""
         if not self._plain or self._in_a_row >= MAX_IN_A_ROW or not self._idle or self.flow.write_paused:
             return None
-        user = USER.fullmatch(self.url)
+        user = self._match(self.url)
         if user is None or self.parser.get_method() not in METHODS or self.parser.should_upgrade():
             return None
         return user[1]
@@ -127,3 +129,13 @@ class FastPathConnection(Connection):
             self._waiting_since = state.now
         else:
             self._close_after_response()
+
+
+@cache
+def _compile_path(resource: str) -> re.Pattern[bytes]:
+    """Return what the path of a user matches.
+
+    Args:
+        resource: the path in front of the id.
+    """
+    return re.compile(re.escape(resource.encode()) + SEGMENT)

@@ -21,37 +21,45 @@ from reader.http.openapi_components import (
     problem_response,
     schema_ref,
 )
+from reader.http.resource import USERS, Resource
 from reader.http.users import MAX_IDS
+from shared.shape import Shape
 
 ANYWHERE = (400, 405, 408, 414, 431, 500, 503)
 """Statuses that any request may get."""
 
 
-def build_document() -> Node:
-    """Return the document, with all routes."""
+def build_document(resource: Resource = USERS, shape: Shape | None = None) -> Node:
+    """Return the document, with all routes.
+
+    Args:
+        resource: what the users are served as.
+        shape: of the records; None where the topic says none.
+    """
+    path, noun = resource.path, resource.noun
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "User Information Service",
             "version": _version(),
-            "summary": "One user's profile and four counts.",
+            "summary": "A row of one table, with counts and sums of the rows that belong to it.",
             "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "paths": {
-            "/users/{userId}": _describe_path(
+            f"{path}/{{userId}}": _describe_path(
                 "user",
-                "Read a user",
-                _describe_user(),
+                f"Read a {noun}",
+                _describe_user(noun),
                 [parameter_ref("userId"), *condition_parameters(), if_none_match_parameter()],
             ),
-            "/users": _describe_path(
-                "users", "Read several users", _describe_users(), [ids_parameter(), *condition_parameters()]
+            path: _describe_path(
+                "users", f"Read several {noun}s", _describe_users(resource), [ids_parameter(), *condition_parameters()]
             ),
-            "/users/{userId}/events": _describe_path(
+            f"{path}/{{userId}}/events": _describe_path(
                 "events",
-                "Follow a user's changes",
-                _describe_events(),
+                f"Follow a {noun}'s changes",
+                _describe_events(noun),
                 [parameter_ref("userId"), last_event_id_parameter()],
             ),
             "/readyz": _describe_path("readyz", "Check whether the reader is ready for traffic", _describe_readyz()),
@@ -66,12 +74,12 @@ def build_document() -> Node:
             ),
             "/": _describe_path(
                 "page",
-                "Open the page for looking up users",
+                f"Open the page for looking up {noun}s",
                 _describe_constant("text/html"),
                 [if_none_match_parameter()],
             ),
         },
-        "components": build_components(),
+        "components": build_components(shape),
     }
 
 
@@ -101,23 +109,23 @@ def _without_body(response: Node) -> Node:
     return {name: part for name, part in response.items() if name != "content"}
 
 
-def _describe_user() -> Node:
+def _describe_user(noun: str) -> Node:
     headers = header_refs("ETag", "Cache-Control", "User-Info-Offset", TOPIC, "User-Info-Source-Time-Ms", BEHIND)
     of_absence = header_refs("Cache-Control", "User-Info-Offset-Of-Absence", TOPIC, BEHIND)
     of_absence["User-Info-Offset"] = of_absence.pop("User-Info-Offset-Of-Absence")
     return {
-        "200": {"description": "The user.", "headers": headers, **json_content(schema_ref("Record"))},
+        "200": {"description": f"The {noun}.", "headers": headers, **json_content(schema_ref("Record"))},
         "304": {"description": "The record still has the ETag in If-None-Match.", "headers": headers},
         "404": {**problem_response(404), "headers": of_absence},
     }
 
 
-def _describe_users() -> Node:
+def _describe_users(resource: Resource) -> Node:
     found = {
         "type": "object",
-        "required": ["users", "missing"],
+        "required": [resource.name, "missing"],
         "properties": {
-            "users": {"type": "array", "items": schema_ref("Record"), "maxItems": MAX_IDS},
+            resource.name: {"type": "array", "items": schema_ref("Record"), "maxItems": MAX_IDS},
             "missing": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_IDS},
         },
         "additionalProperties": False,
@@ -128,10 +136,10 @@ def _describe_users() -> Node:
     return {"200": {"description": description, "headers": headers, **json_content(found)}}
 
 
-def _describe_events() -> Node:
+def _describe_events(noun: str) -> Node:
     description = (
-        "An endless stream of server-sent events: the user now, and after every change. An event `record` holds what a"
-        " read would return with 200, an event `absent` what it would return with 404. The id of an event is"
+        f"An endless stream of server-sent events: the {noun} now, and after every change. An event `record` holds what"
+        " a read would return with 200, an event `absent` what it would return with 404. The id of an event is"
         " `<partition>:<offset>:<topic>`; a client that reconnects with it in Last-Event-ID gets only what is newer. A"
         " client that reads slowly misses versions in between, never the last one. A request in HTTP/1.0 gets what is"
         " new now, and the response ends."

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from reader.http.openapi_record import describe_record
 from reader.http.problems import TYPE
 from reader.http.users import MAX_IDS
-from shared.records import COUNT_KEYS, MAX_ID_BYTES, PROFILE_COLUMNS
+from shared.records import MAX_ID_BYTES
+from shared.shape import Shape
 
 Node = dict[str, Any]
 
@@ -22,7 +24,7 @@ PROBLEMS = {
 
 MEANINGS = {
     400: "The request cannot be understood.",
-    404: "There is no such user, or no such route.",
+    404: "There is no such record, or no such route.",
     405: "Resources are read-only.",
     408: "The request took too long to arrive; the connection is closed.",
     414: "The request target is too long; the connection is closed.",
@@ -31,7 +33,6 @@ MEANINGS = {
     503: "This reader cannot serve the request now: try again after Retry-After, or ask another reader.",
 }
 
-COUNT = {"type": "integer", "minimum": 0}
 TEXT = {"type": "string"}
 TEXT_OR_NULL = {"type": ["string", "null"]}
 NUMBER_OR_NULL = {"type": ["number", "null"]}
@@ -42,11 +43,15 @@ BEHIND = "User-Info-Behind-Seconds"
 TOPIC = "User-Info-Topic"
 
 
-def build_components() -> Node:
-    """Return everything that is referred to by name."""
+def build_components(shape: Shape | None) -> Node:
+    """Return everything that is referred to by name.
+
+    Args:
+        shape: of the records; None where the topic says none.
+    """
     return {
         # `Standing` is the name under which generated clients know it.
-        "schemas": {"Record": _record_schema(), "Problem": _problem_schema(), "Standing": _readiness_schema()},
+        "schemas": {"Record": describe_record(shape), "Problem": _problem_schema(), "Standing": _readiness_schema()},
         "headers": _build_headers(),
         "parameters": {"userId": _user_id_parameter()},
         "responses": {f"Problem{status}": problem_response(status) for status in PROBLEMS},
@@ -68,14 +73,14 @@ def _build_headers() -> Node:
             "Partition and offset of the record in the topic.", type="string", pattern=f"^{pair}$"
         ),
         "User-Info-Offsets": header(
-            "For each partition, the newest offset among the records; where a user is missing, that up to which it is"
-            " true that there is no such user; absent where there is none.",
+            "For each partition, the newest offset among the records; where one is missing, that up to which it is"
+            " true that there is none; absent where no offset is known.",
             required=False,
             type="string",
             pattern=f"^{pair}(, {pair})*$",
         ),
         "User-Info-Offset-Of-Absence": header(
-            "Partition and offset in the topic up to which it is true that there is no such user; absent where no user"
+            "Partition and offset in the topic up to which it is true that there is no such record; absent where none"
             " can have this id, nothing is in that partition, or CRC-32 does not place all keys.",
             required=False,
             type="string",
@@ -128,7 +133,7 @@ def ids_parameter() -> Node:
         "name": "id",
         "in": "query",
         "required": True,
-        "description": "The ids of the users.",
+        "description": "The ids of the records.",
         "style": "form",
         "explode": True,
         "schema": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_IDS},
@@ -187,15 +192,6 @@ def schema_ref(name: str) -> Node:
 def json_content(schema: Node) -> Node:
     """Return the content of a JSON response."""
     return {"content": {"application/json": {"schema": schema}}}
-
-
-def _record_schema() -> Node:
-    fields = {
-        "userId": {"type": "string"},
-        **dict.fromkeys(PROFILE_COLUMNS.values(), TEXT_OR_NULL),
-        **dict.fromkeys(COUNT_KEYS, COUNT),
-    }
-    return {"type": "object", "required": list(fields), "properties": fields, "additionalProperties": False}
 
 
 def _problem_schema() -> Node:

@@ -31,7 +31,16 @@ def problem(status: int, kind: str, title: str, detail: str, head: bytes = b"", 
     return Response(status, lines + head, body)
 
 
-UNKNOWN_USER = problem(404, "unknown-user", "no such user", "no user has this id")
+def unknown_user(noun: str) -> Response:
+    """Return the 404 for an id that no record has.
+
+    Args:
+        noun: what a record is called.
+    """
+    return problem(404, "unknown-user", f"no such {noun}", f"no {noun} has this id")
+
+
+UNKNOWN_USER = unknown_user("user")
 METHOD_NOT_ALLOWED = problem(405, "method-not-allowed", "method not allowed", "this resource is read-only", ALLOW)
 METHOD_NOT_ALLOWED_CLOSE = METHOD_NOT_ALLOWED._replace(head=METHOD_NOT_ALLOWED.head + CLOSE)
 INTERNAL = problem(500, "internal", "internal error", "the reader's log has the cause")
@@ -41,7 +50,7 @@ BAD_TARGET = problem(
     400,
     "bad-http",
     "bad request",
-    "the request target must be a path such as /users/1, or a URL such as http://host:8000/users/1",
+    "the request target must be a path such as /readyz, or a URL such as http://host:8000/readyz",
     CLOSE,
 )
 CUT_OFF = problem(400, "bad-http", "bad request", "the request ended within its head", CLOSE)
@@ -69,9 +78,14 @@ OTHER_TOPIC = problem(
 )
 
 
-def unknown_route(path: str) -> Response:
-    """Return the 404 for a path without a route."""
-    return problem(404, "unknown-route", "no such route", f"there is nothing at {path}; try /users/{{userId}}")
+def unknown_route(path: str, known: str) -> Response:
+    """Return the 404 for a path without a route.
+
+    Args:
+        path: as it was sent.
+        known: of the reader's resource.
+    """
+    return problem(404, "unknown-route", "no such route", f"there is nothing at {path}; try {known}/{{userId}}")
 
 
 def bad_request(detail: str) -> Response:

@@ -1,7 +1,7 @@
 """The reader's routes, as an ASGI application of Starlette; further routes are handed in.
 
 Routes match the path as it was sent, percent-encoded, so an id may hold an encoded slash. A route decodes what it takes
-from the path (see reader.http.users.decode_user_id). `GET /users/{userId}` is here for completeness: nearly all of
+from the path (see reader.http.users.decode_user_id). The route of one user is here for completeness: nearly all of
 these requests take the fast path (reader.http.fast_path).
 """
 
@@ -81,6 +81,15 @@ class Application:
             expose_headers=EXPOSED_HEADERS,
             max_age=86_400,
         )
+
+        async def handle_http_error(request: Request, error: Exception) -> responses.Response:
+            assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+            if error.status_code == 404:
+                return PreparedResponse(problems.unknown_route(request.scope["path"], users.resource.path))
+            if error.status_code == 405:
+                return PreparedResponse(problems.METHOD_NOT_ALLOWED)
+            return PreparedResponse(problems.problem(error.status_code, "refused", error.detail.lower(), error.detail))
+
         self._starlette = Starlette(
             routes=[
                 *routes,
@@ -89,7 +98,7 @@ class Application:
                 _metrics_route(render_metrics),
             ],
             middleware=[cors] if origins else [],
-            exception_handlers={HTTPException: _handle_http_error, Exception: _handle_internal_error},
+            exception_handlers={HTTPException: handle_http_error, Exception: _handle_internal_error},
         )
         self._starlette.router.redirect_slashes = False
 
@@ -142,7 +151,8 @@ def _user_routes(users: UserResponses) -> list[BaseRoute]:
     async def get_users(request: Request) -> responses.Response:
         return PreparedResponse(users.get_users(request.scope["query_string"], parse_conditions(request.headers.raw)))
 
-    return [Route("/users/{user_id}", get_user), Route("/users", get_users)]
+    path = users.resource.path
+    return [Route(f"{path}/{{user_id}}", get_user), Route(path, get_users)]
 
 
 def _health_routes(readiness: Callable[[], Readiness], is_alive: Callable[[], bool]) -> list[BaseRoute]:
@@ -165,15 +175,6 @@ def _metrics_route(render_metrics: Callable[[], bytes]) -> BaseRoute:
         return responses.Response(render_metrics(), media_type=CONTENT_TYPE)
 
     return Route("/metrics", metrics)
-
-
-async def _handle_http_error(request: Request, error: Exception) -> responses.Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
-    if error.status_code == 404:
-        return PreparedResponse(problems.unknown_route(request.scope["path"]))
-    if error.status_code == 405:
-        return PreparedResponse(problems.METHOD_NOT_ALLOWED)
-    return PreparedResponse(problems.problem(error.status_code, "refused", error.detail.lower(), error.detail))
 
 
 async def _handle_internal_error(request: Request, error: Exception) -> responses.Response:

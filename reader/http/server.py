@@ -102,7 +102,7 @@ async def serve(
     stop_signal.add_callback(server.stop)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop_signal.stop)
-    logger.info("serving %s", format_urls(listeners, "/users/{userId}"))
+    logger.info("serving %s", format_urls(listeners, f"{application.users.resource.path}/{{userId}}"))
     # Objects that live as long as the process are exempt from garbage collection: a full one would delay responses.
     gc.collect()
     gc.freeze()

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from reader.http import problems
 from reader.http.absence import find_absence
 from reader.http.conditions import NO_CONDITIONS, Conditions, check_conditions, matches_etag
+from reader.http.resource import USERS, Resource
 from reader.http.response import Response
 from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView
@@ -40,8 +41,9 @@ USERS_HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n"
 class _TurnContext:
     """One read view of the store, and what all responses made from it have in common."""
 
-    def __init__(self, view: ReadView, readiness: Readiness) -> None:
+    def __init__(self, view: ReadView, readiness: Readiness, unknown: Response) -> None:
         self.view = view
+        self._unknown = unknown
         self.readiness = readiness
         self.tag = view.tag
         complete_at = readiness.complete_at
@@ -54,7 +56,7 @@ class _TurnContext:
         """Return the 404 of a user, with the offset up to which it is true; of None, which is no id, it always is."""
         absence = None if user_id is None else find_absence(self.view, user_id)
         stated = b"" if absence is None else OFFSET_HEAD % absence
-        return Response(404, problems.UNKNOWN_USER.head + stated + self.common, problems.UNKNOWN_USER.body)
+        return Response(404, self._unknown.head + stated + self.common, self._unknown.body)
 
 
 class UserResponses:
@@ -64,6 +66,7 @@ class UserResponses:
         open_view: returns a read view of the store as it is now.
         readiness: how far the reader is.
         call_soon: calls a function at the end of the event loop's current turn.
+        resource: what the users are served as.
     """
 
     def __init__(
@@ -71,7 +74,10 @@ class UserResponses:
         open_view: Callable[[], ReadView],
         readiness: Callable[[], Readiness],
         call_soon: Callable[[Callable[[], None]], object],
+        resource: Resource = USERS,
     ) -> None:
+        self.resource = resource
+        self._list_head = b'{"%b":[' % resource.name.encode()
         self._open_view = open_view
         self._readiness = readiness
         self._call_soon = call_soon
@@ -82,6 +88,10 @@ class UserResponses:
         if self._context is not None:
             self._context.view.close()
             self._context = None
+
+    def read_shape(self) -> bytes | None:
+        """Return the shape of the records, as the topic says it; None where it says none."""
+        return (self._context or self._open_context()).view.shape
 
     def get_user(self, encoded: bytes, conditions: Conditions = NO_CONDITIONS) -> Response:
         """Return the response to `GET /users/{userId}`.
@@ -122,7 +132,7 @@ class UserResponses:
         refusal = None if conditions is NO_CONDITIONS else check_conditions(conditions, context)
         if refusal is not None:
             return refusal
-        user_ids = _parse_ids(query)
+        user_ids = _parse_ids(query, self.resource)
         if isinstance(user_ids, Response):
             return user_ids
         bodies: list[bytes] = []
@@ -141,18 +151,18 @@ class UserResponses:
                 continue
             size_bytes += len(found.body)
             if size_bytes > MAX_RESPONSE_BYTES:
-                return problems.bad_request("these users' records are too large to send together; ask for fewer")
+                return problems.bad_request("these records are too large to send together; ask for fewer")
             bodies.append(found.body)
             offsets[found.partition] = max(found.offset, offsets.get(found.partition, 0))
         missing_ids = json.dumps(missing, ensure_ascii=False).encode()
-        body = b'{"users":[' + b",".join(bodies) + b'],"missing":' + missing_ids + b"}"
+        body = self._list_head + b",".join(bodies) + b'],"missing":' + missing_ids + b"}"
         newest = b", ".join(b"%d:%d" % pair for pair in sorted(offsets.items()))
         stated = OFFSETS_HEAD % newest if newest else b""
         return Response(200, USERS_HEAD % len(body) + stated + context.common, body)
 
     def _open_context(self) -> _TurnContext:
         readiness = self._readiness()  # first: what it says of the data must not be newer than the data
-        self._context = _TurnContext(self._open_view(), readiness)
+        self._context = _TurnContext(self._open_view(), readiness, self.resource.unknown)
         self._call_soon(self.release)
         return self._context
 
@@ -179,11 +189,11 @@ def decode_user_id(encoded: bytes) -> bytes | None:
     return user_id
 
 
-def _parse_ids(query: bytes) -> list[str] | Response:
+def _parse_ids(query: bytes, resource: Resource) -> list[str] | Response:
     """Return the ids that a query asks for, or a 400 if it asks for none or too many."""
     values = [value for name, _, value in (pair.partition(b"=") for pair in query.split(b"&")) if name == b"id"]
     if not values:
-        return problems.bad_request("ask for users by id, such as /users?id=1&id=2")
+        return problems.bad_request(f"ask for {resource.name} by id, such as {resource.path}?id=1&id=2")
     if len(values) > MAX_IDS:
         return problems.bad_request(f"{len(values)} ids are too many; ask for {MAX_IDS} at most")
     try:

@@ -8,6 +8,7 @@ import pytest
 
 from bench.fuzz import openapi, sockets
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
+from shared.shape import BUILT_IN_SHAPE, SHAPE_KEY
 from tests.support.readers import Reader
 from tests.support.topics import Topics
 
@@ -24,6 +25,8 @@ def port(kafka: str, tmp_path: Path) -> Iterator[int]:
     for user in ("0", "1", "alice", "zoë", "a/b"):
         record = {"userId": user, **dict.fromkeys(PROFILE_COLUMNS.values()), **dict.fromkeys(COUNT_KEYS, 1)}
         topics.send("user-info", user.encode(), json.dumps(record).encode())
+    for partition in range(3):
+        topics.send("user-info", SHAPE_KEY, BUILT_IN_SHAPE.encode(), partition)
     topics.flush()
     with Reader(topics.settings(), tmp_path / "reader") as reader:
         reader.wait_until_ready()

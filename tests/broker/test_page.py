@@ -86,6 +86,7 @@ def test_a_user_is_looked_up(ready: Reader, window: Browser) -> None:
 def test_a_change_is_seen_as_it_comes(ready: Reader, topics: Topics, window: Browser) -> None:
     """A count, a deletion and a return appear without anybody's doing, and are said aloud."""
     window.open(ready.port, "?user=chloe")
+    window.await_text("#user-title", "Chloé Tremblay")
     window.await_text("[data-field=likeCount]", "247")
     topics.write("user-info", b"chloe", record("chloe", 248))
     window.await_text("[data-field=likeCount]", "248")
@@ -152,6 +153,27 @@ def test_a_phone_is_enough(ready: Reader, topics: Topics, window: Browser, dark:
     assert isinstance(brightness, int)
     assert dark == (brightness < 128)
     window.shoot("phone-dark" if dark else "phone")
+
+
+def test_records_of_any_view_are_shown_to_the_last_digit(topics: Topics, tmp_path: Path, window: Browser) -> None:
+    """Under their resource, fields and sums by their keys, numbers that JavaScript would round included."""
+    topics.create("user-info", partitions=3)
+    record = b'{"customerId":"7","signedUpOn":"2024-02-29","more":{"a":12345678901234567890},"orderCount":12,'
+    topics.write("user-info", b"7", record + b'"spentCents":123456789012345678901,"spent":"12.50"}')
+    with Reader(topics.settings(), tmp_path / "reader", READER_RESOURCE="customers") as reader:
+        reader.wait_until_ready()
+        window.open(reader.port, "?user=7")
+        window.await_text("#user-title", "7")
+        shown = [window.text(f"[data-field={name}]") for name in ("signedUpOn", "orderCount", "spentCents", "spent")]
+        assert ["February 29, 2024", "12", "123,456,789,012,345,678,901", "12.50"] == shown
+        labels = window.run("return [...document.querySelectorAll('#record dt')].map((label) => label.textContent)")
+        assert ["Order count", "Spent cents", "Signed up on", "More", "Spent"] == labels
+        window.run("document.querySelector('details').open = true")
+        for exact in ('"spentCents": 123456789012345678901', '"a": 12345678901234567890'):
+            assert exact in window.text("#raw")
+        window.look_up("8")
+        window.await_text("#news", "There is no record 8")
+        window.shoot("customers")
 
 
 def test_the_page_loads_from_its_reader_alone(ready: Reader, window: Browser) -> None:

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from reader.http.fast_path import FastPathConnection
+from reader.http.resource import USERS, Resource
 from reader.http.routes import Application
 from reader.http.server import Server, build_config, choose_loop_factory
 from reader.http.server_state import Limits
@@ -50,6 +51,7 @@ class LocalServer:
         routes: further routes.
         origins: allowed for cross-origin scripts.
         partitions: of the topic; None: not known.
+        resource: what the users are served as.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class LocalServer:
         routes: Sequence[BaseRoute] = (),
         origins: Sequence[str] = (),
         partitions: int | None = None,
+        resource: Resource = USERS,
     ) -> None:
+        self._resource = resource
         self._partitions = partitions
         self._records = records
         self._protocol = protocol
@@ -86,7 +90,7 @@ class LocalServer:
         loop = asyncio.get_running_loop()
         self.counters = ResponseCounters()
         self.application = CountingApplication(
-            UserResponses(self._view, lambda: self._readiness, loop.call_soon),
+            UserResponses(self._view, lambda: self._readiness, loop.call_soon, self._resource),
             readiness=lambda: self._readiness,
             is_alive=lambda: True,
             render_metrics=lambda: render_metrics([self.counters], StatusReport(self._readiness)),

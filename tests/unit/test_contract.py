@@ -49,6 +49,7 @@ ADDITIONS: dict[str, list[str]] = {
         "python -m joiner view --sql <boolean> is_flag = False",
     ],
     "environment variables": [
+        "reader READER_RESOURCE=users",
         "doctor USER_INFO_VIEW=None",
         "joiner UNAVAILABLE_VALUE=__debezium_unavailable_value",
         "joiner USER_INFO_VIEW=None",

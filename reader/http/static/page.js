@@ -1,4 +1,4 @@
-// Looks up a user and shows its changes live; shows the reader's status. Sends requests to this reader only.
+// Looks up a record and shows its changes live; shows the reader's status. Sends requests to this reader only.
 
 const POLL_MS = 1000;
 const RETRY_MS = 1000;
@@ -6,15 +6,24 @@ const RETRY_MS = 1000;
 const at = (id) => document.getElementById(id);
 const numbers = new Intl.NumberFormat("en");
 
-// The user
+// The record
 
 let watched = null;
 let source = null;
 let retryTimer = null;
 let shown = null;
 let changes = 0;
+let resource = "users";
+let noun = "user";
 
-const pathOf = (userId) => `users/${encodeURIComponent(userId)}`;
+const pathOf = (userId) => `${resource}/${encodeURIComponent(userId)}`;
+
+// What is served here under which path, the reader's own description says.
+async function describe() {
+  const { paths } = await fetch("openapi.json").then((response) => response.json());
+  resource = Object.keys(paths).find((path) => path.endsWith("/{userId}")).split("/")[1];
+  noun = resource === "users" ? "user" : "record";
+}
 
 function watch(userId) {
   source?.close();
@@ -40,7 +49,7 @@ function listen(userId) {
   });
 }
 
-// Scripts do not see why a stream is refused; a plain request for the user says so.
+// Scripts do not see why a stream is refused; a plain request for the record says so.
 async function explain(userId) {
   let problem = { title: "the reader does not respond", detail: "trying again …" };
   let isFinal = false;
@@ -50,7 +59,7 @@ async function explain(userId) {
     problem = response.ok ? { title: "no stream available", detail: "this reader has reached its limit" } : await response.json();
   } catch { /* the default problem fits */ }
   if (userId !== watched) return;
-  if (problem.type?.endsWith(":not-ready")) say("waiting", "Not ready: the user is shown as soon as the reader is.");
+  if (problem.type?.endsWith(":not-ready")) say("waiting", `Not ready: the ${noun} is shown as soon as the reader is.`);
   else say(isFinal ? "absent" : "waiting", `${sentence(problem.title)}: ${problem.detail}`);
   if (!isFinal) retryTimer = setTimeout(() => listen(userId), RETRY_MS);
 }
@@ -58,22 +67,24 @@ async function explain(userId) {
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function show(event) {
-  const record = JSON.parse(event.data);
+  const record = parse(event.data);
   const before = shown;
   if (before) changes += 1;
   shown = record;
   at("record").hidden = false;
-  put(at("user-title"), record.name ?? record.username ?? record.userId);
-  put(at("username"), record.username ? `@${record.username}` : `id ${record.userId}`);
-  put(at("description"), record.description ?? "");
-  at("description").hidden = !record.description;
+  put(at("user-title"), textOf(record.name) ?? textOf(record.username) ?? watched);
+  put(at("username"), textOf(record.username) ? `@${record.username}` : `id ${watched}`);
+  put(at("description"), textOf(record.description) ?? "");
+  at("description").hidden = !textOf(record.description);
+  if (!before || String(Object.keys(before)) !== String(Object.keys(record))) layOut(record);
   for (const field of document.querySelectorAll("[data-field]")) {
     const name = field.dataset.field;
-    if (!before || before[name] !== record[name]) fill(field, name, record[name]);
-    if (before && before[name] !== record[name]) flash(field);
+    const changed = !before || format(before[name]) !== format(record[name]);
+    if (changed) fill(field, record[name]);
+    if (before && changed) flash(field);
   }
   put(at("place"), placeOf(event.lastEventId));
-  put(at("raw"), JSON.stringify(record, null, 2));
+  put(at("raw"), JSON.stringify(record, null, 2).replace(/"\\u0000([^"]*)"/g, "$1"));
   const since = changes === 0 ? "no change yet" : changes === 1 ? "1 change" : `${numbers.format(changes)} changes`;
   say("live", `Live: ${since}, last event at ${new Date().toLocaleTimeString()}`);
 }
@@ -82,7 +93,7 @@ function showAbsence(userId) {
   if (shown) changes += 1;
   shown = null;
   at("record").hidden = true;
-  say("absent", `There is no user ${userId}. If one appears, it is shown here.`);
+  say("absent", `There is no ${noun} ${userId}. If one appears, it is shown here.`);
 }
 
 function placeOf(eventId) {
@@ -90,12 +101,49 @@ function placeOf(eventId) {
   return `partition ${partition}, offset ${numbers.format(Number(offset))}`;
 }
 
-function fill(field, name, value) {
-  if (value === null || value === undefined) put(field, "–");
-  else if (typeof value === "number") put(field, numbers.format(value));
-  else if (name === "webPageUrl" && /^https?:\/\//i.test(value)) field.replaceChildren(linkTo(value));
-  else if (name === "joinedDate") put(field, dateOf(value));
-  else put(field, value);
+// A number of more digits than JavaScript's is kept as text, behind a character that no text of a record has.
+function parse(json) {
+  const kept = (token) => (token[0] === '"' || token.length < 16 ? token : `"\\u0000${token}"`);
+  return JSON.parse(json.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, kept));
+}
+
+const isNumber = (value) => typeof value === "number" || (typeof value === "string" && value[0] === "\0");
+
+const textOf = (value) => (typeof value === "string" && value ? value : undefined);
+
+// The record's keys in their order, counts and sums apart; its id and what is shown above are left out.
+function layOut(record) {
+  at("counts").replaceChildren();
+  at("fields").replaceChildren();
+  for (const name of Object.keys(record).slice(1)) {
+    if (["username", "name", "description"].includes(name)) continue;
+    const [box, term, field] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
+    term.textContent = labelOf(name);
+    field.dataset.field = name;
+    box.append(term, field);
+    at(isNumber(record[name]) ? "counts" : "fields").append(box);
+  }
+}
+
+function labelOf(name) {
+  return sentence(name.replace(/[_-]+/g, " ").replace(/([a-z0-9])([A-Z])/g, (_, end, begin) => `${end} ${begin.toLowerCase()}`));
+}
+
+function format(value) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "number") return numbers.format(value);
+  if (isNumber(value)) return /^-?\d+$/.test(value.slice(1)) ? numbers.format(BigInt(value.slice(1))) : value.slice(1);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function fill(field, value) {
+  const text = format(value);
+  field.title = "";
+  if (typeof value === "string" && /^https?:\/\/\S+$/i.test(value)) field.replaceChildren(linkTo(value));
+  else if (typeof value === "string" && /^\d{4}-\d\d-\d\d(T[\d:.]+Z)?$/.test(value)) {
+    put(field, dateOf(value));
+    field.title = value;
+  } else put(field, text);
 }
 
 function linkTo(address) {
@@ -108,7 +156,7 @@ function linkTo(address) {
 
 function dateOf(text) {
   const moment = new Date(text);
-  return Number.isNaN(moment.getTime()) ? text : moment.toLocaleDateString("en", { dateStyle: "long" });
+  return Number.isNaN(moment.getTime()) ? text : moment.toLocaleDateString("en", { dateStyle: "long", timeZone: "UTC" });
 }
 
 function flash(field) {
@@ -156,7 +204,7 @@ function showReadiness(readiness) {
   showState(readiness.state, readiness.percent === null || serves ? readiness.state : `${readiness.state} ${readiness.percent} %`);
   at("replay").hidden = serves;
   put(at("replay-title"), readiness.state === "failed" ? "Needs attention" : "Not ready yet");
-  put(at("replay-reason"), sentence(readiness.reason ?? "Reading the topic; users are served once all of it has been read."));
+  put(at("replay-reason"), sentence(readiness.reason ?? "Reading the topic; records are served once all of it has been read."));
   at("replay-progress").hidden = readiness.percent === null;
   if (readiness.percent !== null) at("replay-progress").value = readiness.percent;
   put(at("replay-estimate"), estimateOf(readiness));
@@ -224,6 +272,10 @@ at("look-up").addEventListener("submit", (event) => {
   history.replaceState(null, "", address);
   watch(userId);
 });
+
+try {
+  await describe();
+} catch { /* the reader is away; its status says so */ }
 
 const requested = new URL(location.href).searchParams.get("user");
 if (requested) {

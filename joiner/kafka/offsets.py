@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from joiner.core.compatibility import ClusterFacts, Extent, PartitionId, StateInputs, TopicIdentity
+from joiner.core.store_age import oldest_trusted_ms
 from joiner.kafka.config import REQUEST_SECONDS
 from joiner.kafka.topics import PreparedTopics
 from joiner.settings import JoinerSettings
@@ -22,10 +23,6 @@ from shared.view.model import View
 
 LEADER_SECONDS = 10.0
 """How long partitions that have just been created may lack a leader before that is treated as an error."""
-
-SAFETY_FACTOR = 2
-"""A local store may lag by the time for which its changelog remembers deletions, divided by this. The rest is a margin:
-for the time until the store has read on, for clocks that differ, and for replicas compacted at other times."""
 
 
 def read_cluster_facts(
@@ -126,16 +123,6 @@ def _lacks_leader(future: Future[Any]) -> bool:
         return False
     codes = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
     return isinstance(error, KafkaException) and error.args[0].code() in codes
-
-
-def oldest_trusted_ms(now_ms: int, forgets_ms: int) -> int:
-    """Return the time up to which a local store must hold its changelog; from there on no deletion can be missing.
-
-    Args:
-        now_ms: the time, epoch ms.
-        forgets_ms: how long the changelog remembers deletions, its `delete.retention.ms`.
-    """
-    return now_ms - forgets_ms // SAFETY_FACTOR
 
 
 def find_trusted_offsets(

@@ -16,7 +16,7 @@ from joiner.core.compatibility import (
     decode_inputs,
     find_mismatches,
 )
-from joiner.kafka.offsets import oldest_trusted_ms
+from joiner.core.store_age import oldest_trusted_ms
 from shared.view.model import BUILT_IN, Aggregate, Condition, Field, Source, View
 
 SOURCE, CHANGES, CHANGELOG = ("likes", 0), ("user-info-changes", 0), ("changelog__j--likes--default", 0)

@@ -54,7 +54,7 @@ def _check_topics(settings: JoinerSettings) -> Iterator[tuple[str, str, str]]:
         if topic not in existing:
             yield "missing", topic, "the topic does not exist"
             continue
-        rows = list(read_newest_rows(admin, client, topic, existing[topic]))
+        rows = list(read_newest_rows(admin, client, topic, existing[topic], source.key[0]))
         if not rows:
             yield "unknown", topic, "its newest records hold no row"
             continue

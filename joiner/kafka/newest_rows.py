@@ -14,7 +14,7 @@ NEWEST = 200
 
 
 def read_newest_rows(
-    admin: AdminClient, client: Mapping[str, str], topic: str, partitions: int
+    admin: AdminClient, client: Mapping[str, str], topic: str, partitions: int, key: str
 ) -> Iterator[dict[str, Any]]:
     """Yield rows of a topic's newest records; what no row can be read from is left out.
 
@@ -23,6 +23,7 @@ def read_newest_rows(
         client: where Kafka is and how to reach it, as librdkafka's properties.
         topic: the topic, which exists.
         partitions: how many it has.
+        key: a column of the primary key, which tells a row that has a column `op` from an envelope.
 
     Raises:
         Interrupted: Kafka does not answer.
@@ -31,7 +32,8 @@ def read_newest_rows(
     extents = read_extents(admin, [(topic, partition) for partition in range(partitions)])
     start = {partition: max(extent.low, extent.high - NEWEST) for (_, partition), extent in extents.items()}
     for message in scan(client, topic, start, start):
-        document = read_document(message.value() or b"")
-        row = document.get("after") or document.get("before") if document and "op" in document else document
-        if isinstance(row, dict):
+        row: Any = read_document(message.value() or b"")
+        if row and key not in row and "op" in row:
+            row = row.get("after") or row.get("before")
+        if row and isinstance(row, dict):
             yield row

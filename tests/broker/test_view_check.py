@@ -60,7 +60,7 @@ def test_columns_that_rows_lack_are_named(joiners: Joiners, tmp_path: Path) -> N
     # 2. Both are there now; older rows still lack a column.
     topics.create("reviews")
     topics.write("reviews", b"20", b'{"review_id": 20, "user_id": 1}')
-    topics.write("likes", b"12", b'{"like_id": 12, "user_id": 1, "gone": null}')
+    topics.write("likes", b"12", b'{"like_id": 12, "user_id": 1, "gone": null, "op": "+"}')
     assert [
         "partly   users: born is in 1 of 2 rows",
         "partly   likes: gone is in 1 of 2 rows",

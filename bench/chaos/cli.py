@@ -24,6 +24,7 @@ from bench.chaos.tables import Load, Record, Tables
 from bench.errors import MeasurementError
 from bench.joiner.topic_watcher import TopicWatcher
 from bench.joiner.topics import Topics
+from bench.joiner.workload import SHARES
 from bench.results import ProgressPrinter, percentile
 from stack.servers.kafka import Kafka
 
@@ -85,7 +86,7 @@ class Chaos:
 
     def __init__(self, kafka: Kafka, folder: Path, seed: int, rate: float, progress: Callable[[str], None]) -> None:
         topics = Topics(kafka.bootstrap_servers)
-        topics.create_sources(PARTITIONS)
+        topics.create_sources(SHARES, PARTITIONS)
         topics.create_output("user-info")
         chance = random.Random(seed)
         self.report = Report(seed)

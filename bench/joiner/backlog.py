@@ -85,13 +85,16 @@ class Backlog:
             if arrival is not None and now - moved_at > SETTLED_SECONDS and compared_at < moved_at:
                 compared_at = now
                 try:
-                    check_equal(self.topics.read(output), self.workload.counts)
+                    self._compare(output)
                 except MeasurementError:
                     continue  # a pause, not the end
                 return arrival
             if now - moved_at > PATIENCE_SECONDS:
-                check_equal(self.topics.read(output), self.workload.counts)
+                self._compare(output)
                 raise MeasurementError(f"the output was complete only after {SETTLED_SECONDS:g} s without a record")
+
+    def _compare(self, output: str) -> None:
+        check_equal(self.topics.read(output), self.workload.keys, self.workload.counts)
 
 
 @contextmanager
@@ -100,7 +103,7 @@ def run_backlog(folder: Path, workload: Workload, partitions: int, progress: Pro
     progress("starting Kafka")
     with Kafka(folder / "kafka", heap="1g", options=java.BUSY) as kafka:
         topics = Topics(kafka.bootstrap_servers)
-        topics.create_sources(partitions)
+        topics.create_sources(workload.shares, partitions)
         write_workload(
             kafka.bootstrap_servers, workload, lambda done: progress(f"{done:,} of {workload.rows:,} rows written")
         )

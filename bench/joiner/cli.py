@@ -15,6 +15,7 @@ from bench.joiner import restart as restarts
 from bench.joiner.backlog import Backlog, run_backlog
 from bench.joiner.freshness import Freshness, generate_changes, measure_freshness
 from bench.joiner.throughput import Race, Run, compute_medians, compute_ratios
+from bench.joiner.wide import WideWorkload
 from bench.joiner.workload import Workload
 from bench.results import ProgressPrinter
 from stack.servers.process import Command
@@ -41,10 +42,13 @@ def joiner() -> None:
     help="Another program that reads the topics users, tweets, follows and likes; run in turn with the joiner. "
     "Placeholders: {bootstrap}, {threads}, {output}.",
 )
-def throughput(rows: int, partitions: int, counts: tuple[int, ...], rounds: int, peer: str | None) -> None:
+@click.option("--wide", is_flag=True, help="Join a view of 40 columns and 12 aggregates over 5 tables.")
+def throughput(  # noqa: PLR0913 - options
+    rows: int, partitions: int, counts: tuple[int, ...], rounds: int, peer: str | None, *, wide: bool
+) -> None:
     """Rows a second, CPU and memory while catching up on a backlog, until the output equals the truth."""
     progress = ProgressPrinter()
-    workload = Workload(rows)
+    workload = WideWorkload(rows) if wide else Workload(rows)
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
@@ -58,11 +62,18 @@ def throughput(rows: int, partitions: int, counts: tuple[int, ...], rounds: int,
                         runs.append(race.run_peer(peer, count, progress))
                         _show_run(progress, runs[-1], rows)
     middle = compute_medians(runs, rows)
-    click.echo(f"{rows:,} rows, {partitions} partitions, default settings; {results.describe_machine()}")
+    what = "of the wide view" if wide else "of the built-in view"
+    click.echo(f"{rows:,} rows {what}, {partitions} partitions, default settings; {results.describe_machine()}")
     click.echo(f"\n{results.to_table(middle)}")
     for count, ratio in compute_ratios(runs).items():
         click.echo(f"\njoiner x {count} is {ratio:.2f} times as fast as the peer x {count}")
-    found = {"rows": rows, "partitions": partitions, "peer": peer, "runs": [dataclasses.asdict(run) for run in runs]}
+    found = {
+        "rows": rows,
+        "wide": wide,
+        "partitions": partitions,
+        "peer": peer,
+        "runs": [dataclasses.asdict(run) for run in runs],
+    }
     facts = {**found, "medians": middle, "ratios": compute_ratios(runs)}
     click.echo(f"\n{results.write_results(RESULTS, 'joiner-throughput', facts)}")
 

@@ -52,6 +52,11 @@ class Race:
 
     def __init__(self, backlog: Backlog, folder: Path) -> None:
         self._backlog = backlog
+        self._settings: dict[str, str] = {}
+        if backlog.workload.view is not None:
+            file = folder / "view.toml"
+            file.write_text(backlog.workload.view)
+            self._settings["USER_INFO_VIEW"] = str(file)
         self._kafka = backlog.kafka
         self._topics = backlog.topics
         self._folder = folder
@@ -62,7 +67,10 @@ class Race:
 
         def commands(prefix: str) -> list[Command]:
             address = self._kafka.bootstrap_servers
-            return [processes.joiner_command(number, address, prefix, self._folder) for number in range(count)]
+            return [
+                processes.joiner_command(number, address, prefix, self._folder, **self._settings)
+                for number in range(count)
+            ]
 
         return self._run("joiner", count, commands, progress)
 

@@ -1,7 +1,7 @@
 """Topics of a measurement: created, measured by their offsets, read to the end, deleted."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,7 +10,6 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, T
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from bench.errors import MeasurementError
-from bench.joiner.workload import COUNT_KEYS, TABLES
 from shared.kafka import is_end_of_partition
 
 SOURCE = {"cleanup.policy": "compact"}
@@ -39,9 +38,9 @@ class Topics:
         self.bootstrap_servers = bootstrap_servers
         self.admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
-    def create_sources(self, partitions: int) -> None:
-        """Create the four source topics, as a connector would."""
-        self._create(dict.fromkeys(TABLES, partitions))
+    def create_sources(self, names: Iterable[str], partitions: int) -> None:
+        """Create the source topics, as a connector would."""
+        self._create(dict.fromkeys(names, partitions))
 
     def create_output(self, name: str) -> None:
         """Create a topic for user-info records."""
@@ -126,12 +125,13 @@ class Topics:
             consumer.close()
 
 
-def check_equal(found: Mapping[bytes, bytes], counts: Mapping[int, list[int]]) -> None:
+def check_equal(found: Mapping[bytes, bytes], keys: Sequence[str], counts: Mapping[int, list[int]]) -> None:
     """Make sure that user-info records say what SQL would.
 
     Args:
-        found: key -> value of each record; only the counts are compared.
-        counts: user id -> the four counts.
+        found: key -> value of each record; only counts and sums are compared.
+        keys: of the record's counts and sums.
+        counts: user id -> what they should be.
 
     Raises:
         MeasurementError: they differ; names the first user that does.
@@ -139,7 +139,7 @@ def check_equal(found: Mapping[bytes, bytes], counts: Mapping[int, list[int]]) -
     for user, expected in counts.items():
         value = found.get(b"%d" % user)
         record = orjson.loads(value) if value is not None else None
-        shown = [record[count] for count in COUNT_KEYS] if record is not None else None
+        shown = [record[key] for key in keys] if record is not None else None
         if shown != expected:
             raise MeasurementError(f"user {user} should have the counts {expected} and has {shown}")
     if len(found) != len(counts):

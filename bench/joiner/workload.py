@@ -6,13 +6,13 @@ shares nothing with what is measured. Knows nothing of the joiner.
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import orjson
 from confluent_kafka import Producer
 
-TABLES = ("users", "tweets", "follows", "likes")
 SHARES = {"users": 0.05, "tweets": 0.30, "follows": 0.40, "likes": 0.25}
 """Of a million rows: 50,000 users, 300,000 tweets, 400,000 follows, 250,000 likes."""
 
@@ -28,39 +28,46 @@ class Workload:
     """Rows to write, and what SQL would count over those written so far.
 
     Args:
-        rows: how many in all, shared out over the tables as in SHARES.
+        rows: how many in all, shared out over the tables as in `shares`.
         seed: of the owners' choice.
-        counts: user id -> the four counts in COUNT_KEYS' order; filled as rows are made.
+        counts: user id -> the aggregates in the order of `keys`; filled as rows are made.
     """
 
     rows: int
     seed: int = 1
     counts: dict[int, list[int]] = field(default_factory=dict)
 
+    shares: ClassVar[Mapping[str, float]] = SHARES
+    """Table -> its part of the rows; the record's own table is the first."""
+    keys: ClassVar[tuple[str, ...]] = COUNT_KEYS
+    """Keys of the record's aggregates."""
+    view: ClassVar[str | None] = None
+    """The view's file; None: the built-in view."""
+
     @property
     def sizes(self) -> dict[str, int]:
         """How many rows each table gets."""
-        return {table: round(self.rows * share) for table, share in SHARES.items()}
+        return {table: round(self.rows * share) for table, share in self.shares.items()}
 
     @property
     def users(self) -> int:
         """How many users there are; their ids are 1 and up."""
-        return self.sizes["users"]
+        return next(iter(self.sizes.values()))
 
     def all_rows(self) -> Iterator[Row]:
         """Yield every row, the tables mixed as their shares say, and count it."""
         chance = random.Random(self.seed)
         sizes = self.sizes
-        self.counts = {user: [0, 0, 0, 0] for user in range(1, sizes["users"] + 1)}
-        order = [table for table in TABLES for _ in range(sizes[table])]
+        self.counts = {user: [0] * len(self.keys) for user in range(1, self.users + 1)}
+        order = [table for table in sizes for _ in range(sizes[table])]
         chance.shuffle(order)
         # Each row has at most two owners.
-        owners = iter(draw_owners(chance, sizes["users"], 2 * self.rows))
-        numbers = {table: itertools.count(1) for table in TABLES}
+        owners = iter(draw_owners(chance, self.users, 2 * self.rows))
+        numbers = {table: itertools.count(1) for table in sizes}
         for table in order:
-            yield self._row(table, next(numbers[table]), owners)
+            yield self._make_row(chance, table, next(numbers[table]), owners)
 
-    def _row(self, table: str, number: int, owners: Iterator[int]) -> Row:
+    def _make_row(self, chance: random.Random, table: str, number: int, owners: Iterator[int]) -> Row:  # noqa: ARG002
         if table == "users":
             return user_row(number, f"user{number}")
         owner = next(owners)

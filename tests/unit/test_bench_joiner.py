@@ -9,9 +9,12 @@ from bench.errors import MeasurementError
 from bench.joiner.freshness import generate_changes
 from bench.joiner.throughput import Run, compute_medians, compute_ratios
 from bench.joiner.topics import check_equal
+from bench.joiner.wide import WideWorkload
 from bench.joiner.workload import COUNT_KEYS, Workload
 from bench.results import percentile, to_table
+from shared.view.file import parse_view
 from tests.support.sql_truth import expected_bodies
+from tests.support.view_truth import expected_records
 
 
 def test_the_workload_counts_what_sql_counts_over_its_rows() -> None:
@@ -25,6 +28,20 @@ def test_the_workload_counts_what_sql_counts_over_its_rows() -> None:
     assert {"users": 100, "tweets": 600, "follows": 800, "likes": 500} == {t: len(rows) for t, rows in tables.items()}
     said = {user: json.loads(body) for user, body in expected_bodies(tables).items()}
     assert workload.counts == {int(user): [body[key] for key in COUNT_KEYS] for user, body in said.items()}
+
+
+def test_the_wide_workload_adds_up_what_its_views_sql_adds_up() -> None:
+    """Its view has a table of 40 columns, and 12 aggregates over 5 more tables."""
+    workload = WideWorkload(1_000)
+    tables: dict[str, list[dict[str, str | int | None]]] = {}
+    for topic, _, value in workload.all_rows():
+        row = json.loads(value)
+        owner = {"customer_id": str(row["customer_id"])}
+        tables.setdefault(topic, []).append(row | owner)
+    view = parse_view(workload.view)
+    assert (40, 12, 6) == (len(tables["customers"][0]), len(view.aggregates), len(view.sources))
+    said = {user: json.loads(body) for user, body in expected_records(view, tables).items()}
+    assert workload.counts == {int(user): [body[key] for key in workload.keys] for user, body in said.items()}
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others() -> None:
@@ -45,14 +62,14 @@ def test_output_that_is_not_the_truth_is_named_by_its_user() -> None:
     """A run with a wrong, missing or superfluous user gives no figures."""
     right = dict(zip(COUNT_KEYS, (1, 2, 3, 4), strict=True))
     counts = {7: [1, 2, 3, 4]}
-    check_equal({b"7": json.dumps(right).encode()}, counts)
+    check_equal({b"7": json.dumps(right).encode()}, COUNT_KEYS, counts)
     for found, said in (
         ({b"7": json.dumps({**right, "likeCount": 5}).encode()}, r"user 7 .* has \[1, 2, 3, 5\]"),
         ({}, "user 7 .* has None"),
         ({b"7": json.dumps(right).encode(), b"8": json.dumps(right).encode()}, "2 records of 1 users"),
     ):
         with pytest.raises(MeasurementError, match=said):
-            check_equal(found, counts)
+            check_equal(found, COUNT_KEYS, counts)
 
 
 def test_each_change_differs_from_the_users_next_one() -> None:

@@ -34,6 +34,7 @@ ADDITIONS: dict[str, list[str]] = {
     "problems": ["503 urn:user-info:problem:other-topic 'another topic'"],
     "events": ["id: 3:1042:0badcafe event: absent"],
     "commands": [
+        "python -m bench joiner throughput --wide <boolean> is_flag = False",
         "python -m bench charts",
         "python -m bench charts --output <directory> = docs/charts",
         "python -m bench charts --results <directory> = docs/results",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from stack.ops import read_connector
 from stack.traffic import keep_changing
 from tests.support.pipelines import DELETIONS, FLATTENING, SCHEMAS, Pipeline, Servers
 from tests.support.topics import headers_of
@@ -32,9 +33,27 @@ NUMERIC = [
 """What makes all ids `numeric`."""
 
 
+SIGNALS = [
+    "CREATE TABLE signals (id text PRIMARY KEY, type text, data text)",
+    "ALTER PUBLICATION user_info ADD TABLE signals",
+]
+"""What lets a connector be told in the database to take a snapshot while it runs."""
+
+SIGNALLED = {
+    "signal.data.collection": "public.signals",
+    "table.include.list": f"{read_connector()['table.include.list']},public.signals",
+    "incremental.snapshot.chunk.size": "10",
+}
+"""What a connector needs to read the signals, and to write a snapshot in pieces between changes."""
+
+
 def change_everything(pipeline: Pipeline) -> None:
-    """Insert, edit, move and delete rows of all tables, by chance and for certain."""
-    keep_changing(pipeline.service.dsn, 300, 1, print)
+    """Insert, edit, move and delete rows of all tables, by chance, during both kinds of snapshots, and for certain."""
+    tables = ", ".join(f'"public.{table}"' for table in IDS)
+    for kind in ("incremental", "blocking"):
+        order = f'{{"type": "{kind}", "data-collections": [{tables}]}}'
+        pipeline.service.sql(f"INSERT INTO signals VALUES ('{kind}', 'execute-snapshot', '{order}')")
+        keep_changing(pipeline.service.dsn, 300, 1, print)
     pipeline.service.sql(
         "UPDATE users SET description = 'edited' WHERE user_id <= 5",
         "UPDATE tweets SET user_id = 1 WHERE tweet_id <= 10",
@@ -59,11 +78,14 @@ def change_everything(pipeline: Pipeline) -> None:
 def test_users_are_answered_as_sql_says(
     servers: Servers, name: str, tables: list[str], connector: dict[str, str]
 ) -> None:
-    """Rows of a snapshot and of a load that inserts, edits, moves and deletes."""
-    with Pipeline(servers, name, tables, connector) as pipeline:
+    """Rows of snapshots, before and during a load that inserts, edits, moves and deletes."""
+    with Pipeline(servers, name, [*tables, *SIGNALS], {**connector, **SIGNALLED}) as pipeline:
         change_everything(pipeline)
         pipeline.await_truth()
         assert pipeline.service.answer(6) is None
+        assert any(
+            b"snapshot-window-close" in (signal.value() or b"") for signal in pipeline.topics.messages("signals")
+        )
 
 
 def test_encoded_numbers_are_named(servers: Servers) -> None:

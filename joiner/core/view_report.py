@@ -7,6 +7,8 @@ from shared.view.model import Aggregate, Condition, Field, FieldType, Source, Vi
 
 ID = "1234567890"
 TEXT = "a text of 20 letters"
+SUM = 1250
+TIME_MS = 1_709_209_800_000
 
 EXAMPLES: Mapping[FieldType, object] = {
     "text": TEXT,
@@ -55,7 +57,7 @@ def _make_value(field: Field) -> object:
 def _make_total(aggregate: Aggregate) -> object:
     if aggregate.column is None:
         return 3
-    return 1250 if aggregate.scale is None else _decimal(aggregate.scale)
+    return SUM if aggregate.scale is None else _decimal(aggregate.scale)
 
 
 def _decimal(scale: int) -> str:
@@ -130,8 +132,9 @@ def _estimate_costs(view: View, sources: Sequence[Source]) -> list[tuple[str, st
             key = ID if len(source.key) == 1 else _dump(dict.fromkeys(source.key, ID))
             row = [ID if column in owners else TEXT for column in read]
             costs.append((f"a row of {source.table}", f"{len(key) + len(_dump(row))} bytes"))
-    values = list(make_example(view).values())
-    return [*costs, ("a record", f"{len(_dump(values))} bytes")]
+    profile = [_make_value(field) for field in view.fields]
+    totals = [3 if each.column is None else SUM for each in view.aggregates]
+    return [*costs, ("a record", f"{len(ID) + len(_dump([profile, totals, TIME_MS, TIME_MS]))} bytes")]
 
 
 def check_columns(columns: Sequence[str], rows: Iterable[Container[str]]) -> dict[str, int]:

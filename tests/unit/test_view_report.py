@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from joiner.cli import main
+from joiner.core.users import UserState, encode_state
 from joiner.core.view_report import check_columns, describe_view
 from shared.view.file import parse_view
 from shared.view.model import BUILT_IN
@@ -81,6 +82,12 @@ def test_a_key_of_several_columns_is_shown_whole() -> None:
     lines = list(describe_view(LINES, {each.topic: each for each in LINES.sources}))
     assert "  lines  lines  order_id*, line*, user_id" in lines
     assert "  a row of lines  59 bytes" in lines
+
+
+def test_a_records_state_is_as_large_as_the_command_says() -> None:
+    """What it estimates is the length of what is stored."""
+    stored = encode_state(UserState(("a text of 20 letters",) * 8, (3,) * 4, 10**12, 10**12))
+    assert f"  a record          {len('1234567890') + len(stored)} bytes" in run_view().splitlines()
 
 
 def test_a_column_is_looked_for_in_every_row() -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import orjson
 
-from joiner.core.columns import Values, fits
+from joiner.core.columns import Values, complete, fits
 from joiner.core.differences import diff_owners, diff_terms
 from joiner.core.plan import Plan, Table
 from joiner.core.records import OutputRecord, SourceRecord
@@ -22,7 +22,6 @@ from joiner.core.users import (
     Unchanged,
     UserState,
     apply_change,
-    complete,
     decode_state,
     differs,
     encode_state,

@@ -89,3 +89,16 @@ def fits(values: Values) -> bool:
     room = MAX_RECORD_BYTES - ENVELOPE_BYTES
     # A character takes at most six bytes, as an escape, so few must be rendered to be measured.
     return sum([len(text) for text in values if text]) * 6 <= room or len(orjson.dumps(values)) <= room
+
+
+def complete(values: Values, known: Values | None) -> Values:
+    """Put the last known value where the source left one out, and null if none is known.
+
+    Args:
+        values: any may be UNAVAILABLE.
+        known: the same row's values before, if it had any.
+    """
+    return tuple(
+        ((known[index] if known is not None else None) if value == UNAVAILABLE else value)
+        for index, value in enumerate(values)
+    )

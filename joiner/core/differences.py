@@ -5,7 +5,7 @@ Pure: knows neither the bytes of records nor users' states.
 
 from collections.abc import Iterator
 
-from joiner.core.columns import Values
+from joiner.core.columns import Values, complete
 from joiner.core.numbers import parse_units
 from joiner.core.plan import Table, Term
 from joiner.core.values import SENDING_DECIMALS
@@ -59,6 +59,20 @@ def diff_terms(table: Table, old: Values | None, new: Values | None) -> list[tup
         if given and after is not None:
             differences.append((after, term.aggregate, given))
     return differences
+
+
+def check_sums(table: Table, values: Values | None) -> None:
+    """Make sure that what a row holds can be summed, as far as that can be told without what is known of the row.
+
+    Args:
+        table: whose row it is.
+        values: as the row was read; None: it is gone.
+
+    Raises:
+        BadRow: a value that is to be summed is no number that the sum can hold.
+    """
+    if values is not None:
+        diff_terms(table, None, complete(values, None))
 
 
 def _contribute(table: Table, term: Term, values: Values | None) -> tuple[str | None, int]:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import orjson
 
-from joiner.core.columns import Values, fits
+from joiner.core.columns import Values, complete, fits
 from joiner.core.plan import Plan
 from shared.unavailable import UNAVAILABLE
 
@@ -44,14 +44,6 @@ def resolve_unavailable(values: Values, known: Values | None) -> Values:
         return values
     whole = complete(values, known)
     return whole if fits(whole) else complete(values, None)
-
-
-def complete(values: Values, known: Values | None) -> Values:
-    """Do what `resolve_unavailable` does, however large the values are together."""
-    return tuple(
-        ((known[index] if known is not None else None) if value == UNAVAILABLE else value)
-        for index, value in enumerate(values)
-    )
 
 
 @dataclass(slots=True)

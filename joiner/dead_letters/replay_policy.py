@@ -10,6 +10,7 @@ from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
+from joiner.core.differences import check_sums
 from joiner.core.key_forms import describe_change, read_form
 from joiner.core.plan import Table
 from joiner.core.rows import parse_row
@@ -107,6 +108,7 @@ def _decide(letter: DeadLetter, tables: Mapping[str, Table], forms: dict[str, Co
         return Decision(letter, "cut", detail="it exceeded the topic's limit, so only a part of it was kept")
     try:
         change = parse_row(table, record.key, record.value)
+        check_sums(table, change.values)
     except BadRow as bad:
         return Decision(letter, "still unreadable", detail=str(bad))
     form = read_form(record.key or b"")

@@ -1,15 +1,18 @@
 """One checkpoint's work over plain dictionaries: what it sends on, what it shows, what it keeps."""
 
 import json
+import re
 
 import pytest
 
-from joiner.core.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, Store
+from joiner.core.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, Store, _complete_row
+from joiner.core.plan import compile_view
 from joiner.core.records import OutputRecord, SourceRecord
 from joiner.core.users import make_request_entry
 from shared.errors import BadRow
-from shared.topics import partition_of
+from shared.topics import MAX_RECORD_BYTES, partition_of
 from shared.unavailable import UNAVAILABLE
+from shared.view.file import parse_view
 from tests.support.built_in import LIKES, PLAN, USERS
 from tests.support.cluster import DictStore
 
@@ -210,3 +213,96 @@ def test_large_profiles_fill_a_checkpoint_sooner() -> None:
     checkpoint = Checkpoint(PLAN)
     checkpoint.take_row(USERS, None, source("a", {"user_id": "a", "description": "d" * 1_000_000}))
     assert checkpoint.size > 400
+
+
+SHOP = compile_view(
+    parse_view("""
+[record]
+of = "shops"
+id = "id"
+as = "id"
+
+[fields]
+name = "name"
+
+[counts]
+branches = { of = "shops", by = "parent", where = { state = "open" } }
+
+[sums]
+sold = { of = "sales", by = "shop", column = "cents" }
+
+[tables]
+shops = { key = "id" }
+sales = { key = ["day", "till"] }
+""")
+)
+SHOPS, SALES = SHOP.tables.values()
+
+
+def test_a_row_that_is_a_record_and_is_counted_is_both_or_neither() -> None:
+    """It changes its own profile and its owner's aggregate, and is kept for what is read of it."""
+    checkpoint, store = Checkpoint(SHOP), DictStore()
+    checkpoint.take_row(SHOPS, store, source("b", {"id": "b", "name": "B", "parent": "a", "state": "open"}))
+    checkpoint.save()
+    assert [["a", 10, 10, [1, 0], False], ["b", 10, 10, [0, 0], ["B"]]] == entries(checkpoint)
+    assert {b"b": b'["a","open"]'} == store.content
+
+
+def test_a_row_that_cannot_be_summed_changes_nothing() -> None:
+    """Neither what is known of it, nor what it added before, nor the count of values that were not sent."""
+    store, key = DictStore(), '{"day":1,"till":2}'
+    for cents, expected in ((5, [["a", 10, 10, [0, 5], False]]), (7, [["a", 10, 10, [0, 2], False]])):
+        checkpoint = Checkpoint(SHOP)
+        checkpoint.take_row(SALES, store, source(key, {"day": 1, "till": 2, "shop": "a", "cents": cents}))
+        for bad in ("x", 1.5):
+            with pytest.raises(BadRow, match="bad-value"):
+                checkpoint.take_row(SALES, store, source(key, {"day": 1, "till": 2, "shop": "a", "cents": bad}))
+        assert expected == entries(checkpoint)
+        checkpoint.save()
+    assert [b'["a","7"]'] == list(store.content.values())
+
+
+def test_sums_have_no_limit() -> None:
+    """Beyond 64 bits they travel and are kept as text, and are digits again in the record."""
+    large, sales, shops = 10**30, DictStore(), DictStore()
+    for number in range(3):
+        checkpoint, later = Checkpoint(SHOP), Checkpoint(SHOP)
+        row = {"day": number, "till": 1, "shop": "a", "cents": large}
+        checkpoint.take_row(SALES, sales, source(json.dumps({"day": number, "till": 1}), row))
+        checkpoint.take_row(SHOPS, DictStore(), source("a", {"id": "a", "parent": None}))
+        for _, pack in checkpoint.pack_changes(1):
+            later.take_changes(shops, number, pack)
+        (record,) = later.render_records()
+        later.save()
+        checkpoint.save()
+        assert f'{{"id":"a","name":null,"branches":0,"sold":{(number + 1) * large}}}'.encode() == record.value
+
+
+def test_what_was_not_sent_is_never_left_out_of_a_condition() -> None:
+    """Where it no longer fits beside what was sent the row is a dead letter: as null it would be counted as another."""
+    store, large = DictStore(), "x" * (MAX_RECORD_BYTES - 100_000)
+    checkpoint = Checkpoint(SHOP)
+    checkpoint.take_row(SHOPS, store, source("b", {"id": "b", "parent": "a", "state": large}))
+    checkpoint.save()
+    for row in ({"parent": UNAVAILABLE, "state": "open"}, {"parent": "a", "state": UNAVAILABLE}):
+        Checkpoint(SHOP).take_row(SHOPS, store, source("b", {"id": "b", **row}))
+    with pytest.raises(BadRow, match="too-large: what is read of the row, with what was not sent"):
+        _complete_row(("a" * 200_000, UNAVAILABLE), (None, large))
+
+
+@pytest.mark.parametrize(
+    ("key", "row", "said"),
+    [
+        ("1", None, "the key names no columns, and the row's key is day, till; set the connector's key.converter"),
+        ('"1"', None, "the key is JSON, but holds no day, till"),
+        ('{"day":1}', None, "the key has day, and not till, which names the row"),
+        ('{"day":1,"till":2}', {"day": 1, "shop": "a"}, "the row has no column till"),
+        ('{"day":1,"till":2}', {"day": 1, "till": 3, "shop": "a"}, "the key's till is '2', the row says otherwise"),
+        ('{"day":1,"till":2}', {"day": 1, "till": 2}, "the row has no column shop"),
+        ('{"day":1,"till":2}', {"day": 1, "till": 2, "shop": 1, "cents": {}}, "cents holds an object or an array"),
+    ],
+)
+def test_a_key_of_several_columns_has_all_of_them(key: str, row: object, said: str) -> None:
+    """And its row has them, and its owners, as well."""
+    with pytest.raises(BadRow, match=re.escape(said)):
+        Checkpoint(SHOP).take_row(SALES, DictStore(), source(key, row))

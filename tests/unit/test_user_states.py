@@ -4,8 +4,6 @@ import orjson
 import pytest
 
 from joiner.core.columns import Values
-from joiner.core.differences import diff_owners
-from joiner.core.plan import Table
 from joiner.core.users import (
     EMPTY_STATE,
     UNCHANGED,
@@ -23,34 +21,10 @@ from joiner.core.users import (
 )
 from shared.topics import MAX_RECORD_BYTES
 from shared.unavailable import UNAVAILABLE
-from tests.support.built_in import FOLLOWS, LIKES, PLAN, TWEETS
+from tests.support.built_in import PLAN
 
 TWEET_COUNT, FOLLOWING_COUNT, FOLLOWER_COUNT, LIKE_COUNT = range(4)
 ALICE = ("alice", "Alice 爱丽丝", *[None] * 6)
-
-
-@pytest.mark.parametrize(
-    ("table", "old", "new", "expected"),
-    [
-        (TWEETS, None, ("a",), [("a", TWEET_COUNT, 1)]),
-        (LIKES, None, ("a",), [("a", LIKE_COUNT, 1)]),
-        (FOLLOWS, None, ("a", "b"), [("a", FOLLOWING_COUNT, 1), ("b", FOLLOWER_COUNT, 1)]),
-        (FOLLOWS, None, ("a", "a"), [("a", FOLLOWING_COUNT, 1), ("a", FOLLOWER_COUNT, 1)]),
-        (LIKES, ("a",), ("a",), []),
-        (LIKES, ("a",), ("b",), [("a", LIKE_COUNT, -1), ("b", LIKE_COUNT, 1)]),
-        (FOLLOWS, ("a", "b"), ("a", "c"), [("b", FOLLOWER_COUNT, -1), ("c", FOLLOWER_COUNT, 1)]),
-        (LIKES, ("a",), None, [("a", LIKE_COUNT, -1)]),
-        (LIKES, None, None, []),
-        (LIKES, None, (None,), []),
-        (LIKES, (None,), ("a",), [("a", LIKE_COUNT, 1)]),
-        (LIKES, ("a",), (None,), [("a", LIKE_COUNT, -1)]),
-    ],
-)
-def test_new_owners_less_old_owners_are_the_count_changes(
-    table: Table, old: Values | None, new: Values | None, expected: list[tuple[str, int, int]]
-) -> None:
-    """Insert, move, delete, double delete, redelivery, NULL owner, self-follow: each a subtraction."""
-    assert expected == list(diff_owners(table, old, new))
 
 
 def test_an_unavailable_value_is_the_last_known_one() -> None:

@@ -135,7 +135,7 @@ def _read_decimal(value: object, field: Field) -> str:
     if isinstance(value, bool | EncodedBytes) or not isinstance(value, int | str):
         raise ValueError("no number")
     text = str(value)
-    is_coded = type(value) is str and text != "" and _BASE64.fullmatch(text) is not None
+    is_coded = type(value) is str and text not in ("", "Infinity") and _BASE64.fullmatch(text) is not None
     try:
         units = parse_units(text, field.scale)
     except ValueError as error:

@@ -143,6 +143,7 @@ BAD: list[tuple[FieldType, int, str, str, str]] = [
     ("timestamp-millis", 0, '"0001-01-01T00:00:00+10:00"', "bad-value", "the column v is no timestamp-millis"),
     ("decimal", 2, "1.255", "bad-value", "the column v is no decimal: a number of more than 2 places"),
     ("decimal", 2, '"NaN"', "bad-value", "the column v is no decimal: no number"),
+    ("decimal", 2, '"Infinity"', "bad-value", "the column v is no decimal: no number"),
     ("decimal", 2, '""', "bad-value", "no number"),
     ("decimal", 2, "true", "bad-value", "no number"),
     ("decimal", 2, '{"scale":0,"value":"ZA=="}', "bad-value", "set decimal.handling.mode=string"),

@@ -157,7 +157,7 @@ def _refuse_repartitioned(admin: AdminClient, ledger: Ledger, settings: JoinerSe
     kept = {*settings.sources, settings.user_info_topic} & existing
     if noted is None or not kept:
         return
-    wrong = list(find_repartitioned(noted.topics, read_state_inputs(admin, kept, settings.view).topics))
+    wrong = list(find_repartitioned(noted.topics, read_state_inputs(admin, kept, settings).topics))
     if wrong:
         raise StateError(
             "; ".join(wrong),

@@ -112,7 +112,7 @@ class Maintenance(BackgroundThread):
 
     def _check_topics(self) -> None:
         """End the loop if a topic was deleted and created again, or repartitioned, since the loop began."""
-        inputs = read_state_inputs(self._admin, self._found.inputs.topics, self._settings.view)
+        inputs = read_state_inputs(self._admin, self._found.inputs.topics, self._settings)
         mismatches = find_mismatches(LedgerNotes(self._found.inputs), ClusterFacts(inputs, {}, {}, {}, {}, now_ms()))
         if mismatches:
             raise StateError("; ".join(mismatches), hint=RESET)

@@ -44,15 +44,18 @@ class StateInputs:
         topics: sources, internal topic, changelogs and user-info, by name.
         format: version of the stored state.
         view: what it was joined for.
+        tables: source topic -> the table whose rows it holds; earlier versions noted none.
     """
 
     topics: Mapping[str, TopicIdentity]
     format: int = FORMAT
     view: View = BUILT_IN
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """Return the inputs as the ledger holds them: a JSON object; `decode_inputs` reads it."""
-        document = {"format": self.format, "topics": self.topics, **encode_view(self.view)}
+        tables = {"tables": self.tables} if self.tables else {}
+        document = {"format": self.format, "topics": self.topics, **tables, **encode_view(self.view)}
         return json.dumps(document, sort_keys=True).encode()
 
 
@@ -60,7 +63,7 @@ def decode_inputs(noted: bytes) -> StateInputs:
     """Return the inputs that `StateInputs.encode` wrote."""
     document = json.loads(noted)
     topics = {name: TopicIdentity(*identity) for name, identity in document.get("topics", {}).items()}
-    return StateInputs(topics, document["format"], decode_view(document))
+    return StateInputs(topics, document["format"], decode_view(document), document.get("tables", {}))
 
 
 class Extent(NamedTuple):
@@ -148,6 +151,7 @@ def find_mismatches(noted: LedgerNotes, found: ClusterFacts) -> list[str]:
         return other
     return [
         *_find_other_topics(noted.inputs.topics, found.inputs.topics),
+        *_find_exchanged_topics(noted.inputs.tables, found.inputs.tables),
         *find_repartitioned(noted.inputs.topics, found.inputs.topics, {topic for topic, _ in found.changes}),
         *_find_cut_changelogs(found.changelogs),
         *_find_lost_offsets(found.sources),
@@ -184,6 +188,13 @@ def _find_other_topics(noted: Mapping[str, TopicIdentity], found: Mapping[str, T
             yield f"the state was not built from the topic {topic}, but from {others or 'fewer topics'}"
         elif before.id != identity.id:
             yield f"the topic {topic} was deleted and created again since the state was built"
+
+
+def _find_exchanged_topics(noted: Mapping[str, str], found: Mapping[str, str]) -> Iterator[str]:
+    """Yield as messages the topics whose rows were joined as another table's: each topic's rows are kept by themselves."""
+    for topic, table in found.items():
+        if (before := noted.get(topic, table)) != table:
+            yield f"the rows of the topic {topic} were joined as those of {before}, and are those of {table} here"
 
 
 def find_repartitioned(

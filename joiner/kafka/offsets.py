@@ -19,7 +19,6 @@ from joiner.settings import JoinerSettings
 from shared.clock import now_ms
 from shared.errors import Interrupted
 from shared.kafka import build_config
-from shared.view.model import View
 
 LEADER_SECONDS = 10.0
 """How long partitions that have just been created may lack a leader before that is treated as an error."""
@@ -39,7 +38,7 @@ def read_cluster_facts(
     Raises:
         Interrupted: Kafka does not answer, or refuses.
     """
-    inputs = read_state_inputs(admin, prepared.inputs, settings.view)
+    inputs = read_state_inputs(admin, prepared.inputs, settings)
 
     def partitions_of(names: Iterable[str]) -> list[PartitionId]:
         return [(name, partition) for name in names for partition in range(inputs.topics[name].partitions)]
@@ -61,13 +60,13 @@ def read_cluster_facts(
     )
 
 
-def read_state_inputs(admin: AdminClient, names: Iterable[str], view: View) -> StateInputs:
+def read_state_inputs(admin: AdminClient, names: Iterable[str], settings: JoinerSettings) -> StateInputs:
     """Return what a state would be built from.
 
     Args:
         admin: a client of the cluster.
         names: of the topics.
-        view: what is joined.
+        settings: what is joined, and out of which topics.
 
     Raises:
         Interrupted: Kafka does not answer, or a topic no longer exists.
@@ -75,7 +74,9 @@ def read_state_inputs(admin: AdminClient, names: Iterable[str], view: View) -> S
     described = admin.describe_topics(TopicCollection(list(names)), request_timeout=REQUEST_SECONDS)
     topics = {name: _await_result(future, f"describe the topic {name}") for name, future in described.items()}
     return StateInputs(
-        {name: TopicIdentity(str(topic.topic_id), len(topic.partitions)) for name, topic in topics.items()}, view=view
+        {name: TopicIdentity(str(topic.topic_id), len(topic.partitions)) for name, topic in topics.items()},
+        view=settings.view,
+        tables={topic: source.table for topic, source in settings.sources.items()},
     )
 
 

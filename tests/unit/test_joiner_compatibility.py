@@ -199,10 +199,22 @@ def test_each_mismatch_is_refused_with_a_message(notes: LedgerNotes, start: Clus
     assert [said] == find_mismatches(notes, start)
 
 
+def test_topics_that_were_exchanged_between_tables_are_refused() -> None:
+    """Each topic's rows are kept by themselves, so what they added would stay with the other table's counts."""
+    topics = TOPICS | {"orders": TopicIdentity("id-orders", 1)}
+    before = StateInputs(topics, tables={"likes": "likes", "orders": "orders"})
+    after = StateInputs(topics, tables={"likes": "orders", "orders": "likes"})
+    assert [
+        "the rows of the topic likes were joined as those of likes, and are those of orders here",
+        "the rows of the topic orders were joined as those of orders, and are those of likes here",
+    ] == find_mismatches(build_notes(before), found(inputs=after))
+    assert [] == find_mismatches(build_notes(StateInputs(topics)), found(inputs=after))
+
+
 @pytest.mark.parametrize("view", [BUILT_IN, WIDE, replace(WIDE, fields=()), replace(BUILT_IN, aggregates=())])
 def test_inputs_are_noted_and_read_back(view: View) -> None:
     """What is noted in the ledger says the same when it is read."""
-    inputs = StateInputs(TOPICS, view=view)
+    inputs = StateInputs(TOPICS, view=view, tables={"likes": "likes"})
     assert inputs == decode_inputs(inputs.encode())
 
 

@@ -191,7 +191,7 @@ def _find_other_topics(noted: Mapping[str, TopicIdentity], found: Mapping[str, T
 
 
 def _find_exchanged_topics(noted: Mapping[str, str], found: Mapping[str, str]) -> Iterator[str]:
-    """Yield as messages the topics whose rows were joined as another table's: each topic's rows are kept by themselves."""
+    """Yield as messages the topics whose rows were joined as another table's."""
     for topic, table in found.items():
         if (before := noted.get(topic, table)) != table:
             yield f"the rows of the topic {topic} were joined as those of {before}, and are those of {table} here"

@@ -229,14 +229,14 @@ def problem_response(status: int) -> Node:
 
 def _readiness_schema() -> Node:
     fields = {
-        "state": {"enum": ["starting", "replaying", "ready", "stale", "failed"]},
+        "state": {"enum": ["starting", "replaying", "building", "ready", "stale", "failed"]},
         "applied": {**INTEGER_OR_NULL, "description": "Records applied so far, counted by offset."},
         "target": {
             **INTEGER_OR_NULL,
             "description": "Records in the topic when it was last checked, counted by offset.",
         },
-        "percent": NUMBER_OR_NULL,
-        "secondsLeft": {**NUMBER_OR_NULL, "description": "Until the replay ends, at the rate so far."},
+        "percent": {**NUMBER_OR_NULL, "description": "How much of the topic is applied; while building, is built."},
+        "secondsLeft": {**NUMBER_OR_NULL, "description": "Until the replay or the build ends, at the rate so far."},
         "reason": {**TEXT_OR_NULL, "description": "Explanation for people."},
     }
     return {"type": "object", "required": list(fields), "properties": fields, "additionalProperties": False}

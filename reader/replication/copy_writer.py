@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reader.replication.freshness import Freshness
 from reader.replication.topic_reader import Batch
+from reader.replication.wholeness import Wholeness
 from reader.status.counters import ApplyCounters
 from reader.storage.errors import MapFullError, StoreFullError
 from reader.storage.read_view import RunBetweenReads
@@ -37,6 +38,7 @@ class CopyWriter:
     ) -> None:
         self.store = store
         self.freshness = read_freshness(store, partitions)
+        self.wholeness = read_wholeness(store, partitions)
         self.full_reason: str | None = None
         self._partitions = partitions
         self._knows_misplaced = bool(store.note("misplaced"))
@@ -50,7 +52,7 @@ class CopyWriter:
         Raises:
             DamagedError: the copy cannot be used any more.
         """
-        reserved = [*(heartbeat.record for heartbeat in batch.heartbeats), *batch.shapes]
+        reserved = [*(heartbeat.record for heartbeat in batch.heartbeats), *batch.shapes, *batch.marks]
         while True:
             began = time.perf_counter()
             try:
@@ -81,33 +83,42 @@ class CopyWriter:
         self._counters.count_batch(batch.records, seconds)
         for heartbeat, record in batch.heartbeats:
             self.freshness.note(record.partition, heartbeat)
+        if batch.marks:
+            self.wholeness = read_wholeness(self.store, self._partitions)
         self._counters.count_ages(batch.oldest_ms, now_ms())
         self._counters.replayed += len(batch.records) - len(batch.oldest_ms)
+
+    @property
+    def is_void(self) -> bool:
+        """Whether the copy has neither a user nor a mark: the topic may have been created a moment ago."""
+        return self.wholeness.whole is None and self.store.count() == 0
 
     def count_skipped(self, records: int) -> None:
         """Count records whose keys are not ids."""
         self._counters.skipped += records
 
-    def save(self, complete_at: float | None) -> None:
-        """Note when the copy was last complete, and sync it to disk.
+    def save(self, complete_at: float | None, *, whole: bool) -> None:
+        """Note when the copy last held all of the topic, and sync it to disk.
 
-        Does not wait for the disk on the first save, which is when the copy goes live, nor during a replay.
+        Does not wait for the disk on the first save as a whole copy, which is when it goes live, nor before.
 
         Args:
             complete_at: that time, on the monotonic clock; None if the copy has not caught up yet.
+            whole: whether the copy may be served from then on, whatever follows. One that may not be served has begun
+                only then, so that no build is too long for the topic's memory of deletions.
         """
         try:
             if complete_at is not None:
-                self.store.write_notes(complete=to_epoch_ms(complete_at))
+                self.store.write_notes(**{"complete" if whole else "begun": to_epoch_ms(complete_at)})
             if self._sync_on_save:
                 self.store.sync()
         except MapFullError:
             self._run_between_reads(self.store.grow)
-            self.save(complete_at)
+            self.save(complete_at, whole=whole)
         except StoreFullError as full:
             self.full_reason = str(full)
         else:
-            self._sync_on_save = complete_at is not None
+            self._sync_on_save = whole
             self.full_reason = None
 
 
@@ -122,6 +133,19 @@ def read_freshness(store: Store, partitions: int) -> Freshness:
     for partition, heartbeat in store.heartbeats():
         freshness.note(partition, heartbeat)
     return freshness
+
+
+def read_wholeness(store: Store, partitions: int) -> Wholeness:
+    """Return what the marks that a copy holds say.
+
+    Args:
+        store: the copy.
+        partitions: how many its topic has.
+    """
+    wholeness = Wholeness(partitions)
+    for partition, mark in store.marks():
+        wholeness.note(partition, mark)
+    return wholeness
 
 
 def to_epoch_ms(moment: float) -> int:

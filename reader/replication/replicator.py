@@ -129,6 +129,7 @@ class Replicator(BackgroundThread):
                     CopyWriter(store, identity.partitions, self._run_between_reads, self._applied),
                     Positions(start, bounds),
                     trusted=store.complete,
+                    replaces=not self._copies.is_live(store) and self._copies.live_is_complete,
                     retention_seconds=tombstone_retention_ms / 1000,
                 )
                 self.status.publish_lags(session.positions.lags(), self._applied)
@@ -169,6 +170,9 @@ class Replicator(BackgroundThread):
                 session.save()
                 self._copies.make_live(session.writer.store)
                 self._serves = True
+            elif session.unfinished is not None and session.writer.wholeness.whole is False:
+                # What is served may only be an empty copy then, which counted as whole until the joiner's first mark.
+                self._serves = self._serves and not self._copies.is_live(session.writer.store)
             self._contact = session.monitor.contact
             if session.monitor.silence is not None:
                 self._serve_stale_after_timeout()
@@ -180,14 +184,20 @@ class Replicator(BackgroundThread):
         """Return how far a session is, `seconds` after its beginning."""
         stall_reason = session.stall_reason and self._describe_stall(session.stall_reason, session.monitor.silence)
         positions = session.positions
-        applied, target = positions.applied, session.target
+        applied, target, progress = positions.applied, session.target, session.writer.wholeness.progress
         if session.caught_up:
             now = time.monotonic()
             held_at = positions.held_at(now)
             self.status.note_complete(find_complete_at(held_at, session.monitor.contact, now, 2 * CHECK_SECONDS))
-            return Readiness("ready" if stall_reason is None else "stale", True, applied, target, 0.0, stall_reason)
-        left = estimate_seconds_left(positions.first, applied, target, seconds)
+            state: State = "ready" if stall_reason is None else "stale"
+            return Readiness(state, True, applied, target, 0.0, stall_reason, build_percent=progress.percent)
         serves = self._serves or (not self._copies.is_live(session.writer.store) and self._has_data)
+        unfinished = session.unfinished
+        if unfinished is not None:
+            reasons = "; ".join(filter(None, (why, stall_reason or unfinished)))
+            left, state = progress.seconds_left, "stale" if serves else "building"
+            return Readiness(state, serves, applied, target, left, reasons, build_percent=progress.percent)
+        left = estimate_seconds_left(positions.first, applied, target, seconds)
         reason = stall_reason or why or ("catching up with the topic" if serves else None)
         return Readiness("stale" if serves else "replaying", serves, applied, target, left, reason)
 

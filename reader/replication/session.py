@@ -27,6 +27,9 @@ Kafka's client hands them over in one call that keeps the interpreter to itself:
 REPLAY_BATCH = 5_000
 """Records in one transaction while no client is served."""
 
+MARK_SECONDS = 5.0
+"""How long an empty topic may lack the marks of a build: the joiner creates the topic a moment before."""
+
 POLL_SECONDS = 0.05
 """How long a read waits for records: that a stop is asked for, or a check is due, is noticed within this."""
 
@@ -51,10 +54,11 @@ class ReplicationSession:
         writer: writes the copy.
         positions: of the copy.
         trusted: the copy was complete before, so that it is served, or may be after a restart.
+        replaces: the copy is to take the place of one that is served.
         retention_seconds: how long the topic keeps tombstones.
 
     Attributes:
-        caught_up: whether the copy holds all that the topic had when the session began.
+        caught_up: whether the copy holds all that the topic had when the session began, and whole values only.
     """
 
     def __init__(  # noqa: PLR0913 - its parts, and two facts about them
@@ -65,6 +69,7 @@ class ReplicationSession:
         positions: Positions,
         *,
         trusted: bool,
+        replaces: bool,
         retention_seconds: float,
     ) -> None:
         self.monitor = monitor
@@ -72,7 +77,9 @@ class ReplicationSession:
         self.positions = positions
         self.caught_up = False
         self._reader = reader
-        self._trusted = trusted
+        self._trusted = self._kept = trusted
+        self._replaces = replaces
+        self._began = time.monotonic()
         self._max_absence_seconds = max(retention_seconds, MIN_RETENTION_SECONDS)
         self._waiting: Batch | None = None
         self._wall_lead = _read_wall_lead()
@@ -126,14 +133,38 @@ class ReplicationSession:
             raise KafkaError(f"reading {batch.broken}")
 
     def _catch_up(self) -> bool:
-        """Become caught up once the first ends are reached; return False if it is another topic."""
-        if self.caught_up or not self.positions.have_reached_first_ends:
+        """Become caught up once the first ends are reached, and values are whole; return False if it is another topic.
+
+        That lasts, whatever marks follow; only an empty copy, which has no values yet, gives it up for a first build.
+        """
+        if (self.caught_up and self._kept) or not self.positions.have_reached_first_ends:
             return True
-        same = self.monitor.confirm()
-        if same:
-            self.caught_up = self._trusted = True
+        is_void = not self._kept and self.writer.is_void
+        whole = self._kept or (self._may_stay_void() if is_void else self.writer.wholeness.whole is not False)
+        if whole and not self.caught_up:
+            same = self.monitor.confirm()
+            if not same:
+                return same is None
             self.positions.note_caught_up(time.monotonic())
-        return same is not False
+        self.caught_up = self._trusted = whole
+        self._kept = whole and not is_void
+        return True
+
+    def _may_stay_void(self) -> bool:
+        """Return whether a topic with neither users nor marks counts as one without users."""
+        return self.caught_up or (not self._replaces and time.monotonic() - self._began >= MARK_SECONDS)
+
+    @property
+    def unfinished(self) -> str | None:
+        """Why the copy does not count as whole though it has reached the first ends, as a message; None if it does."""
+        if self.caught_up or self._kept or not self.positions.have_reached_first_ends:
+            return None
+        if self.writer.is_void:
+            return "the topic holds no user yet; a joiner that is about to fill it says so within seconds"
+        if self.writer.wholeness.whole is not False:
+            return None
+        waits_for = self.writer.wholeness.progress.waits_for
+        return "the joiner has not finished the topic yet" + (f": it waits for {waits_for}" if waits_for else "")
 
     def _check(self) -> bool:
         """Check the topic and save, each when it is time; return False if another session must begin."""
@@ -160,7 +191,7 @@ class ReplicationSession:
     @property
     def complete_at(self) -> float | None:
         """When the copy last held, provably, all that the topic had; monotonic clock; None: not yet in this session."""
-        return self.positions.complete_at if self.caught_up else None
+        return self.positions.complete_at if self.positions.have_reached_first_ends else None
 
     @property
     def stall_reason(self) -> str | None:
@@ -169,12 +200,12 @@ class ReplicationSession:
 
     @property
     def target(self) -> int:
-        """How many records, by offset, are to be applied: until it has caught up those that it began with."""
-        return self.positions.target if self.caught_up else self.positions.first_target
+        """How many records, by offset, are to be applied: those that it began with, and once it has these, all."""
+        return self.positions.target if self.positions.have_reached_first_ends else self.positions.first_target
 
     def save(self) -> None:
         """Save the copy; only called while no batch waits for a full disk."""
-        self.writer.save(self.complete_at)
+        self.writer.save(self.complete_at, whole=self.caught_up and self._kept)
 
 
 def _read_wall_lead() -> float:

@@ -115,6 +115,6 @@ class StatusPublisher:
 
 
 def _log(readiness: Readiness) -> None:
-    level = logging.INFO if readiness.state in {"ready", "replaying"} else logging.WARNING
+    level = logging.INFO if readiness.state in {"ready", "replaying", "building"} else logging.WARNING
     share = "" if readiness.percent is None else f" {readiness.percent} %, {readiness.applied} records"
     logger.log(level, "%s%s%s", readiness.state, share, f": {readiness.reason}" if readiness.reason else "")

@@ -1,4 +1,4 @@
-"""The topic's records, read in batches from given offsets on, and sorted into records, heartbeats, shapes and the rest.
+"""The topic's records, read in batches from given offsets on, and sorted into records, reserved ones and the rest.
 
 Reads all partitions without a consumer group. No offset is stored in Kafka, and only committed records are read.
 """
@@ -12,6 +12,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, Message
 from reader.replication.errors import translate_errors
 from reader.storage.records import UNKNOWN_TIME_MS, Record
 from shared import logs
+from shared.builds import parse_mark
 from shared.heartbeats import Heartbeat, parse_heartbeat
 from shared.kafka import is_end_of_partition
 from shared.records import MAX_ID_BYTES, OLDEST_CHANGE_HEADER, RESERVED_KEY_PREFIX
@@ -46,6 +47,7 @@ class Batch(NamedTuple):
         shapes: the reserved records that say the shape of the others.
         oldest_ms: for each of `records`, if that was asked for, the source time of the oldest change that it shows
             for the first time; None if it does not say.
+        marks: the reserved records that say how far a build is.
     """
 
     records: list[Record]
@@ -56,6 +58,7 @@ class Batch(NamedTuple):
     heartbeats: Sequence[HeartbeatRecord] = ()
     shapes: Sequence[Record] = ()
     oldest_ms: Sequence[int | None] = ()
+    marks: Sequence[Record] = ()
 
 
 class TopicReader:
@@ -99,8 +102,9 @@ def _sort(messages: Sequence[Message], *, timed: bool) -> Batch:
     records: list[Record] = []
     heartbeats: list[HeartbeatRecord] = []
     shapes: list[Record] = []
+    marks: list[Record] = []
     oldest_ms: list[int | None] = []
-    batch = Batch(records, {}, set(), heartbeats=heartbeats, shapes=shapes, oldest_ms=oldest_ms)
+    batch = Batch(records, {}, set(), heartbeats=heartbeats, shapes=shapes, oldest_ms=oldest_ms, marks=marks)
     for message in messages:
         partition, offset, error = message.partition(), message.offset(), message.error()
         if error is None:
@@ -111,7 +115,7 @@ def _sort(messages: Sequence[Message], *, timed: bool) -> Batch:
                 if timed:
                     oldest_ms.append(_read_oldest_ms(message))
             elif key and key.startswith(RESERVED_KEY_PREFIX):
-                _add_reserved(message, heartbeats, shapes)
+                _add_reserved(message, heartbeats, shapes, marks)
             else:
                 batch = batch._replace(skipped=batch.skipped + 1)
                 _log_skipped(message)
@@ -135,13 +139,17 @@ def _read_source_time(message: Message) -> int:
     return time_ms if kind == TIMESTAMP_CREATE_TIME else UNKNOWN_TIME_MS
 
 
-def _add_reserved(message: Message, heartbeats: list[HeartbeatRecord], shapes: list[Record]) -> None:
+def _add_reserved(
+    message: Message, heartbeats: list[HeartbeatRecord], shapes: list[Record], marks: list[Record]
+) -> None:
     """Add a reserved record to those of its kind; of a kind that this version does not know, to none."""
     heartbeat = parse_heartbeat(message.key(), message.value())
     if heartbeat is not None:
         heartbeats.append(HeartbeatRecord(heartbeat, _to_record(message)))
     elif message.key() == SHAPE_KEY and parse_shape(message.value()) is not None:
         shapes.append(_to_record(message))
+    elif parse_mark(message.key(), message.value()) is not None:
+        marks.append(_to_record(message))
 
 
 def _log_skipped(message: Message) -> None:

@@ -16,7 +16,7 @@ from reader.status.report import StatusReport
 from shared.clock import now_ms
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-STATES = ("starting", "replaying", "ready", "stale", "failed")
+STATES = ("starting", "replaying", "building", "ready", "stale", "failed")
 
 
 def render_metrics(processes: Iterable[ResponseCounters], report: StatusReport) -> bytes:
@@ -98,6 +98,9 @@ class _ReaderCollector(Collector):
         if readiness.complete_at is not None:
             behind = max(0.0, time.monotonic() - readiness.complete_at)
             yield _gauge("reader_behind_seconds", "Seconds since the copy last held all that the topic had.", behind)
+        if readiness.build_percent is not None:
+            text = "How much of the joiner's build is done; absent where none is under way."
+            yield _gauge("reader_build_percent", text, readiness.build_percent)
         yield _gauge("reader_ready", "1 where /readyz answers 200.", int(ready))
         states = GaugeMetricFamily("reader_state", "1 for the state that /readyz reports.", labels=["state"])
         for state in STATES:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from shared.clock import MAX_AHEAD_MS
 
-State = Literal["starting", "replaying", "ready", "stale", "failed"]
+State = Literal["starting", "replaying", "building", "ready", "stale", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +15,20 @@ class Readiness:
 
     Args:
         state: starting: nothing to serve yet, and nothing to read; replaying: reading towards the ends that it saw at
-            start; ready: it has reached them; stale: it serves what it has, for a reason; failed: it cannot continue
-            by itself, for a reason.
+            start; building: it has reached them, but the joiner has not finished the values there; ready: it has
+            reached them; stale: it serves what it has, for a reason; failed: it cannot continue by itself, for a
+            reason.
         serves: whether user reads are served; a failed reader continues to serve what it had.
         applied: records of the topic, by offset, that the store has applied.
         target: records, by offset, that the topic had when that was last read.
-        seconds_left: until the replay ends; None until there is a rate to estimate by.
+        seconds_left: until the replay ends, or the build; None until there is a rate to estimate by.
         reason: as a message for the operator.
         complete_at: when the store last held all that the topic had, on this machine's monotonic clock.
         fresh_ms: the watermark: source time, epoch ms, up to which all changes are in the store, by the heartbeats in
             it; None if some partition has no heartbeat.
         max_staleness_seconds: how old that may be before a load balancer should stop sending requests; None: no
             limit.
+        build_percent: how much of the joiner's build is done; None where none is under way, or it does not say.
     """
 
     state: State = "starting"
@@ -38,6 +40,7 @@ class Readiness:
     complete_at: float | None = None
     fresh_ms: int | None = None
     max_staleness_seconds: float | None = None
+    build_percent: float | None = None
 
     @property
     def accepts_traffic(self) -> bool:
@@ -74,7 +77,9 @@ class Readiness:
 
     @property
     def percent(self) -> float | None:
-        """How much of the topic is in the store."""
+        """How much of the topic is in the store; while the joiner builds it, how much of that is done."""
+        if self.state == "building":
+            return self.build_percent
         if self.applied is None or self.target is None:
             return None
         return 100.0 if self.applied >= self.target else round(100 * self.applied / self.target, 1)

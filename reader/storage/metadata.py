@@ -1,14 +1,15 @@
-"""What a store holds next to the records: the topic's offsets, heartbeats and shape, and notes about the copy.
+"""What a store holds next to the records: the topic's offsets, heartbeats, marks and shape, and notes about the copy.
 
 Their names in LMDB are known here alone.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import lmdb
 
+from shared.builds import BUILD_PREFIX, BuildMark, parse_mark
 from shared.heartbeats import Heartbeat, parse_heartbeat
 from shared.shape import SHAPE_KEY
 
@@ -16,10 +17,14 @@ OFFSET = b"offset/%d"
 OFFSETS = b"offset/"
 HEARTBEAT = b"heartbeat/%d/"
 HEARTBEATS = b"heartbeat/"
+MARK = b"build/%d/"
+MARKS = b"build/"
 SHAPE = b"shape"
 NOTE = b"note/"
 IDENTITY = NOTE + b"identity"
 MISPLACED = NOTE + b"misplaced"
+
+Part = TypeVar("Part")
 
 
 class StoreMetadata:
@@ -45,22 +50,33 @@ class StoreMetadata:
         return {int(name): int(value) for name, value in self._scan_prefix(transaction, OFFSETS)}
 
     def write_reserved(self, transaction: lmdb.Transaction, partition: int, key: bytes, value: bytes) -> None:
-        """Store a part's newest heartbeat, or the shape, by its record's key and value.
+        """Store a part's newest heartbeat or mark, or the shape, by its record's key and value.
 
         All partitions end with the same shape, so the one that was applied last is the topic's.
         """
-        name = SHAPE if key == SHAPE_KEY else HEARTBEAT % partition + key
+        if key == SHAPE_KEY:
+            name = SHAPE
+        elif key.startswith(BUILD_PREFIX):
+            self._forget_former_parts(transaction, MARK % partition, key)
+            name = MARK % partition + key
+        else:
+            name = HEARTBEAT % partition + key
         transaction.put(name, value, db=self._database)
+
+    def _forget_former_parts(self, transaction: lmdb.Transaction, prefix: bytes, key: bytes) -> None:
+        """Delete marks of another number of parts than a new one: the internal topic was created again."""
+        parts = key[key.rindex(b"/") :]
+        former = [other for other, _ in self._scan_prefix(transaction, prefix) if not other.endswith(parts)]
+        for other in former:
+            transaction.delete(prefix + other, db=self._database)
+
+    def read_marks(self, transaction: lmdb.Transaction) -> list[tuple[int, BuildMark]]:
+        """Return the newest marks, each with its partition."""
+        return list(self._scan_parts(transaction, MARKS, parse_mark))
 
     def read_heartbeats(self, transaction: lmdb.Transaction) -> list[tuple[int, Heartbeat]]:
         """Return the newest heartbeats, each with its partition, the oldest of them first."""
-        found = []
-        for name, value in self._scan_prefix(transaction, HEARTBEATS):
-            partition, _, key = name.partition(b"/")
-            heartbeat = parse_heartbeat(key, value)
-            if heartbeat is not None:
-                found.append((int(partition), heartbeat))
-        return sorted(found, key=lambda pair: pair[1].time_ms)
+        return sorted(self._scan_parts(transaction, HEARTBEATS, parse_heartbeat), key=lambda pair: pair[1].time_ms)
 
     def read_note(self, transaction: lmdb.Transaction, name: str) -> Any:  # noqa: ANN401 - whatever JSON was noted
         """Return what was noted under a name; None if nothing was."""
@@ -71,6 +87,16 @@ class StoreMetadata:
         """Replace notes: names and values that JSON can hold."""
         for name, value in notes.items():
             transaction.put(NOTE + name.encode(), json.dumps(value).encode(), db=self._database)
+
+    def _scan_parts(
+        self, transaction: lmdb.Transaction, prefix: bytes, parse: Callable[[bytes, bytes], Part | None]
+    ) -> Iterator[tuple[int, Part]]:
+        """Return what is stored of each part, each with its partition."""
+        for name, value in self._scan_prefix(transaction, prefix):
+            partition, _, key = name.partition(b"/")
+            found = parse(key, value)
+            if found is not None:
+                yield int(partition), found
 
     def _scan_prefix(self, transaction: lmdb.Transaction, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Return what is stored under names that begin with a prefix, without that prefix."""

@@ -3,10 +3,9 @@
 Guarantees: a batch's records and the offsets that follow it are one transaction, so that whatever ends the process, the
 store holds exactly the topic's prefix that its offsets claim. Knows nothing of Kafka and HTTP.
 
-Commits are not synced one by one. A killed process loses nothing by that, since the kernel has the pages, and a sync in
-the middle of traffic costs tens of milliseconds. `sync` is called every few seconds instead. A power cut could leave
-torn pages where LMDB does not see it, so a store that was open when the machine went down is never opened again: the
-folder remembers the boot it was opened in (see reader.storage.generations), and the topic is replayed.
+Commits are not synced one by one: a killed process loses nothing by that, and a sync in the middle of traffic costs
+tens of milliseconds. `sync` is called every few seconds. A power cut could leave torn pages where LMDB does not see it,
+so a store that was open when the machine went down is never opened again (see reader.storage.generations).
 """
 
 import shutil
@@ -24,6 +23,7 @@ from reader.storage.errors import DamagedError, StoreFullError, translate_open_e
 from reader.storage.metadata import IDENTITY, StoreMetadata
 from reader.storage.records import FORMAT, HEADER, Record, decode_record
 from reader.storage.store_view import StoreReadView
+from shared.builds import BuildMark
 from shared.errors import StateError
 from shared.heartbeats import Heartbeat
 
@@ -83,7 +83,7 @@ class Store:
         Args:
             records: in the topic's order within each partition.
             offsets: partition -> the next offset to read afterwards, for every partition that the records are of.
-            reserved: heartbeats and shapes of these partitions; stored apart, where no request for a user finds them.
+            reserved: heartbeats, marks and shapes of these partitions; stored where no request for a user finds them.
 
         Raises:
             MapFullError: the map must grow first; see `grow`.
@@ -166,6 +166,11 @@ class Store:
         with self._begin_read() as transaction:
             return self._metadata.read_heartbeats(transaction)
 
+    def marks(self) -> list[tuple[int, BuildMark]]:
+        """Return the newest marks of builds, each with its partition."""
+        with self._begin_read() as transaction:
+            return self._metadata.read_marks(transaction)
+
     def note(self, name: str) -> Any:  # noqa: ANN401 - whatever JSON was noted
         """Return what was noted under a name; None if nothing was."""
         with self._begin_read() as transaction:
@@ -183,7 +188,7 @@ class Store:
 
     @property
     def complete(self) -> bool:
-        """Whether this was once all that the topic had, in a format that this version reads.
+        """Whether this was once all that the topic had, whole values only, in a format that this version reads.
 
         A copy that was installed from a snapshot is not complete until the topic has confirmed it: see
         reader.storage.snapshot.
@@ -195,8 +200,7 @@ class Store:
     def count(self) -> int:
         """Return how many records are stored."""
         with self._begin_read() as transaction:
-            entries: int = transaction.stat(self._records)["entries"]
-            return entries
+            return int(transaction.stat(self._records)["entries"])
 
     def size_bytes(self) -> int:
         """Return how much room this takes up on disk."""
@@ -213,17 +217,16 @@ class Store:
             return int(about["psize"] * (about["branch_pages"] + about["leaf_pages"] + about["overflow_pages"]))
 
     def copy_to(self, folder: Path) -> None:
-        """Write all that is stored at this moment to another folder, compacted, while the store is being written to.
+        """Write all that is stored at this moment to another folder, compacted, while it may be written to.
 
         Raises:
-            StateError: it cannot be written.
+            StateError: the folder cannot.
         """
         try:
             self._environment.copy(str(folder), compact=True)
         except lmdb.Error as error:
-            raise StateError(
-                f"no copy can be written to the folder {folder}: {error}", "make room on its disk"
-            ) from error
+            message = f"no copy can be written to the folder {folder}: {error}"
+            raise StateError(message, "make room on its disk") from error
 
     def release_dead_readers(self) -> None:
         """Give back the pages that processes were reading when they died."""

@@ -141,6 +141,19 @@ def test_a_replay_shows_how_far_it_is_and_how_long_it_still_takes(window: Browse
         window.shoot("replay")
 
 
+def test_a_build_shows_what_it_waits_for(window: Browser) -> None:
+    """Its bar is the joiner's progress, and the records that are there already are not counted."""
+    progress = Readiness(
+        "building", applied=7, target=7, seconds_left=12.3, build_percent=42, reason="it waits for the snapshot"
+    )
+    with LocalServer({}, readiness=progress, routes=static_routes.build_routes()) as serving:
+        window.open(serving.port)
+        window.await_text("#state", "building 42 %")
+        window.await_text("#replay-estimate", "about 13 s left")
+        assert "It waits for the snapshot" == window.text("#replay-reason")
+        window.shoot("build")
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_phone_is_enough(ready: Reader, topics: Topics, window: Browser, dark: bool) -> None:
     """Nothing is wider than 360 pixels for any record; colours follow the person's preference."""

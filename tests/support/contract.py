@@ -44,7 +44,7 @@ from reader.storage import snapshot
 from reader.storage.generations import Generations
 from reader.storage.read_view import StoredRecord
 from reader.storage.records import FORMAT, Record
-from shared import heartbeats, records, topics, unavailable
+from shared import builds, heartbeats, records, topics, unavailable
 from shared.errors import BadRow
 from shared.shape import BUILT_IN_SHAPE, SHAPE_KEY, Shape
 from shared.view.model import BUILT_IN
@@ -63,7 +63,7 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "doctor": DoctorSettings,
 }
 PROGRAMS = {"doctor": doctor, "joiner": joiner, "reader": reader, "stack": stack, "bench": bench}
-READY = Readiness("ready", serves=True, complete_at=0.0, fresh_ms=1)
+READY = Readiness("ready", serves=True, complete_at=0.0, fresh_ms=1, build_percent=1.0)
 ALICE = StoredRecord(3, 1042, 0, b'{"userId":"alice"}')
 
 
@@ -139,6 +139,8 @@ def _records() -> Iterator[str]:
     yield f"header {records.OLDEST_CHANGE_HEADER}"
     yield f"reserved keys {records.RESERVED_KEY_PREFIX!r}"
     yield f"heartbeat {heartbeat.key!r} {heartbeat.value!r}"
+    mark = builds.BuildMark(1, 2, "b1", whole=False)
+    yield f"mark {mark.key!r} {mark.value!r}"
     yield f"shape {SHAPE_KEY!r} {BUILT_IN_SHAPE.encode()!r}"
     yield f"unavailable value {unavailable.UNAVAILABLE}"
     for table in compile_view(BUILT_IN).tables.values():
@@ -261,12 +263,13 @@ def _files() -> Iterator[str]:
     with TemporaryDirectory() as name:
         state, copy = Path(name) / "state", Path(name) / "snapshot"
         made = Generations(state)
-        heartbeat = heartbeats.Heartbeat(1, 2, 3)
+        heartbeat, mark = heartbeats.Heartbeat(1, 2, 3), builds.BuildMark(1, 2, "b1", whole=True)
         made.live.apply(
             [Record(b"alice", b"{}", 3, 1042, 0)],
             {3: 1043},
             [
                 Record(heartbeat.key, heartbeat.value, 3, 1042, 0),
+                Record(mark.key, mark.value, 3, 1042, 0),
                 Record(SHAPE_KEY, Shape("users", "userId", (), (), ()).encode(), 3, 1042, 0),
             ],
         )

@@ -55,6 +55,7 @@ ADDITIONS: dict[str, list[str]] = {
         "joiner UNAVAILABLE_VALUE=__debezium_unavailable_value",
         "joiner USER_INFO_VIEW=None",
     ],
+    "metrics": ["reader reader_state state=building", "reader reader_build_percent{} gauge"],
     "dead letters": ["reason bad-value"],
     "records": [
         'shape b\'\\xffshape\' b\'{"table": "users", "id": "userId", "fields": ['
@@ -71,9 +72,15 @@ ADDITIONS: dict[str, list[str]] = {
                 "backgroundImageUrl",
             )
         )
-        + '], "counts": ["tweetCount", "followingCount", "followerCount", "likeCount"], "sums": []}\''
+        + '], "counts": ["tweetCount", "followingCount", "followerCount", "likeCount"], "sums": []}\'',
+        'mark b\'\\xffbuild/1/2\' b\'{"build": "b1", "whole": false, "percent": null, "secondsLeft": null,'
+        ' "waitsFor": null}\'',
     ],
-    "files": ['LMDB meta b\'shape\' b\'{"table": "users", "id": "userId", "fields": [], "counts": [], "sums": []}\''],
+    "files": [
+        'LMDB meta b\'shape\' b\'{"table": "users", "id": "userId", "fields": [], "counts": [], "sums": []}\'',
+        'LMDB meta b\'build/3/\\xffbuild/1/2\' b\'{"build": "b1", "whole": true, "percent": null, "secondsLeft": null,'
+        ' "waitsFor": null}\'',
+    ],
     "state": ["ledger key b'key-forms'", """ledger key b'key-form ["users", "text"]'"""],
 }
 """What was added since, by kind."""

@@ -23,6 +23,7 @@ from reader.status.report import NO_LAGS
 from reader.storage.errors import DamagedError, MapFullError, StoreFullError
 from reader.storage.records import Record
 from reader.storage.store import Store
+from shared.builds import BuildMark
 from shared.clock import now_ms
 from shared.errors import KafkaError
 from shared.heartbeats import Heartbeat
@@ -87,7 +88,7 @@ class Scene:
         self.counters = ApplyCounters()
         self.between_reads = 0
 
-    def begin(self, *, trusted: bool, batches: list[Batch]) -> ReplicationSession:
+    def begin(self, *, trusted: bool, batches: list[Batch], replaces: bool = False) -> ReplicationSession:
         """Return the session."""
         self.reader.batches = batches
         return ReplicationSession(
@@ -96,6 +97,7 @@ class Scene:
             CopyWriter(self.store, 1, self._run_between_reads, self.counters),
             Positions({0: 0}, Bounds({0: 0}, {0: 2})),
             trusted=trusted,
+            replaces=replaces,
             retention_seconds=60,
         )
 
@@ -270,3 +272,62 @@ def test_a_shape_is_stored_with_its_batch_and_the_newest_stays(scene: Scene) -> 
         assert session.step(serving=True)
         with closing(scene.store.view()) as view:
             assert new == view.shape
+
+
+def _mark(offset: int, *, whole: bool) -> Record:
+    mark = BuildMark(0, 1, "b1", whole=True)
+    if not whole:
+        mark = mark._replace(whole=False, percent=40, waits_for="the snapshot")
+    return Record(mark.key, mark.value, 0, offset, 0)
+
+
+def test_a_copy_is_served_only_once_its_values_are_whole(scene: Scene) -> None:
+    """It waits, through restarts as well, for the mark behind the last record; from then on it stays served."""
+    scene.store.write_notes(identity=TOPIC.to_note())
+    unfinished = Batch([], {0: 2}, {0}, marks=[_mark(1, whole=False)])
+    session = scene.begin(trusted=False, batches=[unfinished])
+    assert session.step(serving=False)
+    assert (False, 40) == (session.caught_up, session.writer.wholeness.progress.percent)
+    assert "the joiner has not finished the topic yet: it waits for the snapshot" == session.unfinished
+    session.save()
+    assert (True, None) == (scene.store.note("begun") > 0, scene.store.note("complete"))
+    finished = Batch([ALICE._replace(offset=2)], {0: 4}, {0}, marks=[_mark(3, whole=True)])
+    later = scene.begin(trusted=scene.store.complete, batches=[unfinished, finished, unfinished])
+    assert (True, False) == (later.step(serving=False), later.caught_up)
+    assert (True, True, None) == (later.step(serving=False), later.caught_up, later.unfinished)
+    later.save()
+    afterwards = Batch([], {0: 5}, {0}, marks=[_mark(4, whole=False)])
+    scene.reader.batches = [afterwards]
+    assert (True, True) == (later.step(serving=True), later.caught_up)
+    last = scene.begin(trusted=scene.store.complete, batches=[unfinished, NOTHING])
+    last.positions.advance(scene.store.offsets())
+    assert (True, True) == (last.step(serving=True), last.caught_up)
+
+
+def test_a_topic_without_marks_counts_as_whole(scene: Scene) -> None:
+    """Another program wrote it, or an older joiner."""
+    scene.store.write_notes(identity=TOPIC.to_note())
+    session = scene.begin(trusted=False, batches=[FIRST, SECOND])
+    assert (True, True, True) == (session.step(serving=False), session.step(serving=False), session.caught_up)
+    session.save()
+    assert scene.store.complete
+
+
+def test_an_empty_topic_is_given_time_for_its_first_mark(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After it the topic counts as one without users, but only until a build begins."""
+    scene.store.write_notes(identity=TOPIC.to_note())
+    empty = Batch([], {0: 2}, {0}, shapes=[Record(SHAPE_KEY, Shape("users", "id", (), (), ()).encode(), 0, 1, 0)])
+    session = scene.begin(trusted=False, batches=[empty])
+    assert (True, False) == (session.step(serving=False), session.caught_up)
+    assert str(session.unfinished).startswith("the topic holds no user yet")
+    beside = scene.begin(trusted=False, replaces=True, batches=[empty])
+    monkeypatch.setattr("reader.replication.session.MARK_SECONDS", 0.0)
+    assert (True, False) == (beside.step(serving=True), beside.caught_up)
+    session.save()
+    assert (True, True, False) == (session.step(serving=False), session.caught_up, scene.store.complete)
+    scene.reader.batches = [Batch([], {0: 3}, {0}, marks=[_mark(2, whole=False)])]
+    assert (True, False) == (session.step(serving=True), session.caught_up)
+    scene.reader.batches = [Batch([ALICE._replace(offset=3)], {0: 5}, {0}, marks=[_mark(4, whole=True)])]
+    assert (True, True) == (session.step(serving=False), session.caught_up)
+    session.save()
+    assert scene.store.complete

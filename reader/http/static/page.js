@@ -212,7 +212,8 @@ function showReadiness(readiness) {
   put(at("reader-reason"), sentence(readiness.reason ?? ""));
 }
 
-function estimateOf({ applied, target, secondsLeft }) {
+function estimateOf({ state, applied, target, secondsLeft }) {
+  if (state === "building") return secondsLeft === null ? "" : `about ${spanOf(secondsLeft)} left`;
   if (applied === null || target === null) return "";
   const done = `${numbers.format(applied)} of ${numbers.format(target)} records`;
   return secondsLeft === null ? done : `${done}, about ${spanOf(secondsLeft)} left`;

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reader.admin.verification import Comparison
+from reader.replication.copy_writer import read_wholeness
 from reader.replication.topic import TopicClient
 from reader.storage.records import Record
 from reader.storage.snapshot import open_live
@@ -49,9 +50,12 @@ def find_stored(state: Path, user: bytes) -> Record | None:
     """Return what is stored of one user, with its position in the topic; None if there is nothing.
 
     Raises:
-        StateError: there is no copy.
+        StateError: there is no copy, or the joiner has not finished what is in it.
     """
     with _open(state) as store:
+        identity = store.note("identity")
+        if identity and not store.complete and read_wholeness(store, identity["partitions"]).whole is False:
+            raise StateError(f"the copy in READER_STATE_DIR={state} is not whole yet", "wait until /readyz says ready")
         return store.record(user)
 
 

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException
 from doctor.cli import main as doctor
 from shared.cli import Program
 from shared.kafka import to_kafka_error
+from shared.progress import ProgressBar
 from shared.settings import describe_settings, read_settings
 from stack.errors import to_stack_error
 from stack.local import Servers
@@ -108,7 +109,7 @@ def run(users: int, rate: float) -> None:
     """Start everything, seed, serve; Ctrl-C stops all that it started. `make run` does this."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        run_everything(users, rate, _say)
+        run_everything(users, rate, ProgressBar("user-info", sys.stdout))
     except KeyboardInterrupt:
         _say("stopped")
 

@@ -3,13 +3,15 @@
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import httpx
 import psycopg
 from pydantic import Field
 
+from shared.progress import ProgressBar
 from shared.settings import read_settings
 from stack.connector_watch import ConnectorWatch
 from stack.errors import StackError
@@ -21,7 +23,8 @@ from stack.settings import Port, StackSettings
 from stack.tiers import Tier
 from stack.traffic import Traffic
 
-CATCH_UP_SECONDS = 180.0
+STALL_SECONDS = 180.0
+"""How long the reader may say the same and not answer with what SQL says."""
 
 Part = Tier | Command | Traffic | ConnectorWatch
 """What is checked again and again while everything runs."""
@@ -42,24 +45,25 @@ class RunSettings(StackSettings):
     reader_port: Port = Field(8000, description="Port of the reader.")
 
 
-def run(users: int, rate: float, say: Callable[[str], None]) -> None:
+def run(users: int, rate: float, bar: ProgressBar) -> None:
     """Run the whole service until interrupted.
 
     Args:
         users: how many users the tables get where they are empty.
         rate: changes a second; 0: none.
-        say: shows a line.
+        bar: shows how far user-info is, and the lines of all parts.
 
     Raises:
         StackError: a part does not start, or ends by itself; everything else has been stopped by then.
     """
     settings = read_settings(RunSettings)
-    servers = Servers(settings)
+    servers, say = Servers(settings), bar.say
     with ExitStack() as parts:
         tiers = _start(settings, servers, users, say, parts)
         checked: list[Part] = [*tiers, *(server.command for server in servers.all)]
         checked.append(ConnectorWatch(servers.connect, say))
-        _await_truth(settings, servers.postgres.dsn, checked, say)
+        with bar:
+            _await_truth(settings, servers.postgres.dsn, checked, bar)
         say(format_invitation(settings))
         if rate > 0:
             traffic = Traffic(servers.postgres.dsn, rate, lambda line: say(f"load    | {line}"))
@@ -126,21 +130,50 @@ def _build_environments(settings: RunSettings) -> dict[str, dict[str, str]]:
     }
 
 
-def _await_truth(settings: RunSettings, dsn: str, checked: Sequence[Part], say: Callable[[str], None]) -> None:
+def _await_truth(settings: RunSettings, dsn: str, checked: Sequence[Part], bar: ProgressBar) -> None:
     """Wait until the reader answers the first user with the counts that SQL gives: the rows have come all the way."""
-    began = time.monotonic()
-    say("waiting until the reader answers with these rows")
+    began = moved = time.monotonic()
+    bar.say("waiting until the reader answers with these rows")
+    known: dict[str, Any] = {}
     with psycopg.connect(dsn, autocommit=True) as connection:
         while True:
             for part in checked:
                 part.check()
             first = connection.execute(FIRST_USER).fetchone()
             if first is None or _read_counts(settings, first[0]) == first[1:]:
-                say(f"the reader answers with what SQL says, {time.monotonic() - began:.1f} s later")
+                bar.say(f"the reader answers with what SQL says, {time.monotonic() - began:.1f} s later")
                 return
-            if time.monotonic() - began > CATCH_UP_SECONDS:
-                raise StackError(f"the reader does not answer with what SQL says after {CATCH_UP_SECONDS:.0f} s")
+            before, known = known, _read_readiness(settings)
+            bar.show(known.get("percent"), describe_wait(known))
+            if known != before:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > STALL_SECONDS:
+                raise StackError(
+                    f"the reader does not answer with what SQL says, and has not moved on for {STALL_SECONDS:.0f} s"
+                )
             time.sleep(0.2)
+
+
+def _read_readiness(settings: RunSettings) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = httpx.get(f"http://127.0.0.1:{settings.reader_port}/readyz", timeout=5).json()
+    except httpx.TransportError:
+        return {}
+    return found
+
+
+def describe_wait(readiness: Mapping[str, Any]) -> str:
+    """Return what the reader is waited for.
+
+    Args:
+        readiness: what its `/readyz` says; empty while it does not answer.
+    """
+    if not readiness:
+        return "the reader starts"
+    if readiness["state"] == "ready":
+        return "the reader is ready; the rows are on their way"
+    left = "" if readiness["secondsLeft"] is None else f", {readiness['secondsLeft']:.0f} s left"
+    return f"{readiness['state']}{left}" + (f": {readiness['reason']}" if readiness["reason"] else "")
 
 
 def _read_counts(settings: RunSettings, user_id: int) -> tuple[int, ...] | None:

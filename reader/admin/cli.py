@@ -11,6 +11,7 @@ from reader.replication.kafka_config import check_credentials, validate_properti
 from reader.replication.topic import TopicClient
 from reader.settings import ReaderSettings
 from reader.storage.snapshot import take
+from shared.progress import ProgressBar
 from shared.settings import read_settings
 
 SHOWN = 20
@@ -23,7 +24,8 @@ def snapshot(target: Path) -> None:
 
     A reader with an empty READER_STATE_DIR starts from it if READER_SNAPSHOT names it, and catches up with the topic.
     """
-    manifest = take(read_settings(ReaderSettings).reader_state_dir, target)
+    with ProgressBar(f"copying to {target}") as bar:
+        manifest = take(read_settings(ReaderSettings).reader_state_dir, target, bar.show)
     click.echo(f"{target}: {manifest['records']:,} records, {manifest['bytes']:,} bytes, {manifest['sha256']}")
 
 
@@ -55,7 +57,8 @@ def verify() -> None:
     properties = validate_properties(settings.kafka_properties)
     check_credentials(settings.kafka_bootstrap_servers, properties)
     topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
-    records, differences = inspection.verify(settings.reader_state_dir, topic, lambda line: click.echo(line, err=True))
+    with ProgressBar("comparing") as bar:
+        records, differences = inspection.verify(settings.reader_state_dir, topic, bar.show)
     for key, difference in sorted(differences.items())[:SHOWN]:
         click.echo(f"user {key.decode(errors='backslashreplace')!r}: {difference}")
     click.echo(f"{records:,} records compared, {len(differences):,} differences")

@@ -20,7 +20,7 @@ BATCH = 5_000
 SILENT_SECONDS = 30.0
 """How long Kafka may send nothing: long enough for a broker to be replaced."""
 
-REPORT_SECONDS = 2.0
+Show = Callable[[float, str], object]
 
 
 def summarize(state: Path) -> dict[str, Any]:
@@ -59,13 +59,13 @@ def find_stored(state: Path, user: bytes) -> Record | None:
         return store.record(user)
 
 
-def verify(state: Path, topic: TopicClient, say: Callable[[str], object]) -> tuple[int, dict[bytes, str]]:
+def verify(state: Path, topic: TopicClient, show: Show) -> tuple[int, dict[bytes, str]]:
     """Compare the copy with the topic, up to the copy's offsets.
 
     Args:
         state: the reader's READER_STATE_DIR.
         topic: what to compare with.
-        say: takes a line about how far it is, every few seconds.
+        show: takes how far it is: percent, and how much that is.
 
     Returns:
         How many records the copy holds, and user -> what differs.
@@ -82,7 +82,7 @@ def verify(state: Path, topic: TopicClient, say: Callable[[str], object]) -> tup
                 "set USER_INFO_TOPIC and READER_STATE_DIR as the reader has them",
             )
         with store.freeze():
-            return _compare(store, topic, identity.partitions, say)
+            return _compare(store, topic, identity.partitions, show)
 
 
 @contextmanager
@@ -94,9 +94,7 @@ def _open(state: Path) -> Iterator[Store]:
         store.close()
 
 
-def _compare(
-    store: Store, topic: TopicClient, partitions: int, say: Callable[[str], object]
-) -> tuple[int, dict[bytes, str]]:
+def _compare(store: Store, topic: TopicClient, partitions: int, show: Show) -> tuple[int, dict[bytes, str]]:
     offsets = store.offsets()
     comparison = Comparison(store.record, offsets)
     positions = dict(topic.read_bounds(partitions).firsts)
@@ -104,7 +102,7 @@ def _compare(
     # A second pass, to the end as it is by then, tells what compaction removed meanwhile from what is wrong.
     for _ in range(2):
         ends = topic.read_bounds(partitions).ends
-        _read_to(topic, positions, {p: max(end, offsets.get(p, 0)) for p, end in ends.items()}, comparison, say)
+        _read_to(topic, positions, {p: max(end, offsets.get(p, 0)) for p, end in ends.items()}, comparison, show)
         differences = comparison.find_differences(store.records())
         if not differences:
             break
@@ -116,10 +114,10 @@ def _read_to(
     positions: dict[int, int],
     ends: Mapping[int, int],
     comparison: Comparison,
-    say: Callable[[str], object],
+    show: Show,
 ) -> None:
     """Read the topic from the positions to the ends, moving the positions on."""
-    heard = said = time.monotonic()
+    heard, target = time.monotonic(), sum(ends.values())
     with topic.open_reader(positions) as reader:
         while any(positions[partition] < end for partition, end in ends.items()):
             batch = reader.read_batch(BATCH, 0.2)
@@ -133,6 +131,5 @@ def _read_to(
                 positions.update(batch.offsets)
             elif now - heard > SILENT_SECONDS:
                 raise KafkaError(f"nothing came from Kafka at {topic.servers} for {SILENT_SECONDS:g} s", "try again")
-            if now - said > REPORT_SECONDS:
-                said = now
-                say(f"read {sum(positions.values()):,} of {sum(ends.values()):,} offsets")
+            read = sum(positions.values())
+            show(100 * read / target, f"{read:,} of {target:,} offsets")

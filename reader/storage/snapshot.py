@@ -11,6 +11,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,25 @@ from reader.storage.generations import read_live_name
 from reader.storage.records import FORMAT
 from reader.storage.store import Store
 from shared.errors import StateError
+from shared.threads import BackgroundThread
 
 MANIFEST = "manifest.json"
 INCOMING = "incoming"
+
+SHOW_SECONDS = 0.2
 
 
 class SnapshotRefused(StateError):  # noqa: N818 - a decision about the snapshot, not a failure of the reader
     """A snapshot that is not used; the message says why."""
 
 
-def take(state: Path, target: Path) -> dict[str, Any]:
+def take(state: Path, target: Path, show: Callable[[float], object] = lambda _: None) -> dict[str, Any]:
     """Copy a reader's live copy as it is at this moment, whether the reader runs or not; return the manifest.
 
     Args:
         state: its READER_STATE_DIR.
         target: a folder that is missing or empty.
+        show: takes how much of the copy is written, in percent; called in a thread of its own.
 
     Raises:
         StateError: there is no complete copy, or the target cannot be written to.
@@ -47,7 +52,8 @@ def take(state: Path, target: Path) -> dict[str, Any]:
             target.mkdir(parents=True, exist_ok=True)
             if any(target.iterdir()):
                 raise StateError(f"the folder {target} is not empty", "name a new one")
-            store.copy_to(target)
+            with _WrittenShare(target / DATA, store.bytes_in_use(), show):
+                store.copy_to(target)
         except OSError as error:
             raise StateError(
                 f"the snapshot {target} cannot be written: {error.strerror}: {error.filename}",
@@ -60,6 +66,21 @@ def take(state: Path, target: Path) -> dict[str, Any]:
     draft.write_text(json.dumps(manifest, indent=2) + "\n")
     draft.replace(target / MANIFEST)
     return manifest
+
+
+class _WrittenShare(BackgroundThread):
+    """Shows how much of a file is written, while LMDB writes it in one call."""
+
+    def __init__(self, file: Path, expected_bytes: int, show: Callable[[float], object]) -> None:
+        super().__init__("written share")
+        self._file = file
+        self._expected_bytes = expected_bytes
+        self._show = show
+
+    def _run(self) -> None:
+        while not self.stopping.wait(SHOW_SECONDS):
+            written = self._file.stat().st_size if self._file.exists() else 0
+            self._show(min(100.0, 100 * written / max(1, self._expected_bytes)))
 
 
 def open_live(state: Path) -> Store:

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import SettingError
 from shared.settings import read_settings
-from stack.run import RunSettings, format_invitation
+from stack.run import RunSettings, describe_wait, format_invitation
 
 
 def test_a_folder_that_java_would_not_find_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +33,12 @@ def test_a_shell_takes_the_printed_command_as_it_stands(monkeypatch: pytest.Monk
         "-c",
         "INSERT INTO likes (user_id, tweet_id) VALUES (1, 1)",
     ] == shlex.split(command)
+
+
+def test_who_waits_sees_what_for() -> None:
+    """What the reader says of the build, and that nothing is wrong before it says anything."""
+    building = {"state": "building", "percent": 40.0, "secondsLeft": 8.7, "reason": "it waits for the snapshot"}
+    assert "building, 9 s left: it waits for the snapshot" == describe_wait(building)
+    assert "starting" == describe_wait({"state": "starting", "secondsLeft": None, "reason": None})
+    assert "the reader is ready; the rows are on their way" == describe_wait({"state": "ready"})
+    assert "the reader starts" == describe_wait({})

@@ -11,6 +11,11 @@ settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
 settings.register_profile("thorough", settings.get_profile("here"), max_examples=20_000)
 # What is drawn depends on the constants in the source, so that moving a module may hide a bug from 200 draws.
 settings.register_profile(
-    "bugs", settings.get_profile("ci"), max_examples=2_000, phases=[Phase.explicit, Phase.generate], database=None
+    "bugs",
+    settings.get_profile("ci"),
+    max_examples=2_000,
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+    database=None,
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "here"))

@@ -1,6 +1,7 @@
 """The names that other programs use: none may change.
 
-A new name is listed in `ADDITIONS`. A response that gains a header is another line of `contract.json`: edit that line.
+A new name is listed in `ADDITIONS`. A response that gains a header gets a new value in `GROWN`, or in its
+lines of `ADDITIONS`.
 
 `contract.json` was collected from the version that deployments, dashboards and clients were first built against.
 """

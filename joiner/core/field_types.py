@@ -146,7 +146,8 @@ def _read_decimal(value: object, field: Field) -> str:
         units = int.from_bytes(base64.b64decode(text, validate=True), "big", signed=True)
         return format_units(parse_units(str(units), 0), field.scale)
     if is_coded and field.scale:
-        raise ValueError(f"{text:.20} may be digits or bytes in base64: {SENDING_DECIMALS}")
+        hint = f"{SENDING_DECIMALS}; text has a point where the column declares places, as numeric(12, 2) does"
+        raise ValueError(f"{text:.20} may be digits or bytes in base64: {hint}")
     return format_units(units, field.scale)
 
 

@@ -148,6 +148,7 @@ BAD: list[tuple[FieldType, int, str, str, str]] = [
     ("decimal", 2, "true", "bad-value", "no number"),
     ("decimal", 2, '{"scale":0,"value":"ZA=="}', "bad-value", "set decimal.handling.mode=string"),
     ("decimal", 2, '"1234"', "bad-value", "1234 may be digits or bytes in base64: set decimal.handling.mode=string"),
+    ("decimal", 2, '"1234"', "bad-value", "text has a point where the column declares places, as numeric(12, 2) does"),
     ("decimal", 0, encode(1250), "bad-value", "no number; without places bytes look like digits: set decimal."),
     ("decimal", 0, "1e1001", "bad-value", "a number of more than 1,000 digits"),
     ("decimal", 0, f'"{"1" * 1_001}"', "bad-value", "a number of more than 1,000 digits"),

@@ -155,5 +155,6 @@ def check_tier(tier: str, url: str, status: int | None, report: Mapping[str, Any
     what = f"{tier} {url} is {report.get('state')}{f': {reason}' if reason else ''}"
     if status == 200 and not reason:
         return Finding(Verdict.WELL, what)
-    hint = "do what the reason says" if reason else "wait; if it stays so for long, see its log"
+    waits = not reason or report.get("state") == "building"
+    hint = "wait; if it stays so for long, see its log" if waits else "do what the reason says"
     return Finding(Verdict.DOUBTFUL if status == 200 else Verdict.WRONG, what, hint)

@@ -159,6 +159,14 @@ def test_a_tier_is_well_only_where_it_is_ready_without_a_reason(
     assert (finding.verdict == Verdict.WELL) == (not finding.hint)
 
 
+def test_a_reader_whose_topic_is_being_built_is_waited_for() -> None:
+    """Its reason says for what, and there is nothing to do about it."""
+    report = {"state": "building", "reason": "it waits for the snapshot"}
+    finding = check_tier("reader", "http://reader/readyz", 503, report)
+    assert "reader http://reader/readyz is building: it waits for the snapshot" == finding.what
+    assert (Verdict.WRONG, True) == (finding.verdict, finding.hint.startswith("wait"))
+
+
 FLATTENS = {"transforms": "route, flat", "transforms.flat.type": "io.debezium.transforms.ExtractNewRecordState"}
 MODE = "transforms.flat.delete.tombstone.handling.mode"
 

@@ -31,6 +31,7 @@ class Wholeness:
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
         self._marks: list[dict[int, BuildMark]] = [{} for _ in range(partitions)]
+        self._progress: BuildProgress | None = None
 
     def note(self, partition: int, mark: BuildMark) -> None:
         """Note a mark that was applied, together with all that came before it in its partition.
@@ -44,6 +45,7 @@ class Wholeness:
             # The internal topic was created again with another number of partitions: the old parts are gone.
             marks.clear()
         marks[mark.part] = mark
+        self._progress = None
 
     @property
     def whole(self) -> bool | None:
@@ -54,7 +56,12 @@ class Wholeness:
 
     @property
     def progress(self) -> BuildProgress:
-        """How far the build is that is under way."""
+        """How far the build is that is under way; asked for after every batch, so it is computed once for all marks."""
+        if self._progress is None:
+            self._progress = self._compute_progress()
+        return self._progress
+
+    def _compute_progress(self) -> BuildProgress:
         newest = list(self._newest())
         going = [mark for mark in newest if mark is None or not mark.whole or mark.percent is not None]
         if not going:

@@ -60,7 +60,7 @@ def begin_rebuild(
     started = {caught_up_key(partition_id): str(started_ms).encode() for partition_id in sources}
     # In this order: a start that is interrupted before the last note begins again.
     ledger.write({**started, REBUILD: rebuild, FORMS_ARE_WHOLE: b"true"})
-    ledger.write({INPUTS: inputs.encode()})
+    ledger.note_inputs(inputs.encode())
 
 
 def finish_rebuild(ledger: Ledger, client: Mapping[str, str], settings: JoinerSettings, inputs: StateInputs) -> bool:

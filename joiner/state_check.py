@@ -60,18 +60,23 @@ def check_state(context: Context, prepared: PreparedTopics) -> CheckedState:
         time.sleep(1)
         facts = read_cluster_facts(context.admin, context.client, settings, prepared)
         mismatches = find_mismatches(noted, facts)
-    if mismatches:
-        raise StateError("; ".join(mismatches), hint=choose_hint(mismatches))
+    _refuse(mismatches)
     if noted.inputs is None:
         partitions = range(facts.inputs.topics[settings.user_info_topic].partitions)
         ends = read_extents(context.admin, [(settings.user_info_topic, partition) for partition in partitions])
         user_info_ends = {partition: extent.high for (_, partition), extent in ends.items()}
         rebuild.begin_rebuild(ledger, facts.inputs, user_info_ends, facts.sources, facts.now_ms)
         noted = ledger.read()
+        _refuse(find_mismatches(noted, facts))  # with another view, another joiner may have begun the state first
     elif facts.is_forgotten:
         logger.warning("the group's committed offsets are lost; reading the sources again, which changes no count")
     _drop_foreign_stores(settings, facts, prepared)
     return CheckedState(facts, noted.rebuild is not None, KeyForms(settings.sources, noted, ledger.note_key_form))
+
+
+def _refuse(mismatches: list[str]) -> None:
+    if mismatches:
+        raise StateError("; ".join(mismatches), hint=choose_hint(mismatches))
 
 
 def _drop_foreign_stores(settings: JoinerSettings, facts: ClusterFacts, prepared: PreparedTopics) -> None:

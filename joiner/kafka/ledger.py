@@ -69,11 +69,30 @@ class Ledger:
 
     def read_rebuild(self) -> tuple[LedgerNotes, set[PartitionId]]:
         """Return all notes, and which source partitions were read to their ends since the rebuild began."""
-        notes = [
+        notes = self._read_records()
+        return parse_notes({note.key: note.value for note in notes}), find_read_since_rebuild(notes)
+
+    def _read_records(self) -> list[LedgerRecord]:
+        return [
             LedgerRecord(message.key() or b"", message.value(), message.timestamp()[1])
             for message in scan(self._client, self._topic, [0])
         ]
-        return parse_notes({note.key: note.value for note in notes}), find_read_since_rebuild(notes)
+
+    def note_inputs(self, inputs: bytes) -> None:
+        """Note what a state is built from, unless another joiner has noted it first: that note stays.
+
+        Of two joiners that begin a state at the same time, the later one finds the other's note before its own.
+
+        Args:
+            inputs: as joiner.core.compatibility encodes them.
+
+        Raises:
+            Interrupted: Kafka did not accept the note, or does not answer.
+        """
+        self.write({INPUTS: inputs})
+        first = find_first_inputs(self._read_records())
+        if first != inputs:
+            self.write({INPUTS: first})
 
     def note_key_form(self, topic: str, form: str) -> Collection[str]:
         """Note that keys of a form were met, and return all forms that are noted of the topic then.
@@ -107,6 +126,19 @@ def _parse_partition(key: bytes) -> PartitionId | None:
         return None
     _, topic, partition = json.loads(key)
     return topic, partition
+
+
+def find_first_inputs(notes: Iterable[LedgerRecord]) -> bytes | None:
+    """Return what was noted first of a state's inputs, since a reset if there was one.
+
+    Args:
+        notes: all records of a ledger, in their order.
+    """
+    first = None
+    for note in notes:
+        if note.key == INPUTS and (first is None or note.value is None):
+            first = note.value
+    return first
 
 
 def find_read_since_rebuild(notes: Iterable[LedgerRecord]) -> set[PartitionId]:

@@ -8,6 +8,7 @@ from joiner.kafka.ledger import (
     RESETTING,
     LedgerRecord,
     caught_up_key,
+    find_first_inputs,
     find_read_since_rebuild,
     key_form_key,
     parse_notes,
@@ -48,6 +49,16 @@ def test_forgotten_notes_say_nothing() -> None:
     noted = parse_notes({INPUTS: None, REBUILD: None, RESETTING: None})
     assert (None, None, False) == (noted.inputs, noted.rebuild, noted.resetting)
     assert parse_notes({RESETTING: b"true"}).resetting
+
+
+def test_what_a_state_is_built_from_is_what_was_noted_first() -> None:
+    """Of joiners that begin a state at the same time with different views, one counts; a reset ends that."""
+    notes = [LedgerRecord(INPUTS, value, 1) for value in (b"0", None, b"1", b"2", b"1")]
+    others = [LedgerRecord(REBUILD, b"{}", 1)]
+    assert None is find_first_inputs([])
+    assert None is find_first_inputs(notes[:2])
+    assert b"1" == find_first_inputs([*others, *notes[:3], *others])
+    assert b"1" == find_first_inputs([*notes, *others])
 
 
 def test_a_partition_counts_for_a_rebuild_once_it_was_read_to_its_end_after_the_begin() -> None:

@@ -17,6 +17,8 @@ from confluent_kafka.admin import (
 )
 from rocksdict import Options, Rdict
 
+from joiner.core.compatibility import StateInputs
+from joiner.kafka.ledger import Ledger
 from tests.support.joiners import Joiner, Joiners
 from tests.support.topics import Topics, compact
 from tests.support.waiting import wait_for
@@ -301,6 +303,28 @@ def open_transaction(topics: Topics, transactional_id: str, seconds: int) -> Pro
     producer.init_transactions()
     producer.begin_transaction()
     return producer
+
+
+def test_topics_exchanged_between_tables_are_refused(joiners: Joiners) -> None:
+    """Their ids are known, but what a topic's rows have added is in the other table's counts."""
+    topics = joiners.topics
+    topics.create_sources(partitions=1)
+    count_and_stop(joiners)
+    likes, tweets = topics.name("likes"), topics.name("tweets")
+    said = refusal(joiners.add(LIKES_TOPIC=tweets, TWEETS_TOPIC=likes))
+    assert f"the rows of the topic {likes} were joined as those of likes, and are those of tweets here" in said
+
+
+def test_of_joiners_that_begin_a_state_at_once_the_first_says_what_it_is_built_from(joiners: Joiners) -> None:
+    """The later one finds the note that it has written over, and writes it again."""
+    topics = joiners.topics
+    topics.create("ledger", partitions=1)
+    client = {"bootstrap.servers": topics.bootstrap_servers}
+    one, other = (StateInputs({}, tables={topic: "likes"}) for topic in ("old-likes", "likes"))
+    ledgers = [Ledger(client, topics.name("ledger")) for _ in range(2)]
+    ledgers[0].note_inputs(one.encode())
+    ledgers[1].note_inputs(other.encode())
+    assert [one, one] == [ledger.read().inputs for ledger in ledgers]
 
 
 def test_records_of_another_group_in_the_internal_topic_are_refused(joiners: Joiners) -> None:

@@ -17,7 +17,7 @@ from stack.errors import to_stack_error
 from stack.local import Servers
 from stack.run import RunSettings
 from stack.run import run as run_everything
-from stack.seed import load_files, populate
+from stack.seed import load_files
 from stack.settings import StackSettings
 from stack.traffic import keep_changing
 
@@ -76,14 +76,15 @@ def seed(count: int, **files: Path | None) -> None:
     A file's first line names columns of its table, including the primary key; other columns become NULL. A row replaces
     one with the same primary key. The population is only written into empty tables.
     """
-    dsn = Servers(read_settings(StackSettings)).postgres.dsn
+    servers = Servers(read_settings(StackSettings))
+    dsn = servers.postgres.dsn
     given = {table: file for table, file in files.items() if file is not None}
     if given:
         for table, rows in load_files(dsn, given).items():
             _say(f"{table}: {rows:,} rows")
         return
-    written = populate(dsn, count)
-    _say(f"wrote {written:,} rows" if written else "there are users already; nothing written")
+    written = servers.example.populate(dsn, count)
+    _say(f"wrote {written:,} rows" if written else "there are rows already; nothing written")
 
 
 @main.command("load")
@@ -91,7 +92,8 @@ def seed(count: int, **files: Path | None) -> None:
 @click.option("--seconds", type=click.FloatRange(min=0), help="For how long; default: until Ctrl-C.")
 def load_command(rate: float, seconds: float | None) -> None:
     """Keep changing rows: insert, edit, unfollow, delete."""
-    done = keep_changing(Servers(read_settings(StackSettings)).postgres.dsn, rate, seconds, _say)
+    servers = Servers(read_settings(StackSettings))
+    done = keep_changing(servers.postgres.dsn, rate, seconds, _say, changes=servers.example.changes)
     _say(f"{done} changes made")
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from doctor.connect_status import explain_restart
 from stack.errors import StackError
+from stack.examples import find_example
 from stack.servers import connect, java, kafka
 from stack.servers.connect import Connect
 from stack.servers.kafka import Kafka
@@ -32,10 +33,15 @@ class Servers:
 
     def __init__(self, settings: StackSettings) -> None:
         folder = settings.stack_dir
+        self.example = find_example(settings.stack_example)
         self.kafka = Kafka(folder / "kafka", settings.stack_kafka_port)
-        self.postgres = Postgres(folder / "postgres", settings.stack_postgres_port)
+        self.postgres = Postgres(folder / "postgres", settings.stack_postgres_port, schema=self.example.schema)
         self.connect = Connect(
-            folder / "connect", settings.bootstrap_servers, self.postgres, settings.stack_connect_port
+            folder / "connect",
+            settings.bootstrap_servers,
+            self.postgres,
+            settings.stack_connect_port,
+            connector=self.example.connector,
         )
 
     def start(self, server: "Server", say: Callable[[str], None], *, detached: bool) -> bool:

@@ -16,14 +16,19 @@ WORKER_FILE = OPS / "connect" / "worker.properties"
 TOPIC_CREATION = "topic.creation.default."
 
 
-def read_connector() -> dict[str, str]:
-    """Return the configuration of the Debezium connector.
+def read_connector(file: Path = CONNECTOR_FILE) -> dict[str, str]:
+    """Return the configuration of the Debezium connector, or of an example's.
 
     Its heartbeat query makes the age of the source topics known, and moves the replication slot on while other tables
     change and these do not.
     """
-    config: dict[str, str] = json.loads(CONNECTOR_FILE.read_text())["config"]
+    config: dict[str, str] = json.loads(file.read_text())["config"]
     return config
+
+
+def read_tables(file: Path = CONNECTOR_FILE) -> tuple[str, ...]:
+    """Return the tables that a connector reads, and so the topics that it writes, each named as its table is."""
+    return tuple(table.removeprefix("public.") for table in read_connector(file)["table.include.list"].split(","))
 
 
 def read_worker() -> dict[str, str]:

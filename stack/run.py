@@ -9,14 +9,16 @@ from typing import Any
 
 import httpx
 import psycopg
+from psycopg import sql
 from pydantic import Field
 
 from shared.progress import ProgressBar
 from shared.settings import read_settings
+from shared.view.sql import to_sql
 from stack.connector_watch import ConnectorWatch
 from stack.errors import StackError
+from stack.examples import OWN, Example
 from stack.local import Servers
-from stack.seed import populate
 from stack.servers.postgres import HEARTBEATS
 from stack.servers.process import Command, check_port
 from stack.settings import Port, StackSettings
@@ -28,14 +30,6 @@ STALL_SECONDS = 180.0
 
 Part = Tier | Command | Traffic | ConnectorWatch
 """What is checked again and again while everything runs."""
-
-FIRST_USER = """
-SELECT user_id, (SELECT count(*) FROM tweets t WHERE t.user_id = u.user_id),
-       (SELECT count(*) FROM follows f WHERE f.follower_id = u.user_id),
-       (SELECT count(*) FROM follows f WHERE f.followee_id = u.user_id),
-       (SELECT count(*) FROM likes l WHERE l.user_id = u.user_id)
-FROM users u ORDER BY user_id LIMIT 1
-"""
 
 
 class RunSettings(StackSettings):
@@ -63,10 +57,11 @@ def run(users: int, rate: float, bar: ProgressBar) -> None:
         checked: list[Part] = [*tiers, *(server.command for server in servers.all)]
         checked.append(ConnectorWatch(servers.connect, say))
         with bar:
-            _await_truth(settings, servers.postgres.dsn, checked, bar)
-        say(format_invitation(settings))
+            _await_truth(settings, servers, checked, bar)
+        say(format_invitation(settings, servers.example))
         if rate > 0:
-            traffic = Traffic(servers.postgres.dsn, rate, lambda line: say(f"load    | {line}"))
+            changes = servers.example.changes
+            traffic = Traffic(servers.postgres.dsn, rate, lambda line: say(f"load    | {line}"), changes)
             traffic.start()
             parts.enter_context(_announce_stop("the load", traffic.stop, say))
             checked.append(traffic)
@@ -89,12 +84,12 @@ def _start(
         if servers.start(server, say, detached=False):
             parts.enter_context(_announce_stop(server.command.name, server.stop, say))
     began = time.monotonic()
-    written = populate(servers.postgres.dsn, users)
+    written = servers.example.populate(servers.postgres.dsn, users)
     say(f"wrote {written:,} rows in {time.monotonic() - began:.1f} s" if written else "the tables hold rows already")
     # Before the joiner, which would wait for them and log that.
     servers.connect.create_topics()
     tiers = []
-    for module, environment in _build_environments(settings).items():
+    for module, environment in _build_environments(settings, servers.example).items():
         tier = Tier(module, environment, settings.stack_dir / module / "log", say)
         parts.enter_context(_announce_stop(f"the {module}", tier.stop, say))
         tiers.append(tier)
@@ -112,35 +107,39 @@ def _announce_stop(name: str, stop: Callable[[], object], say: Callable[[str], N
         stop()
 
 
-def _build_environments(settings: RunSettings) -> dict[str, dict[str, str]]:
-    kafka = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers}
+def _build_environments(settings: RunSettings, example: Example) -> dict[str, dict[str, str]]:
+    common = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers, **example.settings}
     folder = settings.stack_dir.absolute()
     return {
         "joiner": {
-            **kafka,
+            **common,
             "JOINER_STATE_DIR": str(folder / "joiner"),
             "JOINER_HTTP_PORT": str(settings.joiner_http_port),
             "HEARTBEATS_TOPIC": HEARTBEATS,
         },
         "reader": {
-            **kafka,
+            **common,
             "READER_STATE_DIR": str(folder / "reader"),
             "READER_PORT": str(settings.reader_port),
         },
     }
 
 
-def _await_truth(settings: RunSettings, dsn: str, checked: Sequence[Part], bar: ProgressBar) -> None:
-    """Wait until the reader answers the first user with the counts that SQL gives: the rows have come all the way."""
+def _await_truth(settings: RunSettings, servers: Servers, checked: Sequence[Part], bar: ProgressBar) -> None:
+    """Wait until the reader answers with SQL's first record: the rows have come all the way."""
+    view, url = servers.example.view, f"http://127.0.0.1:{settings.reader_port}/{servers.example.resource}"
+    key = sql.Identifier(view.id_column)
+    first = sql.SQL("SELECT min({}) FROM {}").format(key, sql.Identifier(view.table))
+    truth = f"SELECT to_json(record) FROM ({to_sql(view, 'postgresql', '= $1')}) AS record"
     began = moved = time.monotonic()
-    bar.say("waiting until the reader answers with these rows")
     known: dict[str, Any] = {}
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    bar.say("waiting until the reader answers with these rows")
+    with psycopg.connect(servers.postgres.dsn, autocommit=True, cursor_factory=psycopg.RawCursor) as connection:
         while True:
             for part in checked:
                 part.check()
-            first = connection.execute(FIRST_USER).fetchone()
-            if first is None or _read_counts(settings, first[0]) == first[1:]:
+            (record_id,) = connection.execute(first).fetchone() or (None,)
+            if record_id is None or _read(url, record_id) == connection.execute(truth.encode(), [record_id]).fetchone():
                 bar.say(f"the reader answers with what SQL says, {time.monotonic() - began:.1f} s later")
                 return
             before, known = known, _read_readiness(settings)
@@ -176,18 +175,16 @@ def describe_wait(readiness: Mapping[str, Any]) -> str:
     return f"{readiness['state']}{left}" + (f": {readiness['reason']}" if readiness["reason"] else "")
 
 
-def _read_counts(settings: RunSettings, user_id: int) -> tuple[int, ...] | None:
+def _read(url: str, record_id: object) -> tuple[object] | None:
+    """Return the record that the reader answers with; None where it does not, or not yet."""
     try:
-        response = httpx.get(f"http://127.0.0.1:{settings.reader_port}/users/{user_id}", timeout=5)
+        response = httpx.get(f"{url}/{record_id}", timeout=5)
     except httpx.TransportError:
         return None
-    if not response.is_success:
-        return None
-    record = response.json()
-    return tuple(record[key] for key in ("tweetCount", "followingCount", "followerCount", "likeCount"))
+    return (response.json(),) if response.is_success else None
 
 
-def format_invitation(settings: RunSettings) -> str:
+def format_invitation(settings: RunSettings, example: Example = OWN) -> str:
     """Return what there is to try: addresses, and commands that a shell takes as they stand."""
     reader = f"http://127.0.0.1:{settings.reader_port}"
     defaults = StackSettings.model_fields
@@ -196,9 +193,9 @@ def format_invitation(settings: RunSettings) -> str:
         for name, field in defaults.items()
         if name.upper() in os.environ and getattr(settings, name) != field.default
     )
-    change = "INSERT INTO likes (user_id, tweet_id) VALUES (1, 1)"
+    record = f"{reader}/{example.resource}/1"
     return f"""
-  Users      {reader}/users/1
+  Record     {record}
   Reader     {reader}/readyz
   Joiner     http://127.0.0.1:{settings.joiner_http_port}/readyz
   Kafka      {settings.bootstrap_servers}
@@ -206,9 +203,9 @@ def format_invitation(settings: RunSettings) -> str:
   Connect    http://127.0.0.1:{settings.stack_connect_port}/connectors
 
   Try, in another terminal:
-    curl -sw '\\n' {reader}/users/1
-    {chosen}.venv/bin/python -m stack psql -c "{change}"
-    sleep 1; curl -sw '\\n' {reader}/users/1
+    curl -sw '\\n' {record}
+    {chosen}.venv/bin/python -m stack psql -c "{example.first_change}"
+    sleep 1; curl -sw '\\n' {record}
 
   Ctrl-C stops everything; the data stays in {settings.stack_dir}.
 """

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psycopg
 
@@ -11,10 +11,13 @@ from stack.errors import StackError
 
 REPORT_SECONDS = 10.0
 
-# Kind of change -> (how often in a hundred, statement). `random()` draws a row by its id, so a statement whose row is
+Changes = Mapping[str, tuple[int, str]]
+"""Kind of change -> how often in a hundred, and the statement."""
+
+# `random()` draws a row by its id, so a statement whose row is
 # gone already changes nothing, as in production.
 ANY_USER = "(SELECT (1 + floor(random() * last_value))::bigint FROM users_user_id_seq)"
-CHANGES = {
+CHANGES: Changes = {
     "like": (28, f"INSERT INTO likes (user_id, tweet_id) VALUES ({ANY_USER}, 1 + floor(random() * 1000)::bigint)"),
     "follow": (20, f"INSERT INTO follows (follower_id, followee_id) VALUES ({ANY_USER}, {ANY_USER})"),
     "tweet": (12, f"INSERT INTO tweets (text, user_id) VALUES ('written at ' || now(), {ANY_USER})"),
@@ -35,12 +38,14 @@ CHANGES = {
 }
 
 
-def keep_changing(
+def keep_changing(  # noqa: PLR0913 - what, where, how fast, how long, and who is told
     dsn: str,
     rate: float,
     seconds: float | None,
     say: Callable[[str], None],
+    *,
     is_stopping: Callable[[], bool] = lambda: False,
+    changes: Changes = CHANGES,
 ) -> int:
     """Change rows at a rate until the time is over, or for ever; return how many changes were made.
 
@@ -50,10 +55,11 @@ def keep_changing(
         seconds: for how long; None: until interrupted.
         say: called now and then with a line about the progress.
         is_stopping: returns whether to end early; called at least twice a second.
+        changes: what is changed.
     """
     chance = random.Random()
-    statements = [statement for _, statement in CHANGES.values()]
-    weights = [share for share, _ in CHANGES.values()]
+    statements = [statement for _, statement in changes.values()]
+    weights = [share for share, _ in changes.values()]
     done, began = 0, time.monotonic()
     report_at = began + REPORT_SECONDS
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -78,11 +84,13 @@ class Traffic(BackgroundThread):
         dsn: how to connect.
         rate: changes a second.
         say: called now and then with a line about the progress.
+        changes: what is changed.
     """
 
-    def __init__(self, dsn: str, rate: float, say: Callable[[str], None]) -> None:
+    def __init__(self, dsn: str, rate: float, say: Callable[[str], None], changes: Changes = CHANGES) -> None:
         super().__init__("load")
         self._arguments = (dsn, rate, None, say)
+        self._changes = changes
         self._error: psycopg.Error | None = None  # written by the thread, which then ends
 
     def check(self) -> None:
@@ -96,6 +104,6 @@ class Traffic(BackgroundThread):
 
     def _run(self) -> None:
         try:
-            keep_changing(*self._arguments, is_stopping=self.stopping.is_set)
+            keep_changing(*self._arguments, is_stopping=self.stopping.is_set, changes=self._changes)
         except psycopg.Error as error:
             self._error = error

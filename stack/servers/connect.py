@@ -1,4 +1,4 @@
-"""A real Kafka Connect with Debezium: rows of PostgreSQL become records of the four source topics."""
+"""A real Kafka Connect with Debezium: rows of PostgreSQL become records of the source topics."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from doctor import connect_status
 from stack.errors import StackError
-from stack.ops import TOPIC_CREATION, read_connector, read_source_topic, read_worker
+from stack.ops import CONNECTOR_FILE, TOPIC_CREATION, read_connector, read_source_topic, read_tables, read_worker
 from stack.servers import java
 from stack.servers.kafka import VERSION
 from stack.servers.ports import free_port
@@ -27,14 +27,14 @@ COORDINATES = (
 CONNECTOR = read_connector()["name"]
 PARTITIONS = int(read_connector()[f"{TOPIC_CREATION}partitions"])
 
-TOPICS = tuple(table.removeprefix("public.") for table in read_connector()["table.include.list"].split(","))
+TOPICS = read_tables()
 """What it writes, each named as its table is."""
 
 
-def build_connector(postgres_host: str, postgres_port: int) -> dict[str, str]:
-    """Return the connector's configuration: that of `ops/`, for a PostgreSQL that asks for no password."""
+def build_connector(postgres_host: str, postgres_port: int, file: Path = CONNECTOR_FILE) -> dict[str, str]:
+    """Return the connector's configuration: that of `ops/` or of a file, for a PostgreSQL that asks for no password."""
     place = {"database.hostname": postgres_host, "database.port": str(postgres_port), "database.password": ""}
-    return read_connector() | place
+    return read_connector(file) | place
 
 
 def build_worker(bootstrap_servers: str, port: int) -> dict[str, str]:
@@ -64,11 +64,21 @@ class Connect:
         postgres: the database whose tables it reads.
         port: of its REST interface; 0 takes a free one and keeps it.
         options: the Java virtual machine's, such as an agent's.
+        connector: the file with the connector's configuration.
     """
 
-    def __init__(
-        self, folder: Path, bootstrap_servers: str, postgres: Postgres, port: int = 0, options: Sequence[str] = ()
+    def __init__(  # noqa: PLR0913 - where it is, what it reads, and how
+        self,
+        folder: Path,
+        bootstrap_servers: str,
+        postgres: Postgres,
+        port: int = 0,
+        options: Sequence[str] = (),
+        *,
+        connector: Path = CONNECTOR_FILE,
     ) -> None:
+        self._connector = connector
+        self._topics = read_tables(connector)
         self.folder = folder.absolute()
         self.port = port or free_port()
         self._bootstrap_servers = bootstrap_servers
@@ -101,7 +111,7 @@ class Connect:
         self.create_topics()
         worker = build_worker(self._bootstrap_servers, self.port)
         (self.folder / "worker.properties").write_bytes(render_properties(worker))
-        connector = build_connector("127.0.0.1", self._postgres.port)
+        connector = build_connector("127.0.0.1", self._postgres.port, self._connector)
         (self.folder / "connector.json").write_text(json.dumps({"name": CONNECTOR, "config": connector}))
         self.command.start(self._is_running, detached=detached)
         return self
@@ -153,8 +163,8 @@ class Connect:
         admin = AdminClient({"bootstrap.servers": self._bootstrap_servers, "log_level": 0})
         existing = admin.list_topics(timeout=10).topics
         config = read_source_topic()
-        missing = [NewTopic(topic, PARTITIONS, -1, config=config) for topic in TOPICS if topic not in existing]
-        changes = [_set_config(topic, config) for topic in TOPICS if topic in existing]
+        missing = [NewTopic(topic, PARTITIONS, -1, config=config) for topic in self._topics if topic not in existing]
+        changes = [_set_config(topic, config) for topic in self._topics if topic in existing]
         created = admin.create_topics(missing) if missing else {}
         changed = admin.incremental_alter_configs(changes) if changes else {}
         for topic, done in [*created.items(), *((resource.name, done) for resource, done in changed.items())]:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL with the four tables, ready for change data capture."""
+"""A real PostgreSQL with its tables, ready for change data capture."""
 
 import importlib.util
 import os
@@ -49,9 +49,11 @@ class Postgres:
         folder: where data and log are kept; a server that is started there again continues with them.
         port: where it listens; 0 takes a free one and keeps it.
         durable: false for tests, whose data need not survive a power cut.
+        schema: the script that creates the tables where they are missing.
     """
 
-    def __init__(self, folder: Path, port: int = 0, *, durable: bool = True) -> None:
+    def __init__(self, folder: Path, port: int = 0, *, durable: bool = True, schema: Path = SCHEMA_FILE) -> None:
+        self._schema = schema
         self.folder = folder.absolute()
         self.port = port or free_port()
         self._durable = durable
@@ -88,7 +90,7 @@ class Postgres:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         with psycopg.connect(self.dsn) as connection:
-            connection.execute(SCHEMA_FILE.read_bytes())
+            connection.execute(self._schema.read_bytes())
         return self
 
     def stop(self) -> bool:

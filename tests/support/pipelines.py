@@ -15,9 +15,9 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from stack.ops import SCHEMA_FILE
-from stack.seed import populate
-from stack.servers.connect import PARTITIONS, TOPICS, Connect, build_connector
+from shared.view.model import topic_variable
+from stack.examples import OWN, Example
+from stack.servers.connect import PARTITIONS, Connect, build_connector
 from stack.servers.kafka import Kafka
 from stack.servers.postgres import HEARTBEATS, Postgres
 from tests.support.http_client import get
@@ -64,14 +64,21 @@ class Pipeline:
     Args:
         servers: where it runs.
         name: of its database, connector and slot, and what its topics' names begin with.
-        tables: statements that change the tables of `ops/`, which hold 40 users, before the connector sees them.
-        connector: settings of the connector that differ from those of `ops/`.
+        tables: statements that change the example's tables, which hold 40 records, before the connector sees them.
+        connector: settings of the connector that differ from the example's.
+        example: tables, connector and view; those of `ops/` unless it is given.
     """
 
     def __init__(
-        self, servers: Servers, name: str, tables: Sequence[str] = (), connector: Mapping[str, str] | None = None
+        self,
+        servers: Servers,
+        name: str,
+        tables: Sequence[str] = (),
+        connector: Mapping[str, str] | None = None,
+        example: Example = OWN,
     ) -> None:
         self.name = name
+        self._example = example
         self.topics = Topics(servers.kafka.bootstrap_servers, f"{name}-")
         self._servers = servers
         self._dsn = make_conninfo(servers.postgres.dsn, dbname=name)
@@ -79,7 +86,8 @@ class Pipeline:
         self.connector = dict(connector or {})
         folder = servers.folder / name
         folder.mkdir()
-        settings = self.topics.settings()
+        sources = {topic_variable(source.table): self.topics.name(source.table) for source in example.view.sources}
+        settings = {**self.topics.settings(), **example.settings, **sources}
         self.joiner = Joiner(settings, folder / "joiner", HEARTBEATS_TOPIC=self.topics.name(HEARTBEATS))
         self.reader = Reader(settings, folder / "reader")
         self.service = Service(
@@ -97,8 +105,8 @@ class Pipeline:
         with psycopg.connect(self._servers.postgres.dsn, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.name)))
         with psycopg.connect(self._dsn) as connection:
-            connection.execute(SCHEMA_FILE.read_bytes())
-        populate(self._dsn, 40)
+            connection.execute(self._example.schema.read_bytes())
+        self._example.populate(self._dsn, 40)
         self.service.sql(*self._tables)
 
     def configure(self) -> None:
@@ -111,7 +119,8 @@ class Pipeline:
             "transforms.route.regex": rf"{self.name}\.public\.(.*)",
             "transforms.route.replacement": self.topics.name("$1"),
         }
-        config = build_connector("127.0.0.1", self._servers.postgres.port) | own | self.connector
+        ours = build_connector("127.0.0.1", self._servers.postgres.port, self._example.connector)
+        config = ours | own | self.connector
         httpx.put(f"{self.connector_url}/config", json=config, timeout=30).raise_for_status()
 
     def connector_runs(self) -> bool:
@@ -142,7 +151,7 @@ class Pipeline:
         """Start all of it."""
         with self._opened as opened:
             self.create_database()
-            self.topics.create(*TOPICS, partitions=PARTITIONS)
+            self.topics.create(*self._example.topics, partitions=PARTITIONS)
             self.configure()
             wait_for(self.connector_runs, 60, f"the task of {self.name}: {self._status()}")
             opened.callback(self.delete_connector)

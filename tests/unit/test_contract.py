@@ -52,6 +52,8 @@ ADDITIONS: dict[str, list[str]] = {
     ],
     "environment variables": [
         "reader READER_RESOURCE=users",
+        "stack STACK_EXAMPLE=None",
+        "stack run STACK_EXAMPLE=None",
         "doctor USER_INFO_VIEW=None",
         "joiner UNAVAILABLE_VALUE=__debezium_unavailable_value",
         "joiner USER_INFO_VIEW=None",

@@ -29,7 +29,7 @@ from tests.support.programs import ROOT
 from tests.support.promises import PROMISES
 from tests.support.record_path import read_documented_path
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 SETTINGS: tuple[type[BaseSettings], ...] = (JoinerSettings, ReaderSettings, DoctorSettings, RunSettings)
 PROGRAMS: dict[str, click.Command] = {
     "joiner": joiner.cli.main,

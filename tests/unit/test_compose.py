@@ -15,6 +15,8 @@ from reader.settings import ReaderSettings
 from shared.kafka import read_properties
 from shared.settings import KafkaSettings, read_settings
 from shared.topics import MAX_MESSAGE_BYTES
+from shared.view.file import read_view
+from shared.view.model import BUILT_IN
 from stack import ops
 from stack.servers import connect, kafka, postgres
 from stack.settings import StackSettings
@@ -89,10 +91,12 @@ def test_no_secret_and_no_unpinned_image(services: dict[str, Service]) -> None:
 
 @pytest.mark.parametrize("name", ["joiner-1", "joiner-2", "reader-1", "reader-2"])
 def test_the_tiers_understand_their_settings(
-    services: dict[str, Service], name: str, monkeypatch: pytest.MonkeyPatch
+    services: dict[str, Service], mounted: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every variable is a setting of its tier, and its value is accepted."""
-    environment, tier = services[name]["environment"], TIERS[tier_of(name)]
+    """Every variable is a setting of its tier, and its value is accepted; a file is what is mounted there."""
+    files = {config["target"]: str(mounted[config["source"]]) for config in services[name].get("configs", [])}
+    environment = {variable: files.get(value, value) for variable, value in services[name]["environment"].items()}
+    tier = TIERS[tier_of(name)]
     own = {variable for variable in environment if variable.lower() in tier.model_fields}
     assert set(environment) - own == {variable for variable in environment if read_properties({variable: "x"})}
     for variable, value in environment.items():
@@ -109,6 +113,19 @@ def test_two_joiners_are_two_members_of_one_group(services: dict[str, Service]) 
     """Each has an id of its own, so that neither fences the other."""
     ids = [services[name]["environment"]["JOINER_INSTANCE_ID"] for name in ("joiner-1", "joiner-2")]
     assert len(set(ids)) == len(ids)
+
+
+def test_joiners_have_one_view_which_is_the_built_in_one_until_it_is_edited(
+    services: dict[str, Service], mounted: dict[str, Path]
+) -> None:
+    """Readers have none."""
+    for name in ("joiner-1", "joiner-2"):
+        (config,) = services[name]["configs"]
+        assert ("view", services[name]["environment"]["USER_INFO_VIEW"]) == (config["source"], config["target"])
+    assert BUILT_IN == read_view(mounted["view"])
+    assert {"joiner-1", "joiner-2"} == {
+        name for name, service in services.items() if "USER_INFO_VIEW" in service.get("environment", {})
+    }
 
 
 def test_kafka_is_configured_as_the_stack_configures_it(services: dict[str, Service]) -> None:

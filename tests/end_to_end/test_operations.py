@@ -7,11 +7,12 @@ request unanswered, nor answered wrongly.
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
 
@@ -27,6 +28,8 @@ pytestmark = pytest.mark.end_to_end
 OPERATIONS = ROOT / "docs" / "operations.md"
 READER_2, JOINER_2, JOINER_V2, READER_V2 = 8002, 8012, 8021, 8022
 """Ports as the document names them."""
+
+NOTHING: Mapping[str, Record] = {}
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +75,9 @@ def service_at(service: Service, port: int) -> Service:
     return replace(service, reader_port=port)
 
 
-def await_truth(service: Service, **added: str) -> None:
-    """Wait until every user is answered as SQL says, and with these fields."""
-    truth: dict[str, Record] = {user: {**record, **added} for user, record in service.truth().items()}
+def await_truth(service: Service, more: Mapping[str, Record] = NOTHING) -> None:
+    """Wait until every user is answered as SQL says, and with more keys, by user."""
+    truth: dict[str, Record] = {user: {**record, **more.get(user, {})} for user, record in service.truth().items()}
     wait_for(lambda: dict(service.answers(list(truth))) == truth, 120, f"agreement of {service.reader_port} with SQL")
 
 
@@ -147,15 +150,27 @@ def test_a_column_that_goes_leaves_null(populated: Service) -> None:
     await_truth(populated)
 
 
+PUBLIC_TWEETS = "SELECT user_id::text, count(*) FROM tweets WHERE audience = ANY(%s) GROUP BY user_id"
+
+
+def await_view(service: Service, *audiences: str) -> None:
+    """Wait until every user is answered as SQL says, with pronouns and the number of tweets of these audiences."""
+    with psycopg.connect(service.dsn) as connection:
+        counts: dict[str, int] = dict(connection.execute(PUBLIC_TWEETS, [list(audiences)]).fetchall())
+    assert counts
+    more = {user: {"pronouns": "they/them", "publicTweetCount": counts.get(user, 0)} for user in service.truth()}
+    await_truth(service, more)
+
+
 @pytest.mark.usefixtures("topics")
-def test_a_field_is_added_and_renamed(populated: Service, shell: Shell) -> None:
-    """Readers of the new topic show the new field with all counts; the old ones continue undisturbed."""
-    # 1. Added, next to the old topics.
+def test_the_view_is_changed_and_changed_back(populated: Service, shell: Shell) -> None:
+    """A field and a count more beside the old topics, which continue undisturbed; a condition in place, and back."""
+    # 1. Beside the old topics.
     with ContinuousReads(populated):
-        shell.follow(procedure("Add a field"))
+        shell.follow(procedure("Change it beside the old topics"))
     new = service_at(populated, shell.port(READER_V2))
     await_truth(populated)
-    await_truth(new, pronouns="they/them")
+    await_view(new, "all")
     await_no_lag(shell.port(JOINER_V2), shell.port(READER_V2))
 
     # 2. The new joiner in the old one's group is refused, with the reason.
@@ -163,14 +178,16 @@ def test_a_field_is_added_and_renamed(populated: Service, shell: Shell) -> None:
     ours = "DEAD_LETTERS_TOPIC=user-info-dead-letters JOINER_INSTANCE_ID=7 JOINER_STATE_DIR=.local/7 JOINER_HTTP_PORT=0"
     refusal = shell.run(f"{old} {ours} python -m joiner || echo refused")
     assert refusal.endswith("refused\n")
-    assert "background_image_url as backgroundImageUrl; this version has others" in refusal
+    assert "publicTweetCount" in refusal
     assert "python -m joiner reset" in refusal
 
-    # 3. Renamed, in the new topic.
-    shell.follow(procedure("Rename or remove a field"))
-    await_truth(new, personalPronouns="they/them")
+    # 3. A condition, in the new topic; and back.
+    shell.follow(procedure("Change it in place"))
+    await_view(new, "all", "friends")
+    shell.follow(procedure("Go back in place"))
+    await_view(new, "all")
     await_truth(populated)
 
-    # 4. What a test leaves behind for others: the table as it was.
+    # 4. What a test leaves behind for others: the tables as they were.
     shell.run("kill $(cat .local/reader-v2.pid .local/joiner-v2.pid); wait")
-    populated.sql("ALTER TABLE users DROP COLUMN pronouns")
+    populated.sql("ALTER TABLE users DROP COLUMN pronouns", "ALTER TABLE tweets DROP COLUMN audience")

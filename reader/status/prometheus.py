@@ -98,9 +98,8 @@ class _ReaderCollector(Collector):
         if readiness.complete_at is not None:
             behind = max(0.0, time.monotonic() - readiness.complete_at)
             yield _gauge("reader_behind_seconds", "Seconds since the copy last held all that the topic had.", behind)
-        if readiness.build_percent is not None:
-            text = "How much of the joiner's build is done; absent where none is under way."
-            yield _gauge("reader_build_percent", text, readiness.build_percent)
+        text = "How much of the joiner's build is done; absent where none is under way."
+        yield _gauge("reader_build_percent", text, readiness.build_percent)
         yield _gauge("reader_ready", "1 where /readyz answers 200.", int(ready))
         states = GaugeMetricFamily("reader_state", "1 for the state that /readyz reports.", labels=["state"])
         for state in STATES:
@@ -108,7 +107,7 @@ class _ReaderCollector(Collector):
         yield states
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
+def _gauge(name: str, text: str, value: float | None) -> Metric:
     return GaugeMetricFamily(name, text, value=value)
 
 

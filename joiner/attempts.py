@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from confluent_kafka import KafkaException
 
 from joiner.background.progress import CommittedProgress, Uncommitted
-from joiner.core.compatibility import PartitionId
+from joiner.core.records import PartitionId
 from shared.errors import Interrupted, KafkaError, Refused
 
 FRUITLESS_ATTEMPTS = 5

@@ -13,6 +13,7 @@ from joiner.view_command import view
 from shared import logs
 from shared.cli import Program
 from shared.kafka import to_kafka_error
+from shared.progress import ProgressBar
 from shared.settings import describe_settings, read_settings
 
 
@@ -55,7 +56,8 @@ def reset(*, yes: bool) -> None:
     locks = service.take_locks(settings)
     admin = AdminClient(client)
     topics.prepare_ledger(admin, settings)
-    rebuild.reset_state(admin, Ledger(client, settings.ledger_topic), settings)
+    with ProgressBar("reset") as bar:
+        rebuild.reset_state(admin, Ledger(client, settings.ledger_topic), settings, bar.show)
     for held in locks:
         held.close()
     click.echo(f"The group {settings.joiner_group} has no state any more; start its joiners to join from scratch.")

@@ -36,6 +36,9 @@ class Health:
         self.heartbeats = "off: HEARTBEATS_TOPIC is not set"
         """Where heartbeats come from; written by HeartbeatRelay before its thread starts."""
 
+        self.build = "none: the state is whole"
+        """By which rule the sources of a build are whole, or what it waits for; written by BuildRelay."""
+
     def enter(self, state: str, reason: str | None = None) -> None:
         """Note what the joiner does now: starting, waiting, restoring or running."""
         self._state, self._reason = state, reason
@@ -61,6 +64,7 @@ class Health:
         report: dict[str, object] = {"state": self._state if self.alive else "stuck", "reason": self._reason}
         if path == "/readyz":
             report["heartbeats"] = self.heartbeats
+            report["build"] = self.build
         if path == "/livez":
             return (200 if self.alive else 503), report
         if path == "/readyz":

@@ -22,6 +22,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from joiner.attempts import Attempts
+from joiner.background.builds import BuildRelay, describe_wait
 from joiner.background.heartbeats import HeartbeatRelay
 from joiner.background.maintenance import Maintenance
 from joiner.background.pause_detector import PauseDetector
@@ -158,10 +159,12 @@ def _run_once(context: Context, progress: CommittedProgress, patience: float, re
     partitions = checked.facts.inputs.topics[settings.user_info_topic].partitions
     write_shape(context.client, settings.user_info_topic, partitions, Shape.of(settings.view))
     logger.info("joining as %s", settings.transactional_id)
+    progress.build, progress.waits_for = checked.build, describe_wait(settings)
     with ExitStack() as background:
         detector = background.enter_context(PauseDetector())
+        background.enter_context(Maintenance(context, checked.facts, progress, prepared.warned))
         background.enter_context(
-            Maintenance(context, checked.facts, progress, prepared.warned, rebuilding=checked.rebuilding)
+            BuildRelay(context, list(checked.facts.sources), prepared.changes_partitions, progress)
         )
         if settings.heartbeats_topic is not None:
             background.enter_context(HeartbeatRelay(context, settings.heartbeats_topic, checked.facts.inputs, progress))

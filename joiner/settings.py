@@ -94,6 +94,11 @@ class JoinerSettings(SourceSettings):
         return {topic: self.plan.tables[source.table] for topic, source in self.sources.items()}
 
     @property
+    def relies_on_heartbeats(self) -> bool:
+        """True where heartbeats come from the source: the first one says that no snapshot is being written any more."""
+        return self.heartbeats_topic is not None and not self.joiner_writes_heartbeats
+
+    @property
     def transactional_id(self) -> str:
         """Id of this process's transactions: stable, so a restarted process aborts its old transaction at once."""
         return f"{self.joiner_group}-{self.joiner_instance_id}"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from joiner import rebuild
 from joiner.context import Context
+from joiner.core.build import Build
 from joiner.core.compatibility import ClusterFacts, choose_hint, find_mismatches
 from joiner.core.key_forms import KeyForms
 from joiner.kafka.ledger import Ledger
@@ -30,12 +31,12 @@ class CheckedState(NamedTuple):
 
     Args:
         facts: what was found.
-        rebuilding: True while a rebuild is not finished.
+        build: the group's; None: its state was joined before builds were noted, and is whole.
         key_forms: what is known of the source topics' keys.
     """
 
     facts: ClusterFacts
-    rebuilding: bool
+    build: Build | None
     key_forms: KeyForms
 
 
@@ -64,14 +65,17 @@ def check_state(context: Context, prepared: PreparedTopics) -> CheckedState:
     if noted.inputs is None:
         partitions = range(facts.inputs.topics[settings.user_info_topic].partitions)
         ends = read_extents(context.admin, [(settings.user_info_topic, partition) for partition in partitions])
-        user_info_ends = {partition: extent.high for (_, partition), extent in ends.items()}
-        rebuild.begin_rebuild(ledger, facts.inputs, user_info_ends, facts.sources, facts.now_ms)
+        user_info_ends = [extent.high for _, extent in sorted(ends.items())]
+        rebuild.begin_build(ledger, context.client, settings, facts, user_info_ends)
         noted = ledger.read()
         _refuse(find_mismatches(noted, facts))  # with another view, another joiner may have begun the state first
     elif facts.is_forgotten:
         logger.warning("the group's committed offsets are lost; reading the sources again, which changes no count")
     _drop_foreign_stores(settings, facts, prepared)
-    return CheckedState(facts, noted.rebuild is not None, KeyForms(settings.sources, noted, ledger.note_key_form))
+    if noted.rebuild is not None:
+        rebuild.adopt_rebuild(ledger, noted, facts, settings)
+        noted = ledger.read()
+    return CheckedState(facts, noted.build, KeyForms(settings.sources, noted, ledger.note_key_form))
 
 
 def _refuse(mismatches: list[str]) -> None:

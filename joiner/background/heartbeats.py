@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, Produ
 
 from joiner.background.progress import CommittedProgress
 from joiner.context import Context
-from joiner.core.beats import encode_own_beat, read_beat
+from joiner.core.beats import encode_own_beat, is_streamed, read_beat
 from joiner.core.compatibility import StateInputs
 from joiner.core.watermarks import (
     WATERMARKS_KEY,
@@ -152,6 +152,8 @@ class HeartbeatRelay(BackgroundThread):
                 problem,
             )
         elif time_ms is not None and time_ms > self._newest_ms:
+            # Where records do not say which operation they are of, a snapshot may have read the first one.
+            self._progress.beats_stream |= self._newest_ms > 0 or is_streamed(message.value())
             self._newest_ms = time_ms
             self._heard_at = time.monotonic()
             self._context.metrics.heartbeat_time.set(time_ms / 1000)
@@ -193,7 +195,8 @@ class HeartbeatRelay(BackgroundThread):
         """Write the time up to which all sources are applied, to every partition of user-info that it holds for."""
         for part, value in self._progress.take_watermarks():
             time_ms = self._internal_watermarks.receive(part, decode_watermarks(value))
-            if time_ms is None:
+            # What a build leaves to its pass is not written yet.
+            if time_ms is None or not self._progress.shows_all(part):
                 continue
             heartbeat = Heartbeat(part, self._parts, time_ms)
             for partition in partitions_of(part, self._partitions, self._parts):

@@ -1,4 +1,4 @@
-"""What is done next to the loop, every few seconds: notes, trimming, the topics themselves, the end of a rebuild.
+"""What is done next to the loop, every few seconds: notes, trimming, the topics themselves.
 
 None of it decides what a record says, and none of it may hold the loop up: while Kafka cannot be reached it costs a
 warning, and the next round makes up for it. Only topics that no longer belong to the state, or that were reconfigured
@@ -19,7 +19,6 @@ from joiner.kafka.config import SHORT_REQUEST_SECONDS
 from joiner.kafka.ledger import Ledger, caught_up_key
 from joiner.kafka.offsets import read_state_inputs
 from joiner.kafka.topic_checks import find_violations, read_configs, warn_or_refuse
-from joiner.rebuild import finish_rebuild
 from shared.clock import now_ms
 from shared.errors import KafkaError, StateError
 from shared.threads import BackgroundThread
@@ -48,7 +47,6 @@ class Maintenance(BackgroundThread):
         found: the topics that the state was built from.
         progress: what the loop has committed.
         warned: what the start has warned of about topics.
-        rebuilding: True while a rebuild is not finished.
     """
 
     stop_seconds = 3.0
@@ -59,25 +57,19 @@ class Maintenance(BackgroundThread):
         found: ClusterFacts,
         progress: CommittedProgress,
         warned: frozenset[str],
-        *,
-        rebuilding: bool,
     ) -> None:
         super().__init__("maintenance")
         self._admin = context.admin
-        self._client = context.client
         self._settings = context.settings
         self._found = found
         self._progress = progress
-        self._rebuilding = rebuilding
         self._configs_at = time.monotonic() + CONFIGS_SECONDS
         self._warned = warned
         self._ledger = Ledger(context.client, context.settings.ledger_topic)
         # An absence is measured from the last note, so notes are much closer together than the time for which sources
         # remember deletions.
         remembered = min(found.forgets_ms.values(), default=int(MAX_INTERVAL_SECONDS * 10_000)) / 10_000
-        self._seconds = (
-            MIN_INTERVAL_SECONDS if rebuilding else min(max(remembered, MIN_INTERVAL_SECONDS), MAX_INTERVAL_SECONDS)
-        )
+        self._seconds = min(max(remembered, MIN_INTERVAL_SECONDS), MAX_INTERVAL_SECONDS)
 
     def _run(self) -> None:
         """Work in rounds; once stopped, note a last time how far the loop has come, if Kafka answers soon."""
@@ -107,8 +99,6 @@ class Maintenance(BackgroundThread):
         self._check_topics()
         self._check_configs()
         self._trim()
-        if self._rebuilding and self._progress.owns((self._settings.user_info_changes_topic, 0)):
-            self._rebuilding = not finish_rebuild(self._ledger, self._client, self._settings, self._found.inputs)
 
     def _check_topics(self) -> None:
         """End the loop if a topic was deleted and created again, or repartitioned, since the loop began."""

@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from joiner.core.compatibility import PartitionId
+from joiner.core.build import Build, PartBuild
+from joiner.core.records import PartitionId
 
 
 class Uncommitted(NamedTuple):
@@ -31,6 +32,9 @@ class CommittedProgress:
         _watermarks: written by the loop; taken by HeartbeatRelay, which writes heartbeats of it.
         commits: written by the loop; read by the main thread once the loop has ended.
         _reached, _read: written by the loop; read by the main thread once the loop has ended.
+        _parts: written by the loop; read by the loop, HeartbeatRelay and BuildRelay.
+        build: written by BuildRelay; read by the loop, which writes marks of it.
+        beats_stream: written by HeartbeatRelay; read by BuildRelay.
         committed_at: written by the loop; read by the thread that answers /metrics.
         failure: written by Maintenance; read by the loop, which raises it.
 
@@ -46,6 +50,13 @@ class CommittedProgress:
         self._watermarks: list[tuple[int, bytes]] = []
         self._reached: dict[PartitionId, int] = {}
         self._read: dict[PartitionId, int] = {}
+        self._parts: dict[int, PartBuild] = {}
+        self.build: Build | None = None
+        """The group's build, if any is noted."""
+        self.waits_for: str | None = None
+        """What is waited for until the sources are whole, for people."""
+        self.beats_stream = False
+        """True once a heartbeat has come that no snapshot has read."""
         self.commits = 0
         """How often the loop has committed."""
         self.committed_at = time.monotonic()
@@ -62,6 +73,7 @@ class CommittedProgress:
         with self._lock:
             self._positions = {each: max(offset, self._positions.get(each, 0)) for each, offset in offsets.items()}
             self._reached |= self._positions
+            self._parts = {}
             for known in (self._caught_up_ms, self._consumed):
                 for partition_id in known.keys() - offsets.keys():
                     del known[partition_id]
@@ -108,6 +120,20 @@ class CommittedProgress:
         with self._lock:
             taken, self._watermarks = self._watermarks, []
         return taken
+
+    def note_parts(self, parts: Mapping[int, PartBuild]) -> None:
+        """Note how far the builds of parts, partitions of the internal topic, are."""
+        with self._lock:
+            self._parts = {**self._parts, **parts}
+
+    def part(self, number: int) -> PartBuild | None:
+        """Return how far the build of a part of this process is; None where that has not been looked up yet."""
+        return self._parts.get(number)
+
+    def shows_all(self, number: int) -> bool:
+        """Return whether all changes of a part are written as they come."""
+        part = self._parts.get(number)
+        return self.build is None or (part is not None and part.phase in {"taking-back", "whole"})
 
     def owns(self, partition_id: PartitionId) -> bool:
         """Return whether this process owns a partition."""

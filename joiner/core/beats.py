@@ -79,6 +79,12 @@ def read_beat(value: bytes | None, now_ms: int, *, accepts_own: bool) -> Beat:
     return Beat(min(time_ms, now_ms))
 
 
+def is_streamed(value: bytes | None) -> bool:
+    """Return whether a record says that no snapshot has read it, but that its connector streams changes."""
+    document = (read_document(value) if value is not None else None) or {}
+    return document.get("op") in STREAMED or document.get("__op") in STREAMED
+
+
 def _explain(document: dict[str, Any]) -> str:
     """Return why a record gives no heartbeat, and what to do."""
     if OWN_TIME in document:

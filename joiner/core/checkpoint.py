@@ -7,12 +7,13 @@ with the checkpoint: nothing is stored or sent before the engine closes it. Know
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Protocol
 
 import orjson
 
+from joiner.core.build import STORED_KEY, Build, PartBuild, decode_notice
 from joiner.core.columns import Values, complete, fits
 from joiner.core.differences import diff_owners, diff_terms
+from joiner.core.partition_work import APPLIED_OFFSET_KEY, PartitionWork, Store
 from joiner.core.plan import Plan, Table
 from joiner.core.records import OutputRecord, SourceRecord
 from joiner.core.rows import parse_row
@@ -20,15 +21,10 @@ from joiner.core.users import (
     UNTIMED,
     Changes,
     Unchanged,
-    UserState,
     apply_change,
     decode_state,
-    differs,
-    encode_state,
     is_request_entry,
-    mark_shown,
     parse_entry,
-    render_record,
     resolve_unavailable,
 )
 from shared.errors import BadRow
@@ -44,36 +40,8 @@ BYTES_PER_ROW = 2_000
 CHANGES_KEY = b"changes"
 """Key of an internal record that holds changes; its partition is chosen by user, and the topic is never compacted."""
 
-APPLIED_OFFSET_KEY = b"\xffapplied"
-"""Stored next to the users' states: the next internal offset to apply. No user id in UTF-8 begins with this byte."""
-
-
-class Store(Protocol):
-    """State of one partition, as the engine keeps it."""
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value stored under a key."""
-
-    def set(self, key: bytes, value: bytes | None) -> None:
-        """Store a value, or with None delete the key."""
-
-
-class _PartitionWork:
-    """One partition's store as one checkpoint sees it: what was read from it, and what is to be written."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.rows: dict[str, Values | None] = {}
-        self.users: dict[str, tuple[UserState, UserState]] = {}
-        self.requested: dict[str, int] = {}
-        self.next_offset: int | None = None
-
-    def find_row(self, row_id: str) -> Values | None:
-        """Return what is known of a row; None: nothing, or it is gone."""
-        if row_id in self.rows:
-            return self.rows[row_id]
-        stored = self.store.get(row_id.encode())
-        return None if stored is None else tuple(orjson.loads(stored))
+PASS_USERS = 4_000
+"""Users that a checkpoint writes of passes, those of all its parts together: some 0.1 s of work."""
 
 
 class Checkpoint:
@@ -81,12 +49,14 @@ class Checkpoint:
 
     Args:
         plan: the view's.
+        build: the group's; None: its state was joined before builds were noted, and is whole.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, build: Build | None = None) -> None:
         self._plan = plan
+        self._build = build
         self._changes = Changes(len(plan.view.aggregates))
-        self._partitions: dict[Store, _PartitionWork] = {}
+        self._partitions: dict[Store, PartitionWork] = {}
         self._bytes = 0
         self.unknown_values = 0
         """How many values the source left out as unchanged while none was known; they are null."""
@@ -149,7 +119,7 @@ class Checkpoint:
             offset: the record's offset.
             value: entries as `pack_changes` writes them.
         """
-        partition = self._partition(store)
+        partition = self._part(store)
         if partition.next_offset is None:
             stored = store.get(APPLIED_OFFSET_KEY)
             partition.next_offset = int(orjson.loads(stored)) if stored is not None else 0
@@ -166,6 +136,36 @@ class Checkpoint:
                 after = apply_change(after, change)
             partition.users[user_id] = (before, after)
         partition.next_offset = offset + 1
+
+    def take_notice(self, store: Store, value: bytes) -> None:
+        """Stage 2: note how far a build is; as often as the record is delivered.
+
+        Args:
+            store: user id -> state, for the record's partition.
+            value: as `Notice.encode` writes it.
+        """
+        partition = self._part(store)
+        if partition.build is not None:
+            partition.move_build(partition.build.receive(decode_notice(value)))
+
+    def hold_part(self, store: Store) -> PartBuild | None:
+        """Return how far a part's build is, and have the checkpoint carry it on, though no record of it may come.
+
+        Args:
+            store: user id -> state, for that partition of the internal topic.
+        """
+        partition = self._part(store)
+        if partition.build is not None:
+            partition.move_build(partition.build)
+            # At once, since a checkpoint without writes is dropped.
+            store.set(STORED_KEY, partition.build.encode())
+        return partition.build
+
+    def builds(self) -> Iterator[tuple[Store, PartBuild]]:
+        """Yield how far the build of each part in the checkpoint is, once its records are rendered."""
+        for store, partition in self._partitions.items():
+            if partition.build is not None:
+                yield store, partition.build
 
     def pack_changes(self, partitions: int) -> Iterator[tuple[int, bytes]]:
         """Yield what stage 1 passes on: (internal partition, changes of many users in one JSON array).
@@ -189,37 +189,34 @@ class Checkpoint:
             yield target, _join_entries(entries)
 
     def render_records(self) -> Iterator[OutputRecord]:
-        """Yield what stage 2 writes: each user's record once, if clients see a difference or a rebuild requests it."""
+        """Yield what stage 2 writes, each user once: changes that clients see, what is requested, pieces of passes."""
+        build = self._build
+        writing = [each for each in self._partitions.values() if each.build and each.build.phase == "writing"]
         for partition in self._partitions.values():
-            for user_id, (before, after) in partition.users.items():
-                if differs(before, after) or user_id in partition.requested:
-                    newest_ms = after.newest_ms or partition.requested[user_id]
-                    oldest_ms = None if after.waiting_ms == UNTIMED else after.waiting_ms
-                    yield OutputRecord(
-                        user_id.encode(), render_record(self._plan, user_id, after), newest_ms, oldest_ms
-                    )
+            yield from partition.render_changes(self._plan)
+            if build is not None and partition in writing:
+                yield from partition.render_pass(self._plan, build, PASS_USERS // len(writing))
 
     def save(self) -> None:
         """Hand the new states to the stores, each key once."""
         for partition in self._partitions.values():
-            store = partition.store
-            for row_id, row in partition.rows.items():
-                known = row is not None and row.count(None) < len(row)
-                store.set(row_id.encode(), orjson.dumps(row) if known else None)
-            for user_id, (before, after) in partition.users.items():
-                state = mark_shown(after) if after.profile is not None or differs(before, after) else after
-                store.set(user_id.encode(), None if state.is_empty else encode_state(state))
-            if partition.next_offset is not None:
-                store.set(APPLIED_OFFSET_KEY, orjson.dumps(partition.next_offset))
+            partition.save()
 
     def _note_unknown(self, values: Values | Unchanged | None, known: Values | None) -> None:
         if values and known is None:
             self.unknown_values += values.count(UNAVAILABLE)
 
-    def _partition(self, store: Store) -> _PartitionWork:
+    def _part(self, store: Store) -> PartitionWork:
+        """Return the work on a partition of the internal topic, with how far its build is."""
+        partition = self._partition(store)
+        if self._build is not None:
+            partition.open_build(self._build)
+        return partition
+
+    def _partition(self, store: Store) -> PartitionWork:
         partition = self._partitions.get(store)
         if partition is None:
-            partition = self._partitions[store] = _PartitionWork(store)
+            partition = self._partitions[store] = PartitionWork(store)
         return partition
 
 

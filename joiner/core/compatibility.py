@@ -8,8 +8,10 @@ start compares. Guarantees: each mismatch is refused with a message; nothing is 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
+from joiner.core.build import Build
+from joiner.core.records import PartitionId
 from joiner.core.view_note import decode_view, encode_view, find_other_view
 from shared.view.model import BUILT_IN, View
 
@@ -24,9 +26,6 @@ RESET = (
 OTHER_GROUP = "holds changes that another group of joiners has written, which would count twice"
 OWN_TOPIC = f"set USER_INFO_CHANGES_TOPIC to a topic of this group's own; only if the other group is gone: {RESET}"
 """What to do about it: a reset deletes the topic, and with it what the other group has not read yet."""
-
-PartitionId: TypeAlias = tuple[str, int]
-"""The name of a topic, and the number of one of its partitions."""
 
 
 class TopicIdentity(NamedTuple):
@@ -87,7 +86,8 @@ class LedgerNotes:
     Args:
         inputs: what its state is built from; None before the first start.
         caught_up_ms: when each source partition was last read to its end, epoch ms.
-        rebuild: for each partition of user-info, its end when the rebuild began; None: no rebuild is under way.
+        rebuild: for each partition of user-info, its end when a rebuild of an earlier version began; None: none did.
+        build: the newest build; None: the state was joined before builds were noted.
         resetting: True while a reset has begun and not ended.
         key_forms: source topic -> the forms of its keys that were met, as joiner.core.key_forms reads them.
         forms_are_whole: True where no record was joined before forms were noted, as earlier versions did.
@@ -96,6 +96,7 @@ class LedgerNotes:
     inputs: StateInputs | None = None
     caught_up_ms: Mapping[PartitionId, int] = field(default_factory=dict)
     rebuild: Mapping[int, int] | None = None
+    build: Build | None = None
     resetting: bool = False
     key_forms: Mapping[str, Collection[str]] = field(default_factory=dict)
     forms_are_whole: bool = False

@@ -1,6 +1,9 @@
 """Records as the engine hands them to a checkpoint and gets them back. Knows no client library."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+PartitionId: TypeAlias = tuple[str, int]
+"""The name of a topic, and the number of one of its partitions."""
 
 
 class SourceRecord(NamedTuple):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import orjson
 
-from joiner.core.compatibility import PartitionId
+from joiner.core.records import PartitionId
 
 WATERMARKS_KEY = b"times"
 """Key of an internal record that holds watermarks of source partitions, and no changes."""

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from confluent_kafka import IsolationLevel, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from joiner.core.compatibility import PartitionId
 from joiner.core.plan import Table
+from joiner.core.records import PartitionId
 from joiner.core.rows import parse_row
 from joiner.dead_letters.letter import DeadLetter
 from joiner.dead_letters.replay_policy import Decision, NewestRecord, check_forgotten, check_superseded, decide_all

@@ -7,6 +7,7 @@ outputs.py writes a checkpoint, stores.py reads and writes stores, recovery.py r
 
 import gc
 import logging
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
@@ -17,10 +18,12 @@ from quixstreams.state.rocksdb import RocksDBOptions
 
 from joiner.background.progress import CommittedProgress
 from joiner.context import Context
+from joiner.core.checkpoint import Checkpoint
 from joiner.core.commit_policy import MAX_WAIT_SECONDS
-from joiner.core.compatibility import PartitionId
 from joiner.core.key_forms import KeyForms
+from joiner.core.records import PartitionId
 from joiner.engine.assignment import Assignment
+from joiner.engine.build_marks import BuildMarks
 from joiner.engine.errors import is_engine_error, translate_error
 from joiner.engine.loop import Loop
 from joiner.engine.loop_guard import LoopGuard
@@ -64,9 +67,8 @@ class JoinerApplication(Application):
         self._oldest_trusted: dict[PartitionId, int] = {}
         self._stores = OpenStores()
         self._guard = LoopGuard(context.health, progress, self._refuse_commits)
-        self._checkpoints = Checkpoints(
-            self._processing_context, self._stores, self._refuse_commits, key_forms, context.settings.plan
-        )
+        begin = partial(Checkpoint, context.settings.plan, progress.build)
+        self._checkpoints = Checkpoints(self._processing_context, self._stores, self._refuse_commits, key_forms, begin)
         self._assignment = Assignment(progress)
         self._loop = Loop(context, self._processing_context, self._assignment, self._checkpoints, self._guard)
         self._watermark_consumer = Consumer(config.query_config(context.settings, context.properties))
@@ -76,7 +78,8 @@ class JoinerApplication(Application):
     def _declare(self) -> None:
         """Declare the topics that are read, the stores of those that have one, and how stores are restored."""
         settings = self._context.settings
-        outputs = Outputs(self._context, self._prepared, self._producer, self._checkpoints)
+        marks = BuildMarks(self._assignment.progress, self._prepared)
+        outputs = Outputs(self._context, self._prepared, self._producer, self._checkpoints, marks)
         for name in (*settings.sources, settings.user_info_changes_topic):
             topic = self.topic(name, key_deserializer="bytes", value_deserializer="bytes")
             self.dataframe(topic).sink(outputs)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from confluent_kafka import TopicPartition
 
 from joiner.background.progress import CommittedProgress
-from joiner.core.compatibility import PartitionId
+from joiner.core.records import PartitionId
 from joiner.engine.open_checkpoint import ClosingCheckpoint
 
 
@@ -69,6 +69,7 @@ class Assignment:
         for partition, end in checkpoint.ends.items():
             self.progress.note_position(partition, end)
         self.progress.note_watermarks(checkpoint.watermarks)
+        self.progress.note_parts(checkpoint.builds)
 
     def find_trailing_markers(self, topic: str) -> dict[PartitionId, int]:
         """Return the last offsets of partitions of a topic behind which only markers of transactions were read."""

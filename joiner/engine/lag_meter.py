@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition
 from quixstreams.internal_consumer import InternalConsumer
 
 from joiner.context import Context
-from joiner.core.compatibility import PartitionId
+from joiner.core.records import PartitionId
 from joiner.engine.assignment import Assignment
 from shared.clock import now_ms
 

@@ -13,9 +13,9 @@ from quixstreams.internal_producer import InternalProducer
 from quixstreams.processing import ProcessingContext
 
 from joiner.context import Context
+from joiner.core.build import BUILD_KEY
 from joiner.core.commit_policy import BATCH, CommitPolicy, limit_wait
-from joiner.core.compatibility import PartitionId
-from joiner.core.records import SourceRecord
+from joiner.core.records import PartitionId, SourceRecord
 from joiner.core.watermarks import WATERMARKS_KEY
 from joiner.dead_letters.letter import UnreadableRecord
 from joiner.engine.assignment import Assignment
@@ -27,6 +27,9 @@ from joiner.engine.quix_internals import note_brokers_available, seconds_left, s
 from shared.clock import now_ms
 from shared.errors import BadRow, StateError
 from shared.kafka import is_end_of_partition
+
+MARK_SECONDS = 1.0
+"""How often parts say how far their build is."""
 
 MEASURE_SECONDS = 1.0
 """How often lags are measured, and the internal topic's markers skipped."""
@@ -66,6 +69,8 @@ class Loop:
             context.settings.joiner_commit_interval_seconds, context.settings.joiner_commit_interval_max_seconds
         )
         self._measure_at = 0.0
+        self._mark_at = 0.0
+        self._passes = False
 
     def run_once(self) -> None:
         """Take one batch, or wait for one as long as the open checkpoint allows."""
@@ -74,6 +79,7 @@ class Loop:
             self._health.enter("running")
         if self._checkpoints.open is None:
             self._note_commit()
+        self._carry_builds_on()
         self._producer.poll(0)
         left = seconds_left(self._processing.checkpoint)
         messages = self._consumer.consume(num_messages=BATCH, timeout=limit_wait(left))
@@ -83,7 +89,8 @@ class Loop:
             self._note_ends(message for message in messages if message.error() is not None)
             note_brokers_available(self._producer, self._consumer)
         held = 0 if self._checkpoints.open is None else self._checkpoints.open.size
-        set_commit_interval(self._processing.checkpoint, self._policy.choose_interval(len(messages), held))
+        taken = min(len(messages), BATCH - 1) if self._passes else len(messages)
+        set_commit_interval(self._processing.checkpoint, self._policy.choose_interval(taken, held))
 
     def _take(self, messages: list[Message]) -> None:
         """Hand records to the open checkpoint; dead letters are kept in it as well.
@@ -97,7 +104,7 @@ class Loop:
         current = self._checkpoints.current()
         sources, owned, first_read = self._sources, self._assignment.next_offsets, self._assignment.first_read
         read_ms = self._lag_meter.read_ms
-        rows, watermarks_before = dict.fromkeys(sources, 0), len(current.watermarks)
+        rows, notices, watermarks_before = dict.fromkeys(sources, 0), 0, len(current.watermarks)
         offsets: dict[PartitionId, int] = {}
         key_forms = self._checkpoints.key_forms
         key_matches = key_forms.matches
@@ -113,6 +120,9 @@ class Loop:
             table = sources.get(topic)
             if table is None and message.key() == WATERMARKS_KEY:
                 current.watermarks.append((partition, message.value()))
+            elif table is None and message.key() == BUILD_KEY:
+                notices += 1
+                current.checkpoint.take_notice(current.store(topic, partition), message.value())
             elif table is None:
                 current.checkpoint.take_changes(current.store(topic, partition), offset, message.value())
             else:
@@ -135,7 +145,31 @@ class Loop:
         self._assignment.progress.note_read(offsets)
         for topic, count in rows.items():
             self._metrics.rows.labels(sources[topic].name).inc(count)
-        self._metrics.changes.inc(len(messages) - sum(rows.values()) - (len(current.watermarks) - watermarks_before))
+        others = notices + len(current.watermarks) - watermarks_before
+        self._metrics.changes.inc(len(messages) - sum(rows.values()) - others)
+
+    def _carry_builds_on(self) -> None:
+        """Have the open checkpoint write a piece of each part's pass, and from time to time how far each build is.
+
+        Not right behind a poll: in it partitions may have been assigned whose stores are not restored yet.
+        """
+        self._passes = False
+        progress, now = self._assignment.progress, time.monotonic()
+        if progress.build is None:
+            return
+        is_due = now >= self._mark_at
+        if is_due:
+            self._mark_at = now + MARK_SECONDS
+        for (topic, number), next_offset in self._assignment.next_offsets.items():
+            part = progress.part(number)
+            if topic != self._changes_topic or (part is not None and part.phase == "whole"):
+                continue
+            self._passes = self._passes or (part is not None and part.phase == "writing")
+            current = self._checkpoints.current()
+            if part is None or is_due:
+                current.marks_due.add(number)
+            if part is None or is_due or part.phase == "writing":
+                current.hold_part(topic, number, next_offset)
 
     def _note_ends(self, events: Iterable[Message]) -> None:
         """Note where partitions end, with the checkpoint that leads there.

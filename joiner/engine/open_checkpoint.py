@@ -11,11 +11,13 @@ from typing import NamedTuple
 from quixstreams.checkpointing import Checkpoint as QuixCheckpoint
 from quixstreams.processing import ProcessingContext
 
+from joiner.core.build import PartBuild
 from joiner.core.checkpoint import BYTES_PER_ROW, Checkpoint
-from joiner.core.compatibility import PartitionId
 from joiner.core.key_forms import KeyForms
-from joiner.core.plan import Plan
+from joiner.core.partition_work import Store
+from joiner.core.records import PartitionId
 from joiner.dead_letters.letter import UnreadableRecord
+from joiner.engine.quix_internals import state_offset
 from joiner.engine.stores import OpenStores, PartitionStore
 from shared.errors import BadRow, Interrupted
 
@@ -26,17 +28,20 @@ class OpenCheckpoint:
     Args:
         quix: the checkpoint of Quix that commits it.
         opened: receives every store that it opens.
-        plan: the view's.
+        checkpoint: an empty one, which decides what is committed.
     """
 
-    def __init__(self, quix: QuixCheckpoint, opened: OpenStores, plan: Plan) -> None:
+    def __init__(self, quix: QuixCheckpoint, opened: OpenStores, checkpoint: Checkpoint) -> None:
         self.quix = quix
         self._opened = opened
-        self.checkpoint = Checkpoint(plan)
+        self.checkpoint = checkpoint
         self.letters: list[tuple[UnreadableRecord, BadRow]] = []
         self.offsets: dict[PartitionId, int] = {}
         self.ends: dict[PartitionId, int] = {}
         self.watermarks: list[tuple[int, bytes]] = []
+        self.marks_due: set[int] = set()
+        """Parts that say how far their build is, though nothing of it may have changed."""
+        self._held: set[int] = set()
         self._stores: dict[PartitionId, PartitionStore] = {}
 
     def store(self, topic: str, partition: int) -> PartitionStore:
@@ -48,11 +53,29 @@ class OpenCheckpoint:
             self._opened.add(store)
         return store
 
+    def hold_part(self, topic: str, part: int, next_offset: int) -> None:
+        """Have it carry a part's build on, though no record of the part may come.
+
+        Args:
+            topic: the internal one.
+            part: its partition.
+            next_offset: the next offset to read, as committed.
+        """
+        if part not in self._held:
+            self._held.add(part)
+            self.checkpoint.hold_part(self.store(topic, part))
+            state_offset(self.quix, topic, part, next_offset)
+
     def note_offsets(self, offsets: Mapping[PartitionId, int]) -> None:
         """Note the last offset that was read of partitions; they are committed with the checkpoint."""
         for (topic, partition), offset in offsets.items():
             self.quix.store_offset(topic=topic, partition=partition, offset=offset)
         self.offsets.update(offsets)
+
+    def find_builds(self) -> dict[int, PartBuild]:
+        """Return how far the build of each part in it is, once its records are rendered."""
+        parts: dict[Store, int] = {store: part for (_, part), store in self._stores.items()}
+        return {parts[store]: build for store, build in self.checkpoint.builds()}
 
     @property
     def size(self) -> int:
@@ -68,12 +91,14 @@ class ClosingCheckpoint(NamedTuple):
         offsets: the last offset that it has read of each partition.
         ends: where partitions end, of those that it has read to their ends.
         watermarks: internal partition -> how far source partitions are joined, as joiner.core.watermarks encodes it.
+        builds: internal partition -> how far its build is; filled while it is written.
     """
 
     since: float
     offsets: Mapping[PartitionId, int]
     ends: Mapping[PartitionId, int]
     watermarks: Sequence[tuple[int, bytes]]
+    builds: dict[int, PartBuild]
 
 
 class Checkpoints:
@@ -89,7 +114,7 @@ class Checkpoints:
         opened: receives every store that is opened.
         refuse_commits: stops Quix from committing anything more.
         key_forms: what the keys of rows must be like to be taken into a checkpoint.
-        plan: the view's.
+        begin: makes an empty checkpoint, for the group's view and build.
     """
 
     def __init__(
@@ -98,11 +123,11 @@ class Checkpoints:
         opened: OpenStores,
         refuse_commits: Callable[[], None],
         key_forms: KeyForms,
-        plan: Plan,
+        begin: Callable[[], Checkpoint],
     ) -> None:
         self.key_forms = key_forms
         self._processing = processing
-        self._plan = plan
+        self._begin = begin
         self._opened = opened
         self._refuse_commits = refuse_commits
         self.open: OpenCheckpoint | None = None
@@ -113,7 +138,7 @@ class Checkpoints:
         """Return the open checkpoint, or a new one where Quix has begun another since."""
         quix = self._processing.checkpoint
         if self.open is None or self.open.quix is not quix:
-            self.open = OpenCheckpoint(quix, self._opened, self._plan)
+            self.open = OpenCheckpoint(quix, self._opened, self._begin())
         return self.open
 
     def begin_closing(self) -> OpenCheckpoint | None:
@@ -121,8 +146,13 @@ class Checkpoints:
         closing, self.open = self.open, None
         if closing is None or closing.quix is not self._processing.checkpoint:
             return None
-        self._closing = ClosingCheckpoint(time.monotonic(), closing.offsets, closing.ends, closing.watermarks)
+        self._closing = ClosingCheckpoint(time.monotonic(), closing.offsets, closing.ends, closing.watermarks, {})
         return closing
+
+    def note_builds(self, builds: Mapping[int, PartBuild]) -> None:
+        """Note how far the builds of parts are with the checkpoint that is closing."""
+        if self._closing is not None:
+            self._closing.builds.update(builds)
 
     def require_open(self, closing: OpenCheckpoint) -> None:
         """Make sure that what is written belongs to the transaction that is open.

@@ -12,6 +12,7 @@ from quixstreams.sinks import BaseSink
 from joiner.context import Context
 from joiner.core.checkpoint import CHANGES_KEY
 from joiner.dead_letters.letter import UnreadableRecord, to_message
+from joiner.engine.build_marks import BuildMarks
 from joiner.engine.open_checkpoint import Checkpoints, OpenCheckpoint
 from joiner.engine.producer import RecordSender
 from joiner.kafka.topics import PreparedTopics
@@ -34,10 +35,16 @@ class Outputs(BaseSink):
         prepared: the joiner's topics.
         producer: Quix's, whose transaction is open.
         checkpoints: holds what is to be written.
+        marks: makes the marks of builds.
     """
 
     def __init__(
-        self, context: Context, prepared: PreparedTopics, producer: InternalProducer, checkpoints: Checkpoints
+        self,
+        context: Context,
+        prepared: PreparedTopics,
+        producer: InternalProducer,
+        checkpoints: Checkpoints,
+        marks: BuildMarks,
     ) -> None:
         super().__init__()
         self._settings = context.settings
@@ -45,6 +52,7 @@ class Outputs(BaseSink):
         self._prepared = prepared
         self._producer = producer
         self._checkpoints = checkpoints
+        self._marks = marks
 
     def setup(self) -> None:
         """Connect to nothing."""
@@ -59,6 +67,7 @@ class Outputs(BaseSink):
             return
         self._write_changes(closing)
         self._write_records(closing)
+        self._write_marks(closing)
         self._write_dead_letters(closing.letters)
         closing.checkpoint.save()
 
@@ -75,6 +84,13 @@ class Outputs(BaseSink):
             send(record.key, record.value, timestamp=record.newest_ms, headers=headers)
         self._metrics.records.inc(send.sent)
         self._metrics.unknown_values.inc(closing.checkpoint.unknown_values)
+
+    def _write_marks(self, closing: OpenCheckpoint) -> None:
+        """Write how far builds are, behind the records."""
+        parts = closing.find_builds()
+        self._checkpoints.note_builds(parts)
+        for partition, mark in self._marks.make(closing, parts):
+            RecordSender(self._producer, self._settings.user_info_topic, partition)(mark.key, mark.value)
 
     def _write_dead_letters(self, letters: list[tuple[UnreadableRecord, BadRow]]) -> None:
         for letter, bad in letters:

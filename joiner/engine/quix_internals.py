@@ -45,6 +45,15 @@ def set_commit_interval(checkpoint: Checkpoint, seconds: float) -> None:
     checkpoint._commit_interval = seconds
 
 
+def state_offset(checkpoint: Checkpoint, topic: str, partition: int, next_offset: int) -> None:
+    """Have a checkpoint commit an offset, the one that is committed already if no record of the partition follows.
+
+    Kafka asks whether a joiner is still of the group only with the offsets that a transaction commits: one without any
+    would be committed though others own the partitions by then. Quix takes no offset before the first record's.
+    """
+    checkpoint._tp_offsets.setdefault((topic, partition), next_offset - 1)
+
+
 # Kafka clients
 
 

@@ -24,7 +24,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from quixstreams.state.recovery import RecoveryManager, RecoveryPartition
 from rocksdict import WriteBatch
 
-from joiner.core.compatibility import PartitionId
+from joiner.core.records import PartitionId
 from joiner.engine import quix_internals as internals
 from joiner.engine.quix_internals import COLUMN_FAMILY
 from joiner.kafka.config import REQUEST_SECONDS

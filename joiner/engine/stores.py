@@ -12,7 +12,7 @@ from weakref import WeakSet
 import orjson
 from quixstreams.state import PartitionTransaction
 
-from joiner.core.checkpoint import Store
+from joiner.core.partition_work import Store
 from joiner.engine.producer import RecordSender
 from joiner.engine.quix_internals import (
     COLUMN_FAMILY,
@@ -23,6 +23,7 @@ from joiner.engine.quix_internals import (
     replace_changelog_writer,
     rows_of,
 )
+from shared.records import RESERVED_KEY_PREFIX
 
 COLUMN_FAMILY_HEADER = "__column_family__"
 OFFSETS_HEADER = "__processed_tp_offsets__"
@@ -51,6 +52,16 @@ class PartitionStore(Store):
         """Return what was stored under a key when the checkpoint began."""
         value: bytes | None = self._rows.get(key)
         return value
+
+    def read_behind(self, key: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return what was stored under the ids behind a key when the checkpoint began, in their order, so many."""
+        found: list[tuple[bytes, bytes]] = []
+        for each, value in self._rows.items(from_key=key):
+            if len(found) == limit or each.startswith(RESERVED_KEY_PREFIX):
+                break
+            if each != key:
+                found.append((each, value))
+        return found
 
     def set(self, key: bytes, value: bytes | None) -> None:
         """Store a value when the checkpoint commits, or with None forget the key."""

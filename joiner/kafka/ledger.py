@@ -10,12 +10,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from joiner.core.compatibility import LedgerNotes, PartitionId, decode_inputs
+from joiner.core.build import decode_build
+from joiner.core.compatibility import LedgerNotes, decode_inputs
+from joiner.core.records import PartitionId
 from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.scan import scan
 
 INPUTS = b"inputs"
 REBUILD = b"rebuild"
+"""What earlier versions noted of a rebuild: partition of user-info -> its end when it began."""
+
+BUILD = b"build"
 RESETTING = b"resetting"
 CAUGHT_UP = b"caught-up"
 FORMS_ARE_WHOLE = b"key-forms"
@@ -42,12 +47,10 @@ class LedgerRecord(NamedTuple):
     Args:
         key: what the note is about.
         value: the note; None deletes it.
-        time_ms: when it was written.
     """
 
     key: bytes
     value: bytes | None
-    time_ms: int
 
 
 class Ledger:
@@ -67,16 +70,8 @@ class Ledger:
         """Return all notes."""
         return parse_notes({message.key() or b"": message.value() for message in scan(self._client, self._topic, [0])})
 
-    def read_rebuild(self) -> tuple[LedgerNotes, set[PartitionId]]:
-        """Return all notes, and which source partitions were read to their ends since the rebuild began."""
-        notes = self._read_records()
-        return parse_notes({note.key: note.value for note in notes}), find_read_since_rebuild(notes)
-
     def _read_records(self) -> list[LedgerRecord]:
-        return [
-            LedgerRecord(message.key() or b"", message.value(), message.timestamp()[1])
-            for message in scan(self._client, self._topic, [0])
-        ]
+        return [LedgerRecord(message.key() or b"", message.value()) for message in scan(self._client, self._topic, [0])]
 
     def note_inputs(self, inputs: bytes) -> None:
         """Note what a state is built from, unless another joiner has noted it first: that note stays.
@@ -141,28 +136,6 @@ def find_first_inputs(notes: Iterable[LedgerRecord]) -> bytes | None:
     return first
 
 
-def find_read_since_rebuild(notes: Iterable[LedgerRecord]) -> set[PartitionId]:
-    """Return which source partitions were read to their ends since the last rebuild began.
-
-    Args:
-        notes: all records of a ledger, in their order.
-    """
-    began_ms = 0
-    read: set[PartitionId] = set()
-    for note in notes:
-        if note.key == REBUILD:
-            began_ms = note.time_ms
-            read.clear()
-        # After the rebuild has begun, a joiner that was paused may still note what it had read before.
-        elif (
-            note.value is not None
-            and (partition_id := _parse_partition(note.key)) is not None
-            and int(note.value) >= began_ms
-        ):
-            read.add(partition_id)
-    return read
-
-
 def parse_notes(latest: Mapping[bytes, bytes | None]) -> LedgerNotes:
     """Return the notes, given the latest value under each key."""
     notes = {key: value for key, value in latest.items() if value is not None}
@@ -178,6 +151,7 @@ def parse_notes(latest: Mapping[bytes, bytes | None]) -> LedgerNotes:
     return LedgerNotes(
         inputs=decode_inputs(notes[INPUTS]) if INPUTS in notes else None,
         caught_up_ms=partition_ids,
+        build=decode_build(notes[BUILD]) if BUILD in notes else None,
         rebuild={int(partition): end for partition, end in json.loads(rebuild).items()} if rebuild else None,
         resetting=RESETTING in notes,
         key_forms=key_forms,

@@ -1,16 +1,45 @@
 """Reads the newest rows of a topic, to see what they carry. Bounded, whatever the topic holds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
 
+from joiner.core.records import PartitionId
 from joiner.core.rows import read_document
 from joiner.kafka.offsets import read_extents
 from joiner.kafka.scan import scan
 
 NEWEST = 200
 """How many records are read of each partition, deletions included."""
+
+LAST = 20
+"""How many offsets at the end of a partition are looked at for its newest document; some are markers or deletions."""
+
+
+def read_newest_documents(
+    admin: AdminClient, client: Mapping[str, str], partition_ids: Iterable[PartitionId]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (timestamp in epoch ms, document) of the newest records of partitions; what is no document is left out.
+
+    Args:
+        admin: a client of the cluster.
+        client: where Kafka is and how to reach it, as librdkafka's properties.
+        partition_ids: the partitions.
+
+    Raises:
+        Interrupted: Kafka does not answer.
+        KafkaException: Kafka refuses.
+    """
+    start: dict[str, dict[int, int]] = {}
+    for (topic, partition), extent in read_extents(admin, partition_ids).items():
+        if extent.high > extent.low:
+            start.setdefault(topic, {})[partition] = max(extent.low, extent.high - LAST)
+    for topic, offsets in start.items():
+        for message in scan(client, topic, offsets, offsets):
+            document = read_document(message.value() or b"")
+            if document:
+                yield message.timestamp()[1], document
 
 
 def read_newest_rows(

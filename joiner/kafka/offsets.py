@@ -11,7 +11,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from joiner.core.compatibility import ClusterFacts, Extent, PartitionId, StateInputs, TopicIdentity
+from joiner.core.compatibility import ClusterFacts, Extent, StateInputs, TopicIdentity
+from joiner.core.records import PartitionId
 from joiner.core.store_age import oldest_trusted_ms
 from joiner.kafka.config import REQUEST_SECONDS
 from joiner.kafka.topics import PreparedTopics

@@ -45,6 +45,7 @@ class PreparedTopics:
 
     Args:
         changes_partitions: how many partitions the internal topic has.
+        user_info_partitions: how many user-info has.
         changelogs: names of the stores' changelogs.
         ledger: name of the ledger topic.
         inputs: names of all topics that the joined state belongs to.
@@ -54,6 +55,7 @@ class PreparedTopics:
     """
 
     changes_partitions: int
+    user_info_partitions: int
     changelogs: Sequence[str]
     ledger: str
     inputs: Sequence[str]
@@ -99,6 +101,7 @@ def prepare_topics(
     inputs = [*settings.sources, *(topic.name for topic in changelogs)]
     return PreparedTopics(
         changes_partitions=counts[settings.user_info_changes_topic],
+        user_info_partitions=counts[settings.user_info_topic],
         changelogs=[topic.name for topic in changelogs],
         ledger=settings.ledger_topic,
         inputs=[*inputs, settings.user_info_changes_topic, settings.user_info_topic],

@@ -47,6 +47,17 @@ def ago_ms(seconds: float) -> int:
     return now_ms() - round(seconds * SECOND)
 
 
+def end_build(topics: Topics) -> None:
+    """Have old heartbeats of a connector tell the joiners that the sources are whole, until the build is over."""
+
+    def is_over() -> bool:
+        write_heartbeat(topics, ago_ms(7200))
+        return topics.user_info() == topics.truth()
+
+    topics.flush()
+    wait_for(is_over, 60, "the build over")
+
+
 def test_two_joiners_pass_a_heartbeat_on_to_every_partition(joiners: Joiners) -> None:
     """Each owns some of the partitions only, nothing else happens, and all partitions come to one time."""
     topics = joiners.topics
@@ -76,7 +87,7 @@ def test_a_heartbeat_is_as_old_as_its_row_says_and_not_as_its_record(joiners: Jo
     topics.create("heartbeats", partitions=1)
     joiner = joiners.start(HEARTBEATS_TOPIC=topics.name("heartbeats"), USER_INFO_PARTITIONS="1")
     topics.put("users", user_id=1)
-    joiners.await_truth()
+    end_build(topics)
 
     def write(**row: object) -> None:
         topics.send("heartbeats", b'{"heartbeat_id": 1}', json.dumps({"heartbeat_id": 1, **row}).encode())
@@ -99,7 +110,7 @@ def test_a_heartbeat_is_as_old_as_its_row_says_and_not_as_its_record(joiners: Jo
     text = datetime.fromtimestamp(first / 1000, UTC).isoformat(timespec="milliseconds")
     wait_for(lambda: passed(first, beat_at=text), 60, "the row's own time")
     wait_for(lambda: passed(second, beat_at=text, __source_ts_ms=second, __op="u"), 60, "the envelope's time")
-    assert {first, second} == {heartbeat.time_ms for _, heartbeat in heartbeats(topics)}
+    assert {first, second} == {beat.time_ms for _, beat in heartbeats(topics) if beat.time_ms > ago_ms(7000)}
 
 
 def test_one_stuck_partition_ages_every_partition(joiners: Joiners) -> None:
@@ -109,7 +120,7 @@ def test_one_stuck_partition_ages_every_partition(joiners: Joiners) -> None:
     topics.create("heartbeats", partitions=1)
     joiners.start(HEARTBEATS_TOPIC=topics.name("heartbeats"), USER_INFO_PARTITIONS="3")
     topics.put("users", user_id=1)
-    joiners.await_truth()
+    end_build(topics)
 
     def passed(time_ms: int) -> bool:
         write_heartbeat(topics, time_ms)

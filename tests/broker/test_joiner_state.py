@@ -91,7 +91,7 @@ def test_a_recreated_source_is_refused_and_reset_joins_it_again(joiners: Joiners
     joiner.start()
     joiners.await_truth()
     assert {b"1", b"9"} == compact(topics.messages("user-info")).keys()
-    joiner.wait_until_said("the rebuild is complete")
+    joiner.wait_until_said("the build is complete")
     topics.put("likes", like_id=7, user_id=9, tweet_id=1)
     joiners.await_truth()
 

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from joiner.core.compatibility import PartitionId
+from joiner.core.records import PartitionId
 from joiner.core.watermarks import InternalWatermarks, SourceWatermarks, decode_watermarks, encode_watermarks
 from reader.replication.freshness import Freshness
 from shared.heartbeats import Heartbeat, parse_heartbeat, partitions_of

@@ -5,12 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from joiner.core.checkpoint import APPLIED_OFFSET_KEY, Checkpoint, Store
+from joiner.core.checkpoint import Checkpoint
 from joiner.core.compatibility import LedgerNotes
 from joiner.core.key_forms import KeyForms
+from joiner.core.partition_work import APPLIED_OFFSET_KEY, Store
 from joiner.core.plan import Plan
 from joiner.core.records import OutputRecord, SourceRecord
 from shared.errors import BadRow
+from shared.records import RESERVED_KEY_PREFIX
 from tests.support.built_in import PLAN
 from tests.support.strategies import Event
 
@@ -29,6 +31,10 @@ class DictStore(Store):
     def get(self, key: bytes) -> bytes | None:
         """Return what is stored under a key."""
         return self.content.get(key)
+
+    def read_behind(self, key: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Return what is stored under the ids behind a key, in their order, at most so many."""
+        return sorted(each for each in self.content.items() if key < each[0] < RESERVED_KEY_PREFIX)[:limit]
 
     def set(self, key: bytes, value: bytes | None) -> None:
         """Store a value, or with None forget the key."""

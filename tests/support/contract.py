@@ -24,7 +24,7 @@ from doctor.checks import DoctorSettings
 from doctor.cli import main as doctor
 from joiner.cli import main as joiner
 from joiner.core import compatibility
-from joiner.core.checkpoint import APPLIED_OFFSET_KEY
+from joiner.core.partition_work import APPLIED_OFFSET_KEY
 from joiner.core.plan import compile_view
 from joiner.core.users import UserChange, UserState, encode_state, make_request_entry
 from joiner.dead_letters.letter import DeadLetter, UnreadableRecord, to_message

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from joiner.core.checkpoint import APPLIED_OFFSET_KEY, PACK_BYTES, Checkpoint, Store, _complete_row
+from joiner.core.checkpoint import PACK_BYTES, Checkpoint, _complete_row
+from joiner.core.partition_work import APPLIED_OFFSET_KEY, Store
 from joiner.core.plan import compile_view
 from joiner.core.records import OutputRecord, SourceRecord
 from joiner.core.users import make_request_entry

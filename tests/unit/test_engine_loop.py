@@ -1,5 +1,6 @@
 """What the joiner's loop holds between two commits, and what ends it; Quix is not started."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ from confluent_kafka import OFFSET_INVALID, TopicPartition
 
 from joiner.background.progress import CommittedProgress, Uncommitted
 from joiner.context import Context
+from joiner.core.checkpoint import Checkpoint
 from joiner.engine.assignment import Assignment
 from joiner.engine.loop import Loop
 from joiner.engine.loop_guard import LoopGuard
@@ -41,7 +43,7 @@ def quix_checkpoint() -> Any:  # noqa: ANN401 - takes the place of Quix's
 def checkpoints(refuse: Refusals) -> tuple[Checkpoints, Any]:
     """Return what holds checkpoints, and what says which one Quix has open."""
     processing: Any = SimpleNamespace(checkpoint=quix_checkpoint())
-    return Checkpoints(processing, OpenStores(), refuse, new_key_forms(), PLAN), processing
+    return Checkpoints(processing, OpenStores(), refuse, new_key_forms(), partial(Checkpoint, PLAN)), processing
 
 
 def test_a_checkpoint_is_committed_with_all_that_was_read() -> None:
@@ -133,7 +135,7 @@ def test_a_partition_that_was_released_is_not_owned_by_a_later_commit() -> None:
     assignment = Assignment(progress)
     assignment.assign([TopicPartition("likes", number, 7) for number in (0, 1)])
     assignment.release([TopicPartition("likes", 1)])
-    assignment.note_commit(ClosingCheckpoint(0.0, {("likes", 0): 9, ("likes", 1): 9}, {}, []))
+    assignment.note_commit(ClosingCheckpoint(0.0, {("likes", 0): 9, ("likes", 1): 9}, {}, [], {}))
     assert {("likes", 0): 10} == assignment.next_offsets
     assert {("likes", 0): 10} == progress.positions()
     assignment.release_all()
@@ -148,7 +150,7 @@ def test_what_was_read_is_uncommitted_until_its_commit_is_known() -> None:
     progress.note_read({("likes", 0): 7, ("likes", 1): 8})
     progress.note_read({("likes", 0): 9})
     assert {("likes", 0): Uncommitted(7, 9), ("likes", 1): Uncommitted(7, 8)} == progress.find_uncommitted()
-    assignment.note_commit(ClosingCheckpoint(0.0, {("likes", 0): 9}, {}, []))
+    assignment.note_commit(ClosingCheckpoint(0.0, {("likes", 0): 9}, {}, [], {}))
     assignment.release_all()
     assert {("likes", 1): Uncommitted(7, 8)} == progress.find_uncommitted()
     assert 10 == progress.reached(("likes", 0))
@@ -160,7 +162,7 @@ def test_markers_behind_the_last_record_are_read_as_well() -> None:
     assignment.assign([TopicPartition("user-info-changes", 0, 5), TopicPartition("likes", 0, 5)])
     assert {} == assignment.find_trailing_markers("user-info-changes")
     committed = ClosingCheckpoint(
-        0.0, {("user-info-changes", 0): 6}, {("user-info-changes", 0): 9, ("likes", 0): 9}, []
+        0.0, {("user-info-changes", 0): 6}, {("user-info-changes", 0): 9, ("likes", 0): 9}, [], {}
     )
     assignment.note_commit(committed)
     assert {("user-info-changes", 0): 8} == assignment.find_trailing_markers("user-info-changes")

@@ -1,7 +1,11 @@
 """What a ledger's records say: the latest value under each key counts."""
 
+from dataclasses import replace
+
+from joiner.core.build import ENDS, Build
 from joiner.core.compatibility import StateInputs, TopicIdentity
 from joiner.kafka.ledger import (
+    BUILD,
     FORMS_ARE_WHOLE,
     INPUTS,
     REBUILD,
@@ -9,7 +13,6 @@ from joiner.kafka.ledger import (
     LedgerRecord,
     caught_up_key,
     find_first_inputs,
-    find_read_since_rebuild,
     key_form_key,
     parse_notes,
 )
@@ -53,33 +56,18 @@ def test_forgotten_notes_say_nothing() -> None:
 
 def test_what_a_state_is_built_from_is_what_was_noted_first() -> None:
     """Of joiners that begin a state at the same time with different views, one counts; a reset ends that."""
-    notes = [LedgerRecord(INPUTS, value, 1) for value in (b"0", None, b"1", b"2", b"1")]
-    others = [LedgerRecord(REBUILD, b"{}", 1)]
+    notes = [LedgerRecord(INPUTS, value) for value in (b"0", None, b"1", b"2", b"1")]
+    others = [LedgerRecord(REBUILD, b"{}")]
     assert None is find_first_inputs([])
     assert None is find_first_inputs(notes[:2])
     assert b"1" == find_first_inputs([*others, *notes[:3], *others])
     assert b"1" == find_first_inputs([*notes, *others])
 
 
-def test_a_partition_counts_for_a_rebuild_once_it_was_read_to_its_end_after_the_begin() -> None:
-    """What was noted before the begin, or is the late word of a joiner that was paused before it, ends no rebuild."""
-    likes, tweets = caught_up_key(("likes", 0)), caught_up_key(("tweets", 0))
-    begun = [LedgerRecord(likes, b"900", 900), LedgerRecord(REBUILD, b'{"0": 17}', 1_000)]
-    assert set() == find_read_since_rebuild(begun)
-    late = [*begun, LedgerRecord(likes, b"999", 5_000), LedgerRecord(tweets, None, 5_000)]
-    assert set() == find_read_since_rebuild(late)
-    assert {("likes", 0)} == find_read_since_rebuild(
-        [*late, LedgerRecord(likes, b"1000", 5_001), LedgerRecord(likes, b"998", 5_002)]
-    )
-
-
-def test_a_rebuild_begun_again_counts_nothing_of_the_one_before() -> None:
-    """Its own begin is what notes are measured by."""
-    likes = caught_up_key(("likes", 0))
-    notes = [
-        LedgerRecord(REBUILD, b'{"0": 17}', 1_000),
-        LedgerRecord(likes, b"1500", 1_500),
-        LedgerRecord(REBUILD, b'{"0": 17}', 2_000),
-    ]
-    assert set() == find_read_since_rebuild(notes)
-    assert {("likes", 0)} == find_read_since_rebuild([*notes, LedgerRecord(likes, b"2500", 2_500)])
+def test_a_build_is_read_back() -> None:
+    """With the ends up to which the sources must be joined, once they are known."""
+    begun = Build("x", whole=True, user_info_ends={0: 17, 1: 0})
+    assert begun == parse_notes({BUILD: begun.encode()}).build
+    known = replace(begun, rule=ENDS, ends={("likes", 0): 3, ("likes", 1): 0})
+    assert known == parse_notes({BUILD: known.encode()}).build
+    assert parse_notes({}).build is None

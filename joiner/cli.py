@@ -56,7 +56,7 @@ def reset(*, yes: bool) -> None:
     locks = service.take_locks(settings)
     admin = AdminClient(client)
     topics.prepare_ledger(admin, settings)
-    with ProgressBar("reset") as bar:
+    with ProgressBar("reset", lines=False) as bar:
         rebuild.reset_state(admin, Ledger(client, settings.ledger_topic), settings, bar.show)
     for held in locks:
         held.close()

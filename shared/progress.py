@@ -23,12 +23,14 @@ class ProgressBar:
     Args:
         label: what is being done.
         file: where it is shown; standard error unless given.
+        lines: whether lines are written where there is no terminal.
     """
 
-    def __init__(self, label: str, file: TextIO | None = None) -> None:
+    def __init__(self, label: str, file: TextIO | None = None, *, lines: bool = True) -> None:
         self._label = label
         self._file = file or sys.stderr
         self._is_terminal = self._file.isatty()
+        self._lines = lines
         self._lock = threading.Lock()
         self._bar = ""
         self._line_at = time.monotonic() + LINE_SECONDS
@@ -48,7 +50,7 @@ class ProgressBar:
                 bar = f"{self._label} [{'#' * filled}{'-' * (BAR_WIDTH - filled)}] {said}"
                 self._bar = bar[: shutil.get_terminal_size().columns - 1]
                 self._write(CLEAR + self._bar)
-            elif said and time.monotonic() >= self._line_at:
+            elif self._lines and said and time.monotonic() >= self._line_at:
                 self._line_at = time.monotonic() + LINE_SECONDS
                 self._write(f"{self._label}: {said}\n")
 

@@ -69,7 +69,7 @@ BUGS = {
         "test_histories.py::test_each_record_shows_something_new",
     ),
     "rows that are gone are remembered": Bug(
-        "core/checkpoint",
+        "core/partition_work",
         "known = row is not None and row.count(None) < len(row)",
         "known = row is not None",
         "test_histories.py::test_state_is_kept_of_rows_and_users_that_are_there_and_of_no_others",
@@ -130,7 +130,7 @@ BUGS = {
         "core/checkpoint", "_complete_row(sent, old)", "_complete_row(sent, None)", VIEWS
     ),
     "a row without an owner is forgotten with all that it holds": Bug(
-        "core/checkpoint", "row.count(None) < len(row)", "row[0] is not None", VIEWS
+        "core/partition_work", "row.count(None) < len(row)", "row[0] is not None", VIEWS
     ),
     "a row of the record's own table adds to nobody": Bug(
         "core/checkpoint",

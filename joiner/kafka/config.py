@@ -4,6 +4,7 @@ Properties from the environment are tried on the clients that the join will crea
 of those clients connects.
 """
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 
@@ -14,6 +15,8 @@ from joiner.settings import JoinerSettings
 from shared.errors import SettingError
 from shared.kafka import build_config, check_credentials, filter_known_properties, variable_name
 from shared.topics import MAX_MESSAGE_BYTES, PARTITIONER
+
+logger = logging.getLogger(__name__)
 
 SESSION_MS = 6_000
 """The lowest that brokers accept by default: how soon the group notices a killed joiner that is not started again."""
@@ -141,6 +144,5 @@ def abort_open_transaction(settings: JoinerSettings, properties: Mapping[str, st
     Raises:
         KafkaException: Kafka does not answer, or refuses.
     """
-    Producer({**client_config(settings, properties), **producer_config(settings, properties)}).init_transactions(
-        REQUEST_SECONDS
-    )
+    config = {**client_config(settings, properties), **producer_config(settings, properties)}
+    Producer(config, logger=logger).init_transactions(REQUEST_SECONDS)

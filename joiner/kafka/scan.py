@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
@@ -10,6 +11,11 @@ from shared.kafka import build_config, is_end_of_partition
 
 BATCH = 1_000
 POLL_SECONDS = 0.05
+
+END_MS = 10
+"""How long brokers hold back an answer without records, which is how a client learns of an end: 500 ms by default."""
+
+METADATA_SECONDS = 5.0
 
 PATIENCE_SECONDS = 30.0
 """How long nothing may arrive, neither a record nor an end: electing a partition's leader takes seconds."""
@@ -37,8 +43,12 @@ def scan(
         "enable.partition.eof": True,
         "auto.offset.reset": "earliest",
     }
-    consumer = Consumer(build_config(client, {"queued.max.messages.kbytes": 8 * 1024}, own))
+    preferred = {"queued.max.messages.kbytes": 8 * 1024, "fetch.wait.max.ms": END_MS}
+    consumer = Consumer(build_config(client, preferred, own))
     try:
+        # Else the client looks for leaders half a second later. Whether Kafka answers is decided below.
+        with suppress(KafkaException):
+            consumer.list_topics(topic, timeout=METADATA_SECONDS)
         unread = set(partitions)
         first = {partition: (start or {}).get(partition, OFFSET_BEGINNING) for partition in sorted(unread)}
         consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in first.items()])

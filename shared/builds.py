@@ -4,8 +4,7 @@ A build begins with a mark of every part (partition of `user-info-changes`), bef
 of `user-info` that the part feeds (see `shared.heartbeats.partitions_of`). A part's newest mark counts. Where it says
 `whole`, the part's records in that partition are whole values only: the build is behind it, or the values from before
 it stand until new ones are whole. A topic without any mark counts as whole; where there are marks, a part without one
-does not. Pure: knows nothing of Kafka, nor of who
-writes or reads.
+does not. Pure: knows nothing of Kafka, nor of who writes or reads.
 """
 
 import json

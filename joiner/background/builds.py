@@ -7,6 +7,7 @@ then, and saying it again does no harm.
 
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from confluent_kafka import KafkaException
@@ -158,6 +159,6 @@ class BuildRelay(BackgroundThread):
             self._context.health.build = f"complete: {RULES[build.rule or ENDS]}"
         self._is_complete = is_complete
 
-    def _write(self, notice: Notice, parts: "range | list[int]") -> None:
+    def _write(self, notice: Notice, parts: Iterable[int]) -> None:
         records = [NewRecord(BUILD_KEY, notice.encode(), part) for part in parts]
         write_all(self._producer, self._settings.user_info_changes_topic, records)

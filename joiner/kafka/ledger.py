@@ -68,7 +68,7 @@ class Ledger:
 
     def read(self) -> LedgerNotes:
         """Return all notes."""
-        return parse_notes({message.key() or b"": message.value() for message in scan(self._client, self._topic, [0])})
+        return parse_notes(dict(self._read_records()))
 
     def _read_records(self) -> list[LedgerRecord]:
         return [LedgerRecord(message.key() or b"", message.value()) for message in scan(self._client, self._topic, [0])]

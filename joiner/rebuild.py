@@ -21,7 +21,7 @@ from joiner.kafka.taking_back import Served, read_served
 from joiner.settings import JoinerSettings
 from shared.builds import BuildMark
 from shared.errors import KafkaError, StateError, TopicError
-from shared.heartbeats import partitions_of
+from shared.parts import partitions_of
 
 DELETION_SECONDS = 60.0
 """How long Kafka may still list topics that it has deleted."""

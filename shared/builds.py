@@ -1,7 +1,7 @@
 """Marks in `user-info` of how far a build is: what the joiner writes next to the records, and what they tell readers.
 
 A build begins with a mark of every part (partition of `user-info-changes`), before its first record, in each partition
-of `user-info` that the part feeds (see `shared.heartbeats.partitions_of`). A part's newest mark counts. Where it says
+of `user-info` that the part feeds (see `shared.parts.partitions_of`). A part's newest mark counts. Where it says
 `whole`, the part's records in that partition are whole values only: the build is behind it, or the values from before
 it stand until new ones are whole. A topic without any mark counts as whole; where there are marks, a part without one
 does not. Pure: knows nothing of Kafka, nor of who writes or reads.
@@ -9,14 +9,12 @@ does not. Pure: knows nothing of Kafka, nor of who writes or reads.
 
 import json
 import math
-import re
 from typing import NamedTuple
 
+from shared.parts import parse_part, part_key
 from shared.records import RESERVED_KEY_PREFIX
 
 BUILD_PREFIX = RESERVED_KEY_PREFIX + b"build/"
-
-KEY = re.compile(re.escape(BUILD_PREFIX) + rb"([0-9]{1,9})/([0-9]{1,9})")
 
 
 class BuildMark(NamedTuple):
@@ -43,7 +41,7 @@ class BuildMark(NamedTuple):
     @property
     def key(self) -> bytes:
         """The record's key: compaction keeps the newest mark of each part."""
-        return BUILD_PREFIX + b"%d/%d" % (self.part, self.parts)
+        return part_key(BUILD_PREFIX, self.part, self.parts)
 
     @property
     def value(self) -> bytes:
@@ -67,16 +65,10 @@ def parse_mark(key: bytes, value: bytes | None) -> BuildMark | None:
         key: the record's key.
         value: the record's value.
     """
-    named = KEY.fullmatch(key)
-    if named is None or value is None:
+    found = parse_part(BUILD_PREFIX, key, value)
+    if found is None:
         return None
-    part, parts = int(named[1]), int(named[2])
-    try:
-        document = json.loads(value)
-    except ValueError:
-        return None
-    if part >= parts or not isinstance(document, dict):
-        return None
+    part, parts, document = found
     build, whole, waits_for = document.get("build"), document.get("whole"), document.get("waitsFor")
     if not isinstance(build, str) or not isinstance(whole, bool):
         return None

@@ -6,15 +6,12 @@ newest heartbeats holds for the whole partition. Pure: knows nothing of Kafka, n
 """
 
 import json
-import math
-import re
 from typing import NamedTuple
 
+from shared.parts import parse_part, part_key
 from shared.records import RESERVED_KEY_PREFIX
 
 HEARTBEAT_PREFIX = RESERVED_KEY_PREFIX + b"heartbeat/"
-
-KEY = re.compile(re.escape(HEARTBEAT_PREFIX) + rb"([0-9]{1,9})/([0-9]{1,9})")
 
 
 class Heartbeat(NamedTuple):
@@ -33,7 +30,7 @@ class Heartbeat(NamedTuple):
     @property
     def key(self) -> bytes:
         """The record's key: compaction keeps the newest heartbeat of each part."""
-        return HEARTBEAT_PREFIX + b"%d/%d" % (self.part, self.parts)
+        return part_key(HEARTBEAT_PREFIX, self.part, self.parts)
 
     @property
     def value(self) -> bytes:
@@ -48,33 +45,9 @@ def parse_heartbeat(key: bytes, value: bytes | None) -> Heartbeat | None:
         key: the record's key.
         value: the record's value.
     """
-    named = KEY.fullmatch(key)
-    if named is None or value is None:
+    found = parse_part(HEARTBEAT_PREFIX, key, value)
+    if found is None:
         return None
-    part, parts = int(named[1]), int(named[2])
-    try:
-        document = json.loads(value)
-    except ValueError:
-        return None
-    time_ms = document.get("sourceTimeMs") if isinstance(document, dict) else None
-    return Heartbeat(part, parts, time_ms) if type(time_ms) is int and part < parts else None
-
-
-def parts_of(partition: int, partitions: int, parts: int) -> range:
-    """Return the parts of `user-info-changes` that have users in a partition of `user-info`.
-
-    Both topics place a user by the same number, the CRC-32 of the key, modulo their own partition counts. So a part and
-    a partition share users where their numbers agree modulo the greatest common divisor of the counts.
-
-    Args:
-        partition: of user-info.
-        partitions: how many user-info has.
-        parts: how many partitions user-info-changes has.
-    """
-    common = math.gcd(partitions, parts)
-    return range(partition % common, parts, common)
-
-
-def partitions_of(part: int, partitions: int, parts: int) -> range:
-    """Return the partitions of `user-info` that hold users of a part: the inverse of `parts_of`."""
-    return parts_of(part, parts, partitions)
+    part, parts, document = found
+    time_ms = document.get("sourceTimeMs")
+    return Heartbeat(part, parts, time_ms) if type(time_ms) is int else None

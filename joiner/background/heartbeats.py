@@ -25,8 +25,9 @@ from joiner.kafka.config import SHORT_REQUEST_SECONDS
 from joiner.kafka.producer import open_producer
 from shared.clock import now_ms
 from shared.errors import TopicError
-from shared.heartbeats import Heartbeat, partitions_of
+from shared.heartbeats import Heartbeat
 from shared.kafka import build_config
+from shared.parts import partitions_of
 from shared.threads import BackgroundThread
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from joiner.core.build import TAKING_BACK_PERCENT, WRITING_PERCENT, Build, Build
 from joiner.engine.open_checkpoint import OpenCheckpoint
 from joiner.kafka.topics import PreparedTopics
 from shared.builds import BuildMark
-from shared.heartbeats import partitions_of
+from shared.parts import partitions_of
 
 WRITING = "the record of each user to be written"
 TAKING_BACK = "records of users that are gone to be taken back"

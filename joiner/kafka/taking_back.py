@@ -15,7 +15,7 @@ from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.scan import scan
 from shared.builds import BuildMark, parse_mark
 from shared.clock import now_ms
-from shared.heartbeats import partitions_of
+from shared.parts import partitions_of
 from shared.records import MAX_ID_BYTES, RESERVED_KEY_PREFIX
 from shared.topics import partition_of
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from shared.heartbeats import Heartbeat, parts_of
+from shared.heartbeats import Heartbeat
+from shared.parts import parts_of
 
 
 class Freshness:

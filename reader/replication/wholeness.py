@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from shared.builds import BuildMark
-from shared.heartbeats import parts_of
+from shared.parts import parts_of
 
 
 class BuildProgress(NamedTuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.builds import BuildMark
-from shared.heartbeats import partitions_of
+from shared.parts import partitions_of
 from tests.support.readers import Reader, body
 from tests.support.topics import USER_INFO_PARTITIONS, Topics
 from tests.support.waiting import wait_for

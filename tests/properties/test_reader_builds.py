@@ -19,7 +19,7 @@ from reader.status.counters import ApplyCounters
 from reader.storage.records import FORMAT, Record
 from reader.storage.store import Store
 from shared.builds import BuildMark, parse_mark
-from shared.heartbeats import partitions_of
+from shared.parts import partitions_of
 from shared.topics import partition_of
 
 PARTITIONS, PARTS = 2, 4

@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from joiner.core.records import PartitionId
 from joiner.core.watermarks import InternalWatermarks, SourceWatermarks, decode_watermarks, encode_watermarks
 from reader.replication.freshness import Freshness
-from shared.heartbeats import Heartbeat, parse_heartbeat, partitions_of
+from shared.heartbeats import Heartbeat, parse_heartbeat
+from shared.parts import partitions_of
 
 SOURCES: tuple[PartitionId, ...] = (("likes", 0), ("likes", 1), ("users", 0))
 JOINERS = 2

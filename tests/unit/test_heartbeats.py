@@ -2,7 +2,8 @@
 
 import pytest
 
-from shared.heartbeats import Heartbeat, parse_heartbeat, partitions_of, parts_of
+from shared.heartbeats import Heartbeat, parse_heartbeat
+from shared.parts import partitions_of, parts_of
 from shared.topics import partition_of
 
 

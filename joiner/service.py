@@ -156,8 +156,7 @@ def _run_once(context: Context, progress: CommittedProgress, patience: float, re
 
         ended.result()
     checked = check_state(context, prepared)
-    partitions = checked.facts.inputs.topics[settings.user_info_topic].partitions
-    write_shape(context.client, settings.user_info_topic, partitions, Shape.of(settings.view))
+    write_shape(context.client, settings.user_info_topic, prepared.user_info_partitions, Shape.of(settings.view))
     logger.info("joining as %s", settings.transactional_id)
     progress.build, progress.waits_for = checked.build, describe_wait(settings)
     with ExitStack() as background:

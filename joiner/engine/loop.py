@@ -70,7 +70,6 @@ class Loop:
         )
         self._measure_at = 0.0
         self._mark_at = 0.0
-        self._passes = False
 
     def run_once(self) -> None:
         """Take one batch, or wait for one as long as the open checkpoint allows."""
@@ -79,7 +78,7 @@ class Loop:
             self._health.enter("running")
         if self._checkpoints.open is None:
             self._note_commit()
-        self._carry_builds_on()
+        passes = self._carry_builds_on()
         self._producer.poll(0)
         left = seconds_left(self._processing.checkpoint)
         messages = self._consumer.consume(num_messages=BATCH, timeout=limit_wait(left))
@@ -89,7 +88,7 @@ class Loop:
             self._note_ends(message for message in messages if message.error() is not None)
             note_brokers_available(self._producer, self._consumer)
         held = 0 if self._checkpoints.open is None else self._checkpoints.open.size
-        taken = min(len(messages), BATCH - 1) if self._passes else len(messages)
+        taken = min(len(messages), BATCH - 1) if passes else len(messages)
         set_commit_interval(self._processing.checkpoint, self._policy.choose_interval(taken, held))
 
     def _take(self, messages: list[Message]) -> None:
@@ -148,15 +147,18 @@ class Loop:
         others = notices + len(current.watermarks) - watermarks_before
         self._metrics.changes.inc(len(messages) - sum(rows.values()) - others)
 
-    def _carry_builds_on(self) -> None:
+    def _carry_builds_on(self) -> bool:
         """Have the open checkpoint write a piece of each part's pass, and from time to time how far each build is.
+
+        Returns:
+            Whether a pass is under way.
 
         Not right behind a poll: in it partitions may have been assigned whose stores are not restored yet.
         """
-        self._passes = False
+        passes = False
         progress, now = self._assignment.progress, time.monotonic()
         if progress.build is None:
-            return
+            return passes
         is_due = now >= self._mark_at
         if is_due:
             self._mark_at = now + MARK_SECONDS
@@ -164,12 +166,13 @@ class Loop:
             part = progress.part(number)
             if topic != self._changes_topic or (part is not None and part.phase == "whole"):
                 continue
-            self._passes = self._passes or (part is not None and part.phase == "writing")
+            passes = passes or (part is not None and part.phase == "writing")
             current = self._checkpoints.current()
             if part is None or is_due:
                 current.marks_due.add(number)
             if part is None or is_due or part.phase == "writing":
                 current.hold_part(topic, number, next_offset)
+        return passes
 
     def _note_ends(self, events: Iterable[Message]) -> None:
         """Note where partitions end, with the checkpoint that leads there.

@@ -197,11 +197,11 @@ RULES = {
 """What each rule says of the sources, for people."""
 
 
-@dataclass(slots=True)
-class BuildProgress:
-    """How much of the sources is joined, and how long the rest will take at the pace so far. Used by one thread."""
+class BuildMeter:
+    """Measures how much of the sources is joined, and how long the rest will take at the pace so far."""
 
-    _first: tuple[float, float] | None = None
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
 
     def measure(
         self, now: float, ends: Mapping[PartitionId, int], positions: Mapping[PartitionId, int]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from joiner.background.progress import CommittedProgress
-from joiner.core.build import TAKING_BACK_PERCENT, WRITING_PERCENT, Build, BuildProgress, PartBuild
+from joiner.core.build import TAKING_BACK_PERCENT, WRITING_PERCENT, Build, BuildMeter, PartBuild
 from joiner.engine.open_checkpoint import OpenCheckpoint
 from joiner.kafka.topics import PreparedTopics
 from shared.builds import BuildMark
@@ -29,7 +29,7 @@ class BuildMarks:
     def __init__(self, progress: CommittedProgress, prepared: PreparedTopics) -> None:
         self._progress = progress
         self._prepared = prepared
-        self._measured = BuildProgress()
+        self._meter = BuildMeter()
 
     def make(self, closing: OpenCheckpoint, parts: dict[int, PartBuild]) -> Iterator[tuple[int, BuildMark]]:
         """Yield (partition of user-info, mark) for the parts that say so now, and those that have come further.
@@ -56,7 +56,7 @@ class BuildMarks:
         if part.phase == "joining" and build.ends is None:
             waits_for = self._progress.waits_for
         elif part.phase == "joining" and build.ends is not None:
-            percent, seconds_left = self._measured.measure(time.monotonic(), build.ends, self._progress.positions())
+            percent, seconds_left = self._meter.measure(time.monotonic(), build.ends, self._progress.positions())
         elif part.phase == "writing":
             percent, waits_for = WRITING_PERCENT, WRITING
         elif part.phase == "taking-back":

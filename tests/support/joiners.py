@@ -73,7 +73,15 @@ class Joiners:
             program.kill()
 
     def await_truth(self, seconds: float = 60.0) -> None:
-        """Wait until user-info equals what SQL would say."""
+        """Wait until user-info equals what SQL would say.
+
+        Raises:
+            AssertionError: it did not in time; shows what the joiners said last.
+        """
         self.topics.flush()
         truth = self.topics.truth()
-        wait_for(lambda: self.topics.user_info() == truth, seconds, "user-info equal to the truth")
+        try:
+            wait_for(lambda: self.topics.user_info() == truth, seconds, "user-info equal to the truth")
+        except AssertionError as late:
+            said = [f"{'running' if each.running else 'ended'}: {each.log()[-2000:]}" for each in self.programs]
+            raise AssertionError("\n".join([str(late), *said])) from late

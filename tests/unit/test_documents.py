@@ -41,6 +41,7 @@ PROGRAMS: dict[str, click.Command] = {
 FILE = re.compile(
     r"(?<![\w./-])((?:[\w.-]+/)+(?:[\w-]+\.\w+)?|(?:[\w-]+/)*[\w-]+\.(?:py|md|toml|yaml|lock))(?![\w/*-])"
 )
+FIGURE = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?")
 VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 
 documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -188,15 +189,24 @@ def test_figures_in_the_readme_are_measured_ones() -> None:
     """Each figure on its first screen is in docs/performance.md, next to the command that measured it."""
     readme, page = ((ROOT / name).read_text() for name in ("README.md", "docs/performance.md"))
     claims = readme.partition("## What it promises")[2].partition("\nDo not use it")[0]
-    figure = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?")
-    said = set(figure.findall(claims))
+    said = set(FIGURE.findall(claims))
     assert said
-    assert set() == said - set(figure.findall(page))
+    assert set() == said - set(FIGURE.findall(page))
 
 
-def read_table(heading: str) -> list[list[str]]:
-    """Return the rows of the first table below a heading of the layout, without its head."""
-    text = (ROOT / "docs" / "layout.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+@pytest.mark.parametrize("heading", ["Capture the tables", "Serve the view"])
+def test_ways_are_compared_by_measured_figures(heading: str) -> None:
+    """Each figure of the column `measured here` is in docs/performance.md, next to the command that measured it."""
+    page = set(FIGURE.findall((ROOT / "docs/performance.md").read_text()))
+    for way, _, _, measured, *_ in read_table(heading, "choosing.md"):
+        said = set(FIGURE.findall(measured))
+        assert said, way
+        assert set() == said - page, way
+
+
+def read_table(heading: str, page: str = "layout.md") -> list[list[str]]:
+    """Return the rows of the first table below a heading of a page in docs/, without its head."""
+    text = (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
     assert table is not None
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[0].splitlines()[2:]]

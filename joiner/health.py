@@ -1,22 +1,6 @@
-"""The joiner's state over HTTP: `/livez`, `/readyz` and `/metrics`. Knows nothing of the join itself."""
+"""The joiner's state as `/livez` and `/readyz` show it. Knows nothing of the join itself."""
 
-import json
-import logging
-import re
-import socket
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-from prometheus_client import CONTENT_TYPE_LATEST
-
-from joiner.metrics import Metrics
-from shared.listening import Endpoint, format_urls, listen
-
-logger = logging.getLogger(__name__)
-
-AUTHORITY = re.compile(r"\Ahttps?://[^/?#]*", re.IGNORECASE)
-"""What precedes the path in a request target that is a URL (RFC 9112, section 3.2.2)."""
 
 STUCK_SECONDS = 120.0
 """Longer than any single step of the loop takes, also while a batch of state is restored."""
@@ -70,66 +54,3 @@ class Health:
         if path == "/readyz":
             return (200 if self.ready else 503), report
         return 404, {"title": "no such route", "status": 404, "routes": ["/livez", "/readyz", "/metrics"]}
-
-
-def serve_health(health: Health, metrics: Metrics, endpoint: Endpoint) -> list[int]:
-    """Start answering, in threads that run until the process ends.
-
-    Args:
-        health: shown at `/livez` and `/readyz`.
-        metrics: shown at `/metrics`.
-        endpoint: where to listen.
-
-    Returns:
-        the port of each socket.
-
-    Raises:
-        AlreadyRunning: the port is taken; names the settings.
-        SettingError: this machine does not have the address; names the setting.
-    """
-
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 5
-
-        def do_GET(self) -> None:
-            path = AUTHORITY.sub("", self.path).partition("?")[0]
-            if path == "/metrics":
-                self._send(200, CONTENT_TYPE_LATEST, metrics.text())
-            else:
-                status, report = health.respond(path)
-                self._send(status, "application/json", json.dumps(report).encode())
-
-        do_HEAD = do_GET  # noqa: N815 - the base class calls it so
-
-        def _send(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-            logger.debug(format, *args)
-
-    listeners = listen(endpoint)
-    for listener in listeners:
-        threading.Thread(target=_Server(listener, Handler).serve_forever, name="health", daemon=True).start()
-    logger.info("health on %s", format_urls(listeners, "/readyz"))
-    return [listener.getsockname()[1] for listener in listeners]
-
-
-class _Server(ThreadingHTTPServer):
-    """Answers on a socket that listens already, of either family.
-
-    Args:
-        listener: that socket.
-        handler: of the requests.
-    """
-
-    daemon_threads = True
-
-    def __init__(self, listener: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(listener.getsockname()[:2], handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener

@@ -28,7 +28,7 @@ from joiner.background.maintenance import Maintenance
 from joiner.background.pause_detector import PauseDetector
 from joiner.background.progress import CommittedProgress
 from joiner.context import Context
-from joiner.health import Health, serve_health
+from joiner.health import Health
 from joiner.kafka import config, topics
 from joiner.kafka.shape import write_shape
 from joiner.metrics import Metrics, folder_bytes
@@ -36,6 +36,7 @@ from joiner.settings import JoinerSettings
 from joiner.state_check import check_state
 from shared import lock, logs
 from shared.errors import Interrupted, StateError
+from shared.health import serve_health
 from shared.shape import Shape
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def run(settings: JoinerSettings) -> None:
     metrics.disk_free_bytes.set_function(lambda: shutil.disk_usage(settings.joiner_state_dir).free)
     metrics.ready.set_function(lambda: health.ready)
     if settings.joiner_http_port:
-        serve_health(health, metrics, settings.http_endpoint)
+        serve_health(health.respond, metrics.text, settings.http_endpoint)
     admin = AdminClient(config.client_config(settings, properties))
     _run_until_stopped(Context(settings, properties, admin, health, metrics))
     logger.info("stopped")

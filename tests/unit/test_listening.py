@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from joiner.health import Health, serve_health
+from joiner.health import Health
 from joiner.metrics import Metrics
 from shared import listening
 from shared.errors import AlreadyRunning, SettingError
+from shared.health import serve_health
 from shared.listening import Endpoint, format_url, format_urls, listen, listen_per_worker
 from stack.servers.ports import free_port
 from tests.support.http import exchange
@@ -214,7 +215,7 @@ def test_the_joiner_answers_get_and_head_in_both_families(
     if host == "here":
         resolve(V6, V4)
     caplog.set_level(logging.INFO)
-    port, *_ = serve_health(Health(), Metrics(), Endpoint(host, 0, "JOINER_HTTP"))
+    port, *_ = serve_health(Health().respond, Metrics().text, Endpoint(host, 0, "JOINER_HTTP"))
     for address in addresses:
         for path, status in (("/livez", 200), ("/readyz?x", 503), ("/metrics", 200), ("/nothing", 404)):
             got, head = ask(address, port, "GET", path), ask(address, port, "HEAD", path)
@@ -229,7 +230,7 @@ def test_the_joiner_answers_get_and_head_in_both_families(
 
 def test_the_joiner_answers_a_url_like_its_path() -> None:
     """Whatever host it names; what names none of its paths is 404, not a closed connection."""
-    port, *_ = serve_health(Health(), Metrics(), Endpoint(V4, 0, "JOINER_HTTP"))
+    port, *_ = serve_health(Health().respond, Metrics().text, Endpoint(V4, 0, "JOINER_HTTP"))
     for target, status in (
         ("http://127.0.0.1:8001/livez", 200),
         ("HTTP://[::1]:1/readyz?x", 503),
@@ -244,7 +245,7 @@ def test_the_joiner_answers_a_url_like_its_path() -> None:
 def test_the_joiner_names_its_own_settings() -> None:
     """Where its port is taken."""
     with closed_afterwards(listen(at(V6))) as port, pytest.raises(AlreadyRunning, match=f"JOINER_HTTP_PORT={port} of"):
-        serve_health(Health(), Metrics(), Endpoint(V6, port, "JOINER_HTTP"))
+        serve_health(Health().respond, Metrics().text, Endpoint(V6, port, "JOINER_HTTP"))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -3,6 +3,8 @@
 Knows nothing of Kafka, of JSON libraries, or of storage.
 """
 
+from urllib.parse import unquote_to_bytes
+
 from shared.view.model import BUILT_IN
 
 MAX_ID_BYTES = 511
@@ -19,3 +21,20 @@ PROFILE_COLUMNS = {field.column: field.key for field in BUILT_IN.fields}
 
 COUNT_KEYS = tuple(aggregate.key for aggregate in BUILT_IN.aggregates)
 """Keys of the counts, in the record's order, where no view is declared."""
+
+
+def decode_user_id(encoded: bytes) -> bytes | None:
+    """Return the id that a path segment names, in UTF-8; None if no record can have that id.
+
+    Args:
+        encoded: the segment, percent-encoded.
+    """
+    user_id = unquote_to_bytes(encoded) if b"%" in encoded else encoded
+    if not 0 < len(user_id) <= MAX_ID_BYTES:
+        return None
+    if not user_id.isascii():
+        try:
+            user_id.decode()
+        except UnicodeDecodeError:
+            return None
+    return user_id

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from reader.http import problems
 from reader.http.events import EventStreams, Stream, parse_last_event_id
 from reader.http.routes import ENDLESS, PreparedResponse
-from reader.http.users import decode_user_id
+from shared.records import decode_user_id
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 """No intermediary may hold events back; the second header is for nginx."""

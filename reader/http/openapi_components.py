@@ -3,8 +3,8 @@
 from typing import Any
 
 from reader.http.openapi_record import describe_record
-from reader.http.problems import TYPE
 from reader.http.users import MAX_IDS
+from shared.problems import TYPE
 from shared.records import MAX_ID_BYTES
 from shared.shape import Shape
 

@@ -1,14 +1,12 @@
-"""Every error response of the reader, as a problem document (RFC 9457). Pure.
+"""Every error response of the reader, as a problem document (see shared.problems). Pure.
 
-`type` tells a program what happened; `title` and `detail` tell a person. None of them shows the reader's internals.
+None of them shows the reader's internals.
 """
-
-import json
 
 from reader.http.response import Response
 from reader.status.readiness import Readiness
+from shared import problems as documents
 
-TYPE = "urn:user-info:problem:"
 ALLOW = b"allow: GET, HEAD\r\n"
 RETRY_AFTER = b"retry-after: 1\r\n"
 CLOSE = b"connection: close\r\n"
@@ -25,9 +23,11 @@ def problem(status: int, kind: str, title: str, detail: str, head: bytes = b"", 
         head: further header lines, each with its line end.
         more: further members of the document.
     """
-    document = {"type": TYPE + kind, "title": title, "status": status, "detail": detail, **more}
-    body = json.dumps(document, ensure_ascii=False).encode()
-    lines = b"content-type: application/problem+json\r\ncontent-length: %d\r\n" % len(body)
+    return _respond(status, documents.encode_problem(status, kind, title, detail, **more), head)
+
+
+def _respond(status: int, body: bytes, head: bytes = b"") -> Response:
+    lines = b"content-type: %b\r\ncontent-length: %d\r\n" % (documents.CONTENT_TYPE.encode(), len(body))
     return Response(status, lines + head, body)
 
 
@@ -37,7 +37,7 @@ def unknown_user(noun: str) -> Response:
     Args:
         noun: what a record is called.
     """
-    return problem(404, "unknown-user", f"no such {noun}", f"no {noun} has this id")
+    return _respond(404, documents.encode_unknown_user(noun))
 
 
 UNKNOWN_USER = unknown_user("user")
@@ -85,23 +85,16 @@ def unknown_route(path: str, known: str) -> Response:
         path: as it was sent.
         known: of the reader's resource.
     """
-    return problem(404, "unknown-route", "no such route", f"there is nothing at {path}; try {known}/{{userId}}")
+    return _respond(404, documents.encode_unknown_route(path, known))
 
 
 def bad_request(detail: str) -> Response:
     """Return the 400 for a request that cannot be understood."""
-    return problem(400, "bad-request", "bad request", detail)
+    return _respond(400, documents.encode_bad_request(detail))
 
 
 def not_ready(readiness: Readiness) -> Response:
     """Return the 503 that clients get before the reader is ready, with how far it is."""
-    return problem(
-        503,
-        "not-ready",
-        "not ready",
-        readiness.reason or "the reader is not ready yet",
-        RETRY_AFTER,
-        state=readiness.state,
-        percent=readiness.percent,
-        secondsLeft=readiness.seconds_left,
-    )
+    reason = readiness.reason or "the reader is not ready yet"
+    body = documents.encode_not_ready(reason, readiness.state, readiness.percent, readiness.seconds_left)
+    return _respond(503, body, RETRY_AFTER)

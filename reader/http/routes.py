@@ -1,7 +1,7 @@
 """The reader's routes, as an ASGI application of Starlette; further routes are handed in.
 
 Routes match the path as it was sent, percent-encoded, so an id may hold an encoded slash. A route decodes what it takes
-from the path (see reader.http.users.decode_user_id). The route of one user is here for completeness: nearly all of
+from the path (see shared.records.decode_user_id). The route of one user is here for completeness: nearly all of
 these requests take the fast path (reader.http.fast_path).
 """
 

@@ -18,7 +18,7 @@ from reader.http.response import Response
 from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView
 from reader.storage.records import UNKNOWN_TIME_MS
-from shared.records import MAX_ID_BYTES
+from shared.records import MAX_ID_BYTES, decode_user_id
 
 MAX_IDS = 100
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
@@ -170,23 +170,6 @@ class UserResponses:
 def _leave_out_unknown(head: bytes, timestamp_ms: int) -> bytes:
     """Return a head that says nothing of the source's time where that is not known."""
     return head if timestamp_ms >= 0 else head.replace(UNKNOWN_TIME_LINE, b"")
-
-
-def decode_user_id(encoded: bytes) -> bytes | None:
-    """Return the id that a path segment names, in UTF-8; None if no record can have that id.
-
-    Args:
-        encoded: the segment, percent-encoded.
-    """
-    user_id = unquote_to_bytes(encoded) if b"%" in encoded else encoded
-    if not 0 < len(user_id) <= MAX_ID_BYTES:
-        return None
-    if not user_id.isascii():
-        try:
-            user_id.decode()
-        except UnicodeDecodeError:
-            return None
-    return user_id
 
 
 def _parse_ids(query: bytes, resource: Resource) -> list[str] | Response:

@@ -15,6 +15,7 @@ from reader.http.server_state import Limits
 from reader.http.static_routes import build_routes
 from reader.http.targets import find_path, to_origin_form
 from reader.storage.read_view import StoredRecord
+from shared.problems import TYPE
 from tests.support.http import LocalServer, exchange
 from tests.support.waiting import wait_for
 
@@ -156,7 +157,7 @@ def test_no_refusal_closes_without_a_byte(serving: LocalServer, line: bytes, sta
     head, _, body = ask(serving, line).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"\r\nconnection: close" in head
-    assert (status, True) == (json.loads(body)["status"], json.loads(body)["type"].startswith(problems.TYPE))
+    assert (status, True) == (json.loads(body)["status"], json.loads(body)["type"].startswith(TYPE))
     assert {**before, status: before.get(status, 0) + 1} == dict(serving.counters.responses)
 
 

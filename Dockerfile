@@ -18,6 +18,7 @@ COPY shared shared
 COPY doctor doctor
 COPY joiner joiner
 COPY reader reader
+COPY replication replication
 RUN tools/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 FROM python:${PYTHON} AS joiner-packages

@@ -11,8 +11,8 @@ from reader.http.server import StopSignal
 from reader.http.users import UserResponses
 from reader.settings import ReaderSettings
 from reader.status.counters import ResponseCounters
-from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView
+from replication.readiness import Readiness
 
 
 def build_application(  # noqa: PLR0913 - what a process knows of the reader

@@ -4,8 +4,8 @@ import click
 
 from reader import service
 from reader.admin import cli
-from reader.replication.errors import TRANSLATIONS
 from reader.settings import ReaderSettings
+from replication.kafka.errors import TRANSLATIONS
 from shared.cli import Program
 from shared.settings import describe_settings, read_settings
 

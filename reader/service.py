@@ -13,7 +13,6 @@ from reader.http.server import (
     prepare_limits,
     serve,
 )
-from reader.replication.kafka_config import check_credentials, validate_properties
 from reader.replication.replicator import Replicator
 from reader.settings import ReaderSettings
 from reader.status.counters import ResponseCounters
@@ -22,6 +21,7 @@ from reader.storage.generations import Generations, refuse_foreign
 from reader.storage.snapshot import SnapshotRefused, install
 from reader.workers.shared_memory import SharedMemory
 from reader.workers.supervisor import Supervisor
+from replication.kafka.config import check_credentials, validate_properties
 from shared import lock, logs
 from shared.listening import listen, listen_per_worker
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import click
 
 from reader.http.server import choose_loop_factory
-from reader.storage.records import Record
 from reader.storage.store import Store
+from replication.records import Record
 
 TICK_SECONDS = 0.001
 BODY = b"x" * 380

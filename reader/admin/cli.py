@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from reader.admin import inspection
-from reader.replication.kafka_config import check_credentials, validate_properties
-from reader.replication.topic import TopicClient
 from reader.settings import ReaderSettings
+from reader.storage.records import FORMAT
 from reader.storage.snapshot import take
+from replication.kafka.config import check_credentials, validate_properties
+from replication.kafka.topic import TopicClient
 from shared.progress import ProgressBar
 from shared.settings import read_settings
 
@@ -56,7 +57,7 @@ def verify() -> None:
     settings = read_settings(ReaderSettings)
     properties = validate_properties(settings.kafka_properties)
     check_credentials(settings.kafka_bootstrap_servers, properties)
-    topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
+    topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties, FORMAT)
     with ProgressBar("comparing") as bar:
         records, differences = inspection.verify(settings.reader_state_dir, topic, bar.show)
     for key, difference in sorted(differences.items())[:SHOWN]:

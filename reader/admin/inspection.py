@@ -8,10 +8,10 @@ from typing import Any
 
 from reader.admin.verification import Comparison
 from reader.replication.copy_writer import read_wholeness
-from reader.replication.topic import TopicClient
-from reader.storage.records import Record
 from reader.storage.snapshot import open_live
 from reader.storage.store import Store
+from replication.kafka.topic import TopicClient
+from replication.records import Record
 from shared.errors import KafkaError, StateError
 
 BATCH = 5_000

@@ -6,7 +6,7 @@ because a newer one follows beyond the offsets; such a user cannot be compared, 
 
 from collections.abc import Callable, Iterable, Mapping
 
-from reader.storage.records import Record
+from replication.records import Record
 
 
 class Comparison:

@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 
 from reader.http import problems
 from reader.http.response import Response
-from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView
+from replication.readiness import Readiness
 from shared.clock import now_ms
 
 POSITION = re.compile(rb"[ \t]*([0-9]{1,19}):([0-9]{1,19})(?::([0-9a-f]{8}))?[ \t]*")

@@ -16,8 +16,8 @@ from reader.http import problems
 from reader.http.absence import find_absence
 from reader.http.resource import USERS, Resource
 from reader.http.response import Response
-from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView, StoredRecord
+from replication.readiness import Readiness
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ None of them shows the reader's internals.
 """
 
 from reader.http.response import Response
-from reader.status.readiness import Readiness
+from replication.readiness import Readiness
 from shared import problems as documents
 
 ALLOW = b"allow: GET, HEAD\r\n"

@@ -25,7 +25,7 @@ from reader.http.response import Response
 from reader.http.users import UserResponses
 from reader.status.counters import ResponseCounters
 from reader.status.prometheus import CONTENT_TYPE
-from reader.status.readiness import Readiness
+from replication.readiness import Readiness
 from shared.clock import now_ms
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from reader.http.absence import find_absence
 from reader.http.conditions import NO_CONDITIONS, Conditions, check_conditions, matches_etag
 from reader.http.resource import USERS, Resource
 from reader.http.response import Response
-from reader.status.readiness import Readiness
 from reader.storage.read_view import ReadView
-from reader.storage.records import UNKNOWN_TIME_MS
+from replication.readiness import Readiness
+from replication.records import UNKNOWN_TIME_MS
 from shared.records import MAX_ID_BYTES, decode_user_id
 
 MAX_IDS = 100

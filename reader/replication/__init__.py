@@ -1,1 +1,1 @@
-"""Replicates the topic into a copy on disk: the reader's only folder that imports Kafka's client."""
+"""Replicates the topic into a copy on disk, and says how far that is."""

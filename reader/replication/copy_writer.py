@@ -4,14 +4,14 @@ import logging
 import time
 from collections.abc import Sequence
 
-from reader.replication.freshness import Freshness
-from reader.replication.topic_reader import Batch
-from reader.replication.wholeness import Wholeness
 from reader.status.counters import ApplyCounters
 from reader.storage.errors import MapFullError, StoreFullError
 from reader.storage.read_view import RunBetweenReads
-from reader.storage.records import Record
 from reader.storage.store import Store
+from replication.batch import Batch
+from replication.freshness import Freshness
+from replication.records import Record
+from replication.wholeness import Wholeness
 from shared.clock import now_ms
 from shared.topics import partition_of
 

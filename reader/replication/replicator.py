@@ -1,29 +1,31 @@
 """Keeps the live copy equal to the topic, in a thread of its own: session after session.
 
 Guarantees: what is served is one topic's, complete up to the ends that were seen at some start. Once a copy is served
-it stays served, whatever happens to Kafka. Knows neither Kafka's client (see reader.replication.topic) nor LMDB.
+it stays served, whatever happens to Kafka. Knows neither Kafka's client (see replication.kafka.topic) nor LMDB.
 """
 
 import logging
 import time
 from collections.abc import Mapping
 
-from reader.replication.compatibility import CopyIdentity, find_gap
 from reader.replication.copy_selector import CopySelector
 from reader.replication.copy_writer import CopyWriter
-from reader.replication.positions import Bounds, Positions
-from reader.replication.session import ReplicationSession
 from reader.replication.status_publisher import StatusPublisher
-from reader.replication.topic import REQUEST_SECONDS, TopicClient
-from reader.replication.topic_monitor import CHECK_SECONDS, TopicMonitor
 from reader.settings import ReaderSettings
 from reader.status.counters import ApplyCounters
-from reader.status.readiness import Readiness, State, estimate_seconds_left, find_complete_at
-from reader.status.report import NO_LAGS, LiveCopy, StatusReport
+from reader.status.report import LiveCopy, StatusReport
 from reader.storage.errors import DamagedError
 from reader.storage.generations import Generations
 from reader.storage.read_view import RunBetweenReads
+from reader.storage.records import FORMAT
 from reader.storage.store import Store
+from replication.compatibility import CopyIdentity, find_gap
+from replication.kafka.topic import REQUEST_SECONDS, TopicClient
+from replication.lags import NO_LAGS
+from replication.positions import Bounds, Positions
+from replication.readiness import Readiness, State, estimate_seconds_left, find_complete_at
+from replication.session import ReplicationSession
+from replication.topic_monitor import CHECK_SECONDS, TopicMonitor
 from shared.errors import KafkaError
 from shared.threads import BackgroundThread
 
@@ -69,11 +71,11 @@ class Replicator(BackgroundThread):
     ) -> None:
         super().__init__("replicator")
         self.status = StatusPublisher(generations.live, settings.reader_max_staleness_seconds)
-        self._topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties)
+        self._topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties, FORMAT)
         self._generations = generations
         self._run_between_reads = run_between_reads
         self._copies = CopySelector(generations, run_between_reads)
-        self._session: ReplicationSession | None = None
+        self._session: ReplicationSession[CopyWriter] | None = None
         self._applied = ApplyCounters()
         self._began = self._contact = time.monotonic()
         self._serves = False
@@ -162,7 +164,7 @@ class Replicator(BackgroundThread):
             store.write_notes(snapshot=None)
         return {**bounds.firsts, **known}
 
-    def _follow(self, session: ReplicationSession, why: str | None) -> None:
+    def _follow(self, session: ReplicationSession[CopyWriter], why: str | None) -> None:
         began = time.monotonic()
         # Clients that are served meanwhile, even from another copy, share the interpreter with this thread.
         while not self.stopping.is_set() and session.step(serving=self.status.readiness.serves):
@@ -180,7 +182,7 @@ class Replicator(BackgroundThread):
             if session.writer.full_reason is not None:
                 self.stopping.wait(CHECK_SECONDS)
 
-    def _describe(self, session: ReplicationSession, why: str | None, seconds: float) -> Readiness:
+    def _describe(self, session: ReplicationSession[CopyWriter], why: str | None, seconds: float) -> Readiness:
         """Return how far a session is, `seconds` after its beginning."""
         stall_reason = session.stall_reason and self._describe_stall(session.stall_reason, session.monitor.silence)
         positions = session.positions

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from reader.replication.copy_writer import read_freshness, to_epoch_ms
-from reader.replication.freshness import Freshness
 from reader.status.counters import ApplyCounters
-from reader.status.readiness import Readiness
-from reader.status.report import NO_LAGS, Lags, LiveCopy, StatusReport
+from reader.status.report import LiveCopy, StatusReport
 from reader.storage.store import Store
+from replication.freshness import Freshness
+from replication.lags import NO_LAGS, Lags
+from replication.readiness import Readiness
 
 logger = logging.getLogger(__name__)
 

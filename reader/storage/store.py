@@ -21,8 +21,9 @@ from reader.storage.data_file import find_damage
 from reader.storage.environment import DATA, open_environment, read_data_size
 from reader.storage.errors import DamagedError, StoreFullError, translate_open_errors, translate_write_errors
 from reader.storage.metadata import IDENTITY, StoreMetadata
-from reader.storage.records import FORMAT, HEADER, Record, decode_record
+from reader.storage.records import FORMAT, HEADER, decode_record
 from reader.storage.store_view import StoreReadView
+from replication.records import Record
 from shared.builds import BuildMark
 from shared.errors import StateError
 from shared.heartbeats import Heartbeat
@@ -225,8 +226,7 @@ class Store:
         try:
             self._environment.copy(str(folder), compact=True)
         except lmdb.Error as error:
-            message = f"no copy can be written to the folder {folder}: {error}"
-            raise StateError(message, "make room on its disk") from error
+            raise StateError(f"no copy can be written to folder {folder}: {error}", "make room on its disk") from error
 
     def release_dead_readers(self) -> None:
         """Give back the pages that processes were reading when they died."""

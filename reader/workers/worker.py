@@ -19,11 +19,11 @@ from reader.http.server import StopSignal, choose_loop_factory, prepare_limits, 
 from reader.settings import ReaderSettings
 from reader.status.counters import ResponseCounters
 from reader.status.prometheus import render_metrics
-from reader.status.readiness import Readiness
 from reader.status.report import StatusReport
 from reader.storage.read_view import ReadView
 from reader.storage.store import FIRST_MAP_BYTES, Store
 from reader.workers.shared_memory import SharedMemory
+from replication.readiness import Readiness
 from shared import logs
 from shared.errors import StateError
 from shared.settings import read_settings

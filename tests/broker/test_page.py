@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reader.http import static_routes
-from reader.status.readiness import Readiness
+from replication.readiness import Readiness
 from shared.records import PROFILE_COLUMNS
 from tests.support.browsers import PHONE, Browser, browser
 from tests.support.http import LocalServer

@@ -7,7 +7,7 @@ from functools import partial
 import httpx
 import pytest
 
-from reader.replication.session import SERVING_BATCH
+from replication.session import SERVING_BATCH
 from tests.support.readers import Reader, body
 from tests.support.topics import Topics
 from tests.support.waiting import wait_for

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from reader.http.conditions import NO_CONDITIONS, Conditions
 from reader.http.events import NOTHING_KNOWN, find_update, parse_last_event_id
 from reader.http.users import UserResponses
-from reader.status.readiness import Readiness
 from reader.storage.read_view import StoredRecord
+from replication.readiness import Readiness
 from shared.topics import partition_of
 from tests.support.read_views import DictReadView
 

@@ -157,7 +157,7 @@ BUGS = {
 @pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS.keys())
 def test_a_deliberate_bug_is_caught(bug: Bug, tmp_path: Path) -> None:
     """The property fails on the copy with the bug, and by what it says rather than by a check of Hypothesis' own."""
-    for part in ("joiner", "reader", "shared", "tests/properties", "tests/support"):
+    for part in ("joiner", "reader", "replication", "shared", "tests/properties", "tests/support"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests" / "__init__.py").touch()
     module = tmp_path / "joiner" / f"{bug.module}.py"

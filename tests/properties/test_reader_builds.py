@@ -9,15 +9,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from reader.replication.compatibility import CopyIdentity
 from reader.replication.copy_writer import CopyWriter
-from reader.replication.positions import Bounds, Positions
-from reader.replication.session import ReplicationSession
-from reader.replication.topic_monitor import TopicMonitor
-from reader.replication.topic_reader import Batch, TopicReader
 from reader.status.counters import ApplyCounters
-from reader.storage.records import FORMAT, Record
+from reader.storage.records import FORMAT
 from reader.storage.store import Store
+from replication.batch import Batch
+from replication.compatibility import CopyIdentity
+from replication.kafka.topic_reader import TopicReader
+from replication.positions import Bounds, Positions
+from replication.records import Record
+from replication.session import ReplicationSession
+from replication.topic_monitor import TopicMonitor
 from shared.builds import BuildMark, parse_mark
 from shared.parts import partitions_of
 from shared.topics import partition_of

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from reader.storage.errors import MapFullError
 from reader.storage.generations import Generations
-from reader.storage.records import Record
 from reader.storage.store import Store
+from replication.records import Record
 from shared.topics import partition_of
 
 PARTITIONS = 3

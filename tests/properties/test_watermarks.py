@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from joiner.core.records import PartitionId
 from joiner.core.watermarks import InternalWatermarks, SourceWatermarks, decode_watermarks, encode_watermarks
-from reader.replication.freshness import Freshness
+from replication.freshness import Freshness
 from shared.heartbeats import Heartbeat, parse_heartbeat
 from shared.parts import partitions_of
 

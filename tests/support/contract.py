@@ -34,16 +34,17 @@ from joiner.settings import JoinerSettings
 from reader.cli import main as reader
 from reader.http import openapi, problems
 from reader.http.events import NOTHING_KNOWN, find_update
-from reader.replication.compatibility import CopyIdentity
 from reader.settings import ReaderSettings
 from reader.status.counters import ApplyCounters, ResponseCounters
 from reader.status.prometheus import render_metrics
-from reader.status.readiness import Readiness
 from reader.status.report import LiveCopy, StatusReport
 from reader.storage import snapshot
 from reader.storage.generations import Generations
 from reader.storage.read_view import StoredRecord
-from reader.storage.records import FORMAT, Record
+from reader.storage.records import FORMAT
+from replication.compatibility import CopyIdentity
+from replication.readiness import Readiness
+from replication.records import Record
 from shared import builds, heartbeats, records, topics, unavailable
 from shared.errors import BadRow
 from shared.shape import BUILT_IN_SHAPE, SHAPE_KEY, Shape

@@ -20,9 +20,9 @@ from reader.http.server_state import Limits
 from reader.http.users import UserResponses
 from reader.status.counters import ResponseCounters
 from reader.status.prometheus import render_metrics
-from reader.status.readiness import Readiness
 from reader.status.report import StatusReport
 from reader.storage.read_view import StoredRecord
+from replication.readiness import Readiness
 from tests.support.read_views import DictReadView
 
 LATEST = Readiness("ready", serves=True, complete_at=float("inf"))

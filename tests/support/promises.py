@@ -34,14 +34,19 @@ PROMISES = {
     ),
     "reader": Promise(
         "click pydantic",
-        "reader/admin reader/http reader/replication reader/status reader/storage reader/workers shared",
+        "reader/admin reader/http reader/replication reader/status reader/storage reader/workers"
+        " replication replication/kafka shared",
     ),
-    "reader/admin": Promise("click", "reader reader/replication reader/storage shared"),
-    "reader/http": Promise("httptools starlette uvicorn uvloop", "reader reader/status reader/storage shared"),
-    "reader/replication": Promise("confluent_kafka", "reader reader/status reader/storage shared"),
-    "reader/status": Promise("prometheus_client"),
-    "reader/storage": Promise("lmdb"),
-    "reader/workers": Promise("", "reader reader/http reader/status reader/storage shared"),
+    "reader/admin": Promise("click", "reader reader/replication reader/storage replication replication/kafka shared"),
+    "reader/http": Promise(
+        "httptools starlette uvicorn uvloop", "reader reader/status reader/storage replication shared"
+    ),
+    "reader/replication": Promise("", "reader reader/status reader/storage replication replication/kafka shared"),
+    "reader/status": Promise("prometheus_client", "replication shared"),
+    "reader/storage": Promise("lmdb", "replication shared"),
+    "reader/workers": Promise("", "reader reader/http reader/status reader/storage replication shared"),
+    "replication": Promise(),
+    "replication/kafka": Promise("confluent_kafka", "replication shared"),
     "doctor": Promise("click confluent_kafka httpx pydantic", "joiner/core joiner/kafka shared"),
 }
 """Folder -> what it may import; every folder that ships is here."""

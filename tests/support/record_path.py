@@ -29,9 +29,9 @@ from typing import NamedTuple
 from confluent_kafka import Message
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = tuple(f"{ROOT / package}{os.sep}" for package in ("joiner", "reader", "shared"))
+SHIPPED = tuple(f"{ROOT / package}{os.sep}" for package in ("joiner", "reader", "replication", "shared"))
 
-MODULE = re.compile(r"`((?:joiner|reader|shared)/[\w/]+\.py)`")
+MODULE = re.compile(r"`((?:joiner|reader|replication|shared)/[\w/]+\.py)`")
 
 DEEPEST = 5
 MOST_PARTS = 200

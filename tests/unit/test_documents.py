@@ -59,7 +59,7 @@ def read_code(document: Path) -> str:
 
 def read_sources() -> str:
     """Return the text of all files that are not documents."""
-    folders = ("shared", "joiner", "reader", "doctor", "stack", "tests", "bench", "ops")
+    folders = ("shared", "joiner", "reader", "replication", "doctor", "stack", "tests", "bench", "ops")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".yml"}]
     return "\n".join(file.read_text() for file in [*files, ROOT / "Makefile", ROOT / "compose.yaml", ROOT / ".ci/run"])
 

@@ -16,8 +16,8 @@ from reader.http.events import (
     find_update,
     parse_last_event_id,
 )
-from reader.status.readiness import Readiness
 from reader.storage.read_view import StoredRecord
+from replication.readiness import Readiness
 from shared.topics import partition_of
 from tests.support.read_views import DictReadView
 

@@ -10,7 +10,7 @@ import pytest
 from shared.errors import UserInformationError
 from tests.support.programs import ROOT
 
-PACKAGES = ("joiner", "reader", "doctor", "shared")
+PACKAGES = ("joiner", "reader", "replication", "doctor", "shared")
 
 HANDLED = {
     "BadRow": "it becomes a dead letter, whose detail says what is wrong",
@@ -24,8 +24,8 @@ HANDLED = {
 NEEDS_NO_HINT = {
     "shared/settings.py read_settings": "says of each variable what it must be",
     "shared/kafka.py filter_known_properties": "says in the client's own words what it refuses, and the variable",
-    "reader/replication/errors.py translate_errors": "the reader tries again, and shows it in /readyz",
-    "reader/replication/session.py _finish": "the reader tries again, and shows it in /readyz",
+    "replication/kafka/errors.py translate_errors": "the reader tries again, and shows it in /readyz",
+    "replication/session.py _finish": "the reader tries again, and shows it in /readyz",
 }
 """Function that makes an error -> why that is enough."""
 

@@ -14,7 +14,7 @@ import pytest
 from tests.support.programs import ROOT
 from tests.support.promises import PROMISES
 
-SHIPPED = ("joiner", "reader", "doctor", "shared")
+SHIPPED = ("joiner", "reader", "replication", "doctor", "shared")
 OURS = {*SHIPPED, "stack", "tests", "bench"}
 
 MOST_LINES = 250
@@ -56,11 +56,15 @@ PURE = {
     "joiner/dead_letters/replay_policy.py": "orjson",
     "reader/http/problems.py": "",
     "reader/http/response.py": "",
-    "reader/replication/compatibility.py": "",
-    "reader/replication/freshness.py": "",
-    "reader/replication/positions.py": "",
     "reader/status/counters.py": "",
-    "reader/status/readiness.py": "",
+    "replication/batch.py": "",
+    "replication/compatibility.py": "",
+    "replication/freshness.py": "",
+    "replication/lags.py": "",
+    "replication/positions.py": "",
+    "replication/readiness.py": "",
+    "replication/records.py": "",
+    "replication/wholeness.py": "",
     "shared/builds.py": "",
     "shared/heartbeats.py": "",
     "shared/parts.py": "",
@@ -181,7 +185,7 @@ def test_a_package_imports_no_library_that_its_extra_does_not_bring(package: str
     lines = [*project["dependencies"], *project["optional-dependencies"][package], "pydantic"]
     brought = {re.split(r"[;>=<\[ ]", line.strip())[0] for line in lines}
     origins = packages_distributions()
-    for module in list_modules(package):
+    for module in [*list_modules(package), *(list_modules("replication") if package == "reader" else [])]:
         for name in find_libraries(module):
             assert brought & {origin.replace("_", "-") for origin in origins[name]}, (
                 f"{module} imports {name}, which the extra {package} does not bring"

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AdminClient
 
-from reader.replication.kafka_config import OWN, PREFERRED, build_consumer_config, validate_properties
+from replication.kafka.config import OWN, PREFERRED, build_consumer_config, validate_properties
 from shared.errors import SettingError
 from shared.kafka import (
     COMMON,

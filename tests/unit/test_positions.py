@@ -2,8 +2,8 @@
 
 import pytest
 
-from reader.replication.positions import Bounds, Positions
-from reader.status.report import NO_LAGS
+from replication.lags import NO_LAGS
+from replication.positions import Bounds, Positions
 
 BOUNDS = Bounds(firsts={0: 2, 1: 0, 2: 0}, ends={0: 12, 1: 9, 2: 8})
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reader.replication.compatibility import CopyIdentity, decide, find_gap
+from replication.compatibility import CopyIdentity, decide, find_gap
 
 HOUR_MS = 3_600_000
 TOPIC = CopyIdentity(cluster="c1", topic="t1", partitions=3, format=1)

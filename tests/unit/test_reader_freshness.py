@@ -8,14 +8,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from reader.replication.copy_writer import read_freshness
-from reader.replication.freshness import Freshness
 from reader.status.counters import AGE_EDGES, ApplyCounters
 from reader.status.prometheus import render_metrics
-from reader.status.readiness import Readiness
 from reader.status.report import StatusReport
 from reader.storage.read_view import StoredRecord
-from reader.storage.records import Record
 from reader.storage.store import Store
+from replication.freshness import Freshness
+from replication.readiness import Readiness
+from replication.records import Record
 from shared.heartbeats import Heartbeat
 from tests.support.http import LocalServer, exchange
 

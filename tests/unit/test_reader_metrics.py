@@ -8,9 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reader.status.counters import RESPONSE_EDGES, ApplyCounters, Histogram, ResponseCounters
 from reader.status.prometheus import render_metrics
-from reader.status.readiness import Readiness
 from reader.status.report import LiveCopy, StatusReport
 from reader.storage.read_view import StoredRecord
+from replication.readiness import Readiness
 from tests.support.http import LocalServer, exchange
 
 READY = Readiness("ready", serves=True, complete_at=0.0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reader.status.readiness import Readiness, State, estimate_seconds_left
+from replication.readiness import Readiness, State, estimate_seconds_left
 
 
 @pytest.mark.parametrize(

@@ -9,20 +9,21 @@ from typing import cast
 import pytest
 
 from reader.http.absence import find_absence
-from reader.replication.compatibility import CopyIdentity
 from reader.replication.copy_writer import CopyWriter
-from reader.replication.positions import Bounds, Positions
-from reader.replication.session import ReplicationSession
 from reader.replication.status_publisher import StatusPublisher
-from reader.replication.topic import TopicClient
-from reader.replication.topic_monitor import TopicMonitor
-from reader.replication.topic_reader import Batch, HeartbeatRecord, TopicReader
 from reader.status.counters import ApplyCounters
-from reader.status.readiness import Readiness
-from reader.status.report import NO_LAGS
 from reader.storage.errors import DamagedError, MapFullError, StoreFullError
-from reader.storage.records import Record
 from reader.storage.store import Store
+from replication.batch import Batch, HeartbeatRecord
+from replication.compatibility import CopyIdentity
+from replication.kafka.topic import TopicClient
+from replication.kafka.topic_reader import TopicReader
+from replication.lags import NO_LAGS
+from replication.positions import Bounds, Positions
+from replication.readiness import Readiness
+from replication.records import Record
+from replication.session import ReplicationSession
+from replication.topic_monitor import TopicMonitor
 from shared.builds import BuildMark
 from shared.clock import now_ms
 from shared.errors import KafkaError
@@ -88,7 +89,7 @@ class Scene:
         self.counters = ApplyCounters()
         self.between_reads = 0
 
-    def begin(self, *, trusted: bool, batches: list[Batch], replaces: bool = False) -> ReplicationSession:
+    def begin(self, *, trusted: bool, batches: list[Batch], replaces: bool = False) -> ReplicationSession[CopyWriter]:
         """Return the session."""
         self.reader.batches = batches
         return ReplicationSession(
@@ -195,7 +196,7 @@ def test_a_machine_that_was_suspended_begins_another_session(
     scene.store.write_notes(complete=1)
     session = scene.begin(trusted=True, batches=[FIRST, SECOND])
     assert session.step(serving=True)
-    monkeypatch.setattr("reader.replication.session.now_ms", lambda: now_ms() + seconds * 1000)
+    monkeypatch.setattr("replication.session.now_ms", lambda: now_ms() + seconds * 1000)
     assert goes_on == session.step(serving=True)
     assert goes_on == (b"bob" in scene.store.items())
     assert 1 == scene.store.note("complete")
@@ -321,7 +322,7 @@ def test_an_empty_topic_is_given_time_for_its_first_mark(scene: Scene, monkeypat
     assert (True, False) == (session.step(serving=False), session.caught_up)
     assert str(session.unfinished).startswith("the topic holds no user yet")
     beside = scene.begin(trusted=False, replaces=True, batches=[empty])
-    monkeypatch.setattr("reader.replication.session.MARK_SECONDS", 0.0)
+    monkeypatch.setattr("replication.session.MARK_SECONDS", 0.0)
     assert (True, False) == (beside.step(serving=True), beside.caught_up)
     session.save()
     assert (True, True, False) == (session.step(serving=False), session.caught_up, scene.store.complete)

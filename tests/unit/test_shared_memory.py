@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from reader.settings import ReaderSettings
-from reader.status.readiness import Readiness
 from reader.status.report import LiveCopy, StatusReport
-from reader.storage.records import Record
 from reader.storage.store import Store
 from reader.workers.shared_memory import HALF_BYTES, SLOT_BYTES, SharedMemory
 from reader.workers.worker import REPORT_SLOT, Follower
+from replication.readiness import Readiness
+from replication.records import Record
 from shared.settings import read_settings
 
 READY = Readiness("ready", serves=True)
@@ -136,7 +136,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from reader.storage.errors import MapFullError
-from reader.storage.records import Record
+from replication.records import Record
 from reader.storage.store import Store
 
 store = Store(Path(sys.argv[1]), map_bytes=1 << 16)

@@ -11,7 +11,7 @@ from joiner.core.columns import ENVELOPE_BYTES
 from joiner.core.users import UserState, encode_state
 from joiner.kafka import config
 from joiner.settings import JoinerSettings
-from reader.replication import kafka_config
+from replication.kafka import config as kafka_config
 from shared import topics
 from shared.kafka import COMMON
 from shared.records import PROFILE_COLUMNS

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from reader.replication.compatibility import CopyIdentity
 from reader.storage.data_file import find_damage
 from reader.storage.errors import MapFullError
 from reader.storage.generations import Generations, refuse_foreign
-from reader.storage.records import FORMAT, Record
+from reader.storage.records import FORMAT
 from reader.storage.store import Store
+from replication.compatibility import CopyIdentity
+from replication.records import Record
 from shared.errors import StateError
 
 ALICE = Record(b"alice", b"{}" * 1000, 0, 7, 0)

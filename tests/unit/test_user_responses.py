@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from reader.http.conditions import NO_CONDITIONS, Conditions, parse_conditions
 from reader.http.events import NOTHING_KNOWN, find_update
 from reader.http.users import MAX_IDS, UserResponses
-from reader.status.readiness import Readiness
 from reader.storage.read_view import StoredRecord
-from reader.storage.records import UNKNOWN_TIME_MS
+from replication.readiness import Readiness
+from replication.records import UNKNOWN_TIME_MS
 from shared.records import decode_user_id
 from shared.topics import partition_of
 from tests.support.read_views import DictReadView

@@ -1,7 +1,7 @@
 """A copy compared with its topic: differences are named, and records compacted away meanwhile are none."""
 
 from reader.admin.verification import Comparison
-from reader.storage.records import Record
+from replication.records import Record
 
 
 def record(user: str, offset: int, value: bytes | None = b"{}") -> Record:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from reader.replication.copy_writer import read_wholeness
-from reader.replication.wholeness import BuildProgress, Wholeness
-from reader.storage.records import Record
 from reader.storage.store import Store
+from replication.records import Record
+from replication.wholeness import BuildProgress, Wholeness
 from shared.builds import BuildMark
 
 NOT_WHOLE, WHOLE = (BuildMark(0, 2, "b1", whole=False), BuildMark(0, 2, "b1", whole=True))

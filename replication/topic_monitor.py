@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from reader.replication.compatibility import CopyIdentity
-from reader.replication.topic import PendingEnds, TopicClient
+from replication.compatibility import CopyIdentity
 from shared.errors import KafkaError
 
 CHECK_SECONDS = 2.0
@@ -13,6 +12,27 @@ CHECK_SECONDS = 2.0
 
 CONFIRM_SECONDS = 2.0
 """How long Kafka may take to confirm the topic's identity: shorter than other requests, since a batch waits for it."""
+
+
+class PendingEnds(Protocol):
+    """A question for the topic's ends that may not be answered yet."""
+
+    @property
+    def asked_at(self) -> float:
+        """When it was asked, on this machine's monotonic clock."""
+
+    def poll(self) -> Mapping[int, int] | None:
+        """Return partition -> end; None if the answer is still to come. KafkaError: there will be none."""
+
+
+class Topic(Protocol):
+    """What is asked about a topic: see `replication.kafka.topic`."""
+
+    def read_identity(self, seconds: float, /) -> CopyIdentity | None:
+        """Return what the topic is now; None if it does not exist. KafkaError: no answer within these seconds."""
+
+    def ask_ends(self, partitions: int, /) -> PendingEnds:
+        """Ask where the topic ends, without waiting for the answer."""
 
 
 class Ends(NamedTuple):
@@ -39,7 +59,7 @@ class TopicMonitor:
         contact: when Kafka last answered, on the monotonic clock.
     """
 
-    def __init__(self, topic: TopicClient, identity: CopyIdentity) -> None:
+    def __init__(self, topic: Topic, identity: CopyIdentity) -> None:
         self.silence: str | None = None
         self.contact = time.monotonic()
         self._topic = topic

@@ -6,7 +6,7 @@ Everything here belongs to the replicator thread. What other threads read of it 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reader.status.report import Lags
+from replication.lags import Lags
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,16 @@ Reads all partitions without a consumer group. No offset is stored in Kafka, and
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Self
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, Message
 
-from reader.replication.errors import translate_errors
-from reader.storage.records import UNKNOWN_TIME_MS, Record
+from replication.batch import Batch, HeartbeatRecord
+from replication.kafka.errors import translate_errors
+from replication.records import UNKNOWN_TIME_MS, Record
 from shared import logs
 from shared.builds import parse_mark
-from shared.heartbeats import Heartbeat, parse_heartbeat
+from shared.heartbeats import parse_heartbeat
 from shared.kafka import is_end_of_partition
 from shared.records import MAX_ID_BYTES, OLDEST_CHANGE_HEADER, RESERVED_KEY_PREFIX
 from shared.shape import SHAPE_KEY, parse_shape
@@ -25,40 +26,6 @@ NO_SOURCE_TIME = (
     "records of %s have the broker's time in place of the source's, so answers go without User-Info-Source-Time-Ms;"
     " set the topic's message.timestamp.type=CreateTime, which holds for records that are written from then on"
 )
-
-
-class HeartbeatRecord(NamedTuple):
-    """A heartbeat, and the record that it was read from: the copy stores its bytes as they are."""
-
-    heartbeat: Heartbeat
-    record: Record
-
-
-class Batch(NamedTuple):
-    """What one read returned.
-
-    Args:
-        records: those with a valid id, in the topic's order within each partition.
-        offsets: partition -> the next offset, behind records that are skipped and markers of transactions.
-        ended: the partitions whose end was reached, with nothing after it.
-        skipped: how many keys were not ids.
-        broken: why nothing more can be read from these offsets; None if it can.
-        heartbeats: those of the reserved records; they are not among `records`.
-        shapes: the reserved records that say the shape of the others.
-        oldest_ms: for each of `records`, if that was asked for, the source time of the oldest change that it shows
-            for the first time; None if it does not say.
-        marks: the reserved records that say how far a build is.
-    """
-
-    records: list[Record]
-    offsets: dict[int, int]
-    ended: set[int]
-    skipped: int = 0
-    broken: str | None = None
-    heartbeats: Sequence[HeartbeatRecord] = ()
-    shapes: Sequence[Record] = ()
-    oldest_ms: Sequence[int | None] = ()
-    marks: Sequence[Record] = ()
 
 
 class TopicReader:

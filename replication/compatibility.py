@@ -13,7 +13,7 @@ class CopyIdentity:
         cluster: Kafka's cluster id.
         topic: the topic's id; a topic that is created again under the same name has another one.
         partitions: how many the topic has.
-        format: version of what the reader writes.
+        format: version of what the copy is written as.
     """
 
     cluster: str

@@ -1,4 +1,4 @@
-"""One topic as it is, replicated into one copy, step by step. Knows neither Kafka's client nor LMDB.
+"""One topic as it is, replicated into one copy, step by step. Knows neither Kafka's client nor what a copy is in.
 
 Guarantees: what is served is never a mix of two topics of one name. A client that reads the old topic continues in the
 new one without noticing, so the topic's identity is asked again after each batch was read, and before the batch is
@@ -10,11 +10,12 @@ batch, and advances the positions.
 """
 
 import time
+from typing import Generic, TypeVar
 
-from reader.replication.copy_writer import CopyWriter
-from reader.replication.positions import Positions
-from reader.replication.topic_monitor import TopicMonitor
-from reader.replication.topic_reader import Batch, TopicReader
+from replication.batch import Batch, BatchReader
+from replication.copy_writer import CopyWriter
+from replication.positions import Positions
+from replication.topic_monitor import TopicMonitor
 from shared.clock import now_ms
 from shared.errors import KafkaError
 
@@ -43,7 +44,10 @@ SAVE_SECONDS = 5.0
 """How often the copy is saved: a sync in the middle of traffic costs tens of milliseconds."""
 
 
-class ReplicationSession:
+Writer = TypeVar("Writer", bound=CopyWriter)
+
+
+class ReplicationSession(Generic[Writer]):
     """From the positions of a copy until the topic is another one, or cannot be read.
 
     Everything here belongs to the replicator thread.
@@ -63,9 +67,9 @@ class ReplicationSession:
 
     def __init__(  # noqa: PLR0913 - its parts, and two facts about them
         self,
-        reader: TopicReader,
+        reader: BatchReader,
         monitor: TopicMonitor,
-        writer: CopyWriter,
+        writer: Writer,
         positions: Positions,
         *,
         trusted: bool,

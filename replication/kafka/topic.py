@@ -1,7 +1,6 @@
 """The topic as Kafka has it: what it is, where it begins and ends.
 
-Only this module, errors.py, kafka_config.py and topic_reader.py know Kafka's client. What the client raises becomes
-this service's KafkaError.
+What the client raises becomes this service's KafkaError.
 """
 
 import logging
@@ -14,12 +13,11 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicColle
 from confluent_kafka import KafkaError as ClientError
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 
-from reader.replication.compatibility import CopyIdentity
-from reader.replication.errors import translate_errors
-from reader.replication.kafka_config import build_admin_config, build_consumer_config
-from reader.replication.positions import Bounds
-from reader.replication.topic_reader import TopicReader
-from reader.storage.records import FORMAT
+from replication.compatibility import CopyIdentity
+from replication.kafka.config import build_admin_config, build_consumer_config
+from replication.kafka.errors import translate_errors
+from replication.kafka.topic_reader import TopicReader
+from replication.positions import Bounds
 
 logger = logging.getLogger(__name__)
 
@@ -38,12 +36,14 @@ class TopicClient:
         servers: Kafka's addresses.
         name: the topic's.
         properties: further properties of the Kafka client.
+        copy_format: version of what the copies of the topic are written as.
     """
 
-    def __init__(self, servers: str, name: str, properties: Mapping[str, str]) -> None:
+    def __init__(self, servers: str, name: str, properties: Mapping[str, str], copy_format: int) -> None:
         self.servers = servers
         self.name = name
         self._properties = properties
+        self._copy_format = copy_format
         self._connection: dict[str, object] = {"bootstrap.servers": servers, "log_level": 3}
         self._admin = AdminClient({**build_admin_config(properties), **self._connection})
         self._cluster: str | None = None
@@ -78,7 +78,7 @@ class TopicClient:
         self._unanswered = False
         topic_id = topic.topic_id
         identity = f"{topic_id.get_most_significant_bits():x}-{topic_id.get_least_significant_bits():x}"
-        return CopyIdentity(self._cluster, identity, len(topic.partitions), FORMAT)
+        return CopyIdentity(self._cluster, identity, len(topic.partitions), self._copy_format)
 
     def read_bounds(self, partitions: int) -> Bounds:
         """Return where the topic begins and ends.

@@ -9,6 +9,7 @@ from bench.charts import charts
 from bench.fuzz.cli import fuzz
 from bench.joiner.cli import joiner
 from bench.reader.cli import reader
+from bench.reader.pages import pages
 from bench.reader.store import store
 from bench.service.freshness import freshness
 from bench.service.visibility import visibility
@@ -27,6 +28,7 @@ commands.add_command(charts)
 commands.add_command(freshness)
 commands.add_command(fuzz)
 commands.add_command(joiner)
+commands.add_command(pages)
 commands.add_command(reader)
 commands.add_command(store)
 commands.add_command(visibility)

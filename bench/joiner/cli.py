@@ -112,6 +112,7 @@ def restart(rows: int) -> None:
     with run_caught_up(rows, 1, progress) as (backlog, (only,)):
         trimmed = restarts.await_trim(backlog.topics, INTERNAL)
         progress(f"internal topic: {trimmed.written:,} went through, {trimmed.kept:,} are left", last=True)
+        disk = restarts.measure_disk(backlog, only)
         source = generate_changes(backlog.workload)
         for state, number in (("on disk, stopped", signal.SIGTERM), ("on disk, killed", signal.SIGKILL)):
             only.stop(number)
@@ -128,7 +129,8 @@ def restart(rows: int) -> None:
         f"\ninternal topic: {trimmed.written:,} records went through, {trimmed.kept:,} were left"
         f" {trimmed.seconds:.0f} s after catching up"
     )
-    facts = {"rows": rows, "found": rows_found, "internal": dataclasses.asdict(trimmed)}
+    click.echo("\nbytes of disk a row: " + ", ".join(f"{name} {size / rows:,.0f}" for name, size in disk.items()))
+    facts = {"rows": rows, "found": rows_found, "internal": dataclasses.asdict(trimmed), "diskBytes": disk}
     click.echo(f"\n{results.write_results(RESULTS, 'joiner-restart', facts)}")
 
 

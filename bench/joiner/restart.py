@@ -10,8 +10,10 @@ from pathlib import Path
 import httpx
 import orjson
 
+from bench.disk import measure_folder, measure_topics
 from bench.errors import MeasurementError
 from bench.joiner import processes
+from bench.joiner.backlog import Backlog
 from bench.joiner.freshness import Change
 from bench.joiner.topic_watcher import TopicWatcher
 from bench.joiner.topics import Topics
@@ -121,6 +123,15 @@ def await_trim(topics: Topics, internal: str) -> Trimmed:
         if (ends.high - ends.low) * 100 < ends.high or waited > TRIM_SECONDS:
             return Trimmed(ends.high, ends.high - ends.low, waited)
         time.sleep(0.5)
+
+
+def measure_disk(backlog: Backlog, joiner: Command) -> dict[str, int]:
+    """Return what is kept of the rows, in bytes: by the joiner itself, and by a broker in one replica of each topic."""
+    return {
+        "state": measure_folder(Path(joiner.environment["JOINER_STATE_DIR"])),
+        "changelogs": measure_topics(backlog.kafka, "changelog"),
+        "sources": sum(measure_topics(backlog.kafka, table) for table in backlog.workload.shares),
+    }
 
 
 def delete_state(joiner: Command) -> None:

@@ -133,6 +133,11 @@ def _starts(row: Result) -> str:
         ("memory after the replay, without those", _megabytes(row["ownBytes"])),
         ("memory after a restart", _megabytes(row["residentBytesWarm"])),
         ("disk", f"{_megabytes(row['diskBytes'])}, {per_user:,.0f} bytes per user"),
+        ("a snapshot's disk", _megabytes(row["snapshotBytes"])),
+        (
+            "the topic's disk, one replica",
+            f"{_megabytes(row['topicBytes'])}, {row['topicBytes'] / row['records']:,.0f} bytes per user",
+        ),
     ]
     return _table((f"a reader of {row['records']:,} users", ""), table)
 

@@ -17,7 +17,7 @@ from bench.load.cores import Cores, pinned_to
 from stack.servers.ports import free_port
 from stack.servers.process import Command
 
-START_SECONDS = 300.0
+START_SECONDS = 900.0
 
 READER = "this reader"
 CONSTANT = "uvicorn, constant answer"

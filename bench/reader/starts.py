@@ -1,4 +1,4 @@
-"""How soon a reader is ready: from nothing, from a snapshot, with its data; and what its users take up."""
+"""How soon a reader is ready: from nothing, from a snapshot, with its data; and what users take up, in Kafka too."""
 
 import os
 import subprocess
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.disk import measure_folder, measure_topics
 from bench.errors import MeasurementError
 from bench.reader import services
 from bench.reader.services import Service
@@ -45,7 +46,7 @@ def measure_starts(testbed: Testbed, records: int) -> Result:
         warm = _measure_start(service, testbed, "with its data")
         snapshot_seconds = _take_snapshot(service, copy)
         testbed.say(f"snapshot taken in {snapshot_seconds:.1f} s")
-        disk = _measure_folder(folder / "state")
+        disk, topic = measure_folder(folder / "state"), measure_topics(testbed.kafka, REPLAYED)
         service.command.stop()
         other = services.reader_service(
             testbed.folder / "from-snapshot", bootstrap_servers, REPLAYED, READER_SNAPSHOT=str(copy)
@@ -62,6 +63,8 @@ def measure_starts(testbed: Testbed, records: int) -> Result:
         "ownBytes": cold.own_bytes,
         "residentBytesWarm": warm.resident_bytes,
         "diskBytes": disk,
+        "snapshotBytes": measure_folder(copy),
+        "topicBytes": topic,
     }
 
 
@@ -80,8 +83,3 @@ def _take_snapshot(service: Service, folder: Path) -> float:
     if done.returncode != 0:
         raise MeasurementError(f"no snapshot could be taken: {done.stderr.strip()}")
     return time.monotonic() - began
-
-
-def _measure_folder(folder: Path) -> int:
-    """Return what a folder's files take of the disk."""
-    return sum(512 * file.stat().st_blocks for file in folder.rglob("*") if file.is_file())

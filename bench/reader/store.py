@@ -66,7 +66,7 @@ async def _measure(records: int, batch: int, sync: str) -> Run:
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-store-") as folder:
         kept = Store(Path(folder))
         taken: list[float] = []
-        thread = threading.Thread(target=lambda: taken.append(_apply_all(kept, records, batch, sync)))
+        thread = threading.Thread(target=lambda: taken.append(apply_all(kept, records, batch, sync)))
         thread.start()
         late = await _measure_lateness(kept, thread.is_alive)
         thread.join()
@@ -74,7 +74,15 @@ async def _measure(records: int, batch: int, sync: str) -> Run:
     return Run(records / taken[0], sorted(late))
 
 
-def _apply_all(kept: Store, records: int, batch: int, sync: str) -> float:
+def apply_all(kept: Store, records: int, batch: int, sync: str) -> float:
+    """Write so many records of made-up users, in no order, and return how many seconds it took.
+
+    Args:
+        kept: what they are written to.
+        records: how many; their users are called 0, 1 and so on.
+        batch: how many at once.
+        sync: one of SYNCS, when the disk is waited for.
+    """
     keys = [b"%d" % number for number in range(records)]
     random.Random(1).shuffle(keys)
     began = synced = time.perf_counter()

@@ -38,6 +38,9 @@ def open_environment(folder: Path, map_bytes: int, *, read_only: bool, shared: b
         readonly=read_only,
         create=not read_only,
         lock=shared,
+        # Where a copy is larger than the memory, a read waits for one page of it, and not for all that a disk is set to
+        # read along with it, which would drive other users' pages out besides.
+        readahead=False,
     )
     if not read_only:
         _allocate(folder / LOCK)

@@ -37,6 +37,9 @@ ADDITIONS: dict[str, list[str]] = {
     "commands": [
         "python -m bench joiner throughput --wide <boolean> is_flag = False",
         "python -m bench charts",
+        "python -m bench pages",
+        "python -m bench pages --reads <integer> = 500",
+        "python -m bench pages --records <integer> = 1000000",
         "python -m bench charts --output <directory> = docs/charts",
         "python -m bench charts --results <directory> = docs/results",
         "python -m doctor",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from reader.storage.data_file import find_damage
+from reader.storage.environment import open_environment
 from reader.storage.errors import MapFullError
 from reader.storage.generations import Generations, refuse_foreign
 from reader.storage.records import FORMAT
@@ -96,6 +97,14 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
             assert str(folder) in str(refused.value)
         assert [name] == [file.name for file in folder.iterdir()]
         assert content == (folder / name).read_text()
+
+
+def test_a_read_waits_for_its_own_page_alone(tmp_path: Path) -> None:
+    """The system reads no other pages along with it, in the process that writes and in those that only serve."""
+    Store(tmp_path).close()
+    for read_only in (False, True):
+        with open_environment(tmp_path, 1 << 20, read_only=read_only, shared=True) as environment:
+            assert environment.flags()["readahead"] is False
 
 
 def test_logs_and_what_a_file_system_leaves_make_no_folder_foreign(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from reader.settings import ReaderSettings
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
 from stack.run import RunSettings
 from tests.support.contract import collect
+from tests.support.documents import read_table
 from tests.support.programs import ROOT
 from tests.support.promises import PROMISES
 from tests.support.record_path import read_documented_path
@@ -202,14 +203,6 @@ def test_ways_are_compared_by_measured_figures(heading: str) -> None:
         said = set(FIGURE.findall(measured))
         assert said, way
         assert set() == said - page, way
-
-
-def read_table(heading: str, page: str = "layout.md") -> list[list[str]]:
-    """Return the rows of the first table below a heading of a page in docs/, without its head."""
-    text = (ROOT / "docs" / page).read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
-    assert table is not None
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[0].splitlines()[2:]]
 
 
 def test_the_layout_shows_what_each_folder_promises() -> None:

@@ -4,6 +4,7 @@ import click
 import psycopg
 from confluent_kafka import KafkaException
 
+from bench.build.cli import build
 from bench.chaos.cli import chaos
 from bench.charts import charts
 from bench.fuzz.cli import fuzz
@@ -23,6 +24,7 @@ def commands() -> None:
     """Measure the service on this machine, on servers of its own, next to other programs that could do the job."""
 
 
+commands.add_command(build)
 commands.add_command(chaos)
 commands.add_command(charts)
 commands.add_command(freshness)

@@ -9,6 +9,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from typing import Protocol
 
 from bench.joiner.workload import COUNT_KEYS, build_producer
 from joiner.core.plan import Table, compile_view
@@ -126,6 +127,13 @@ def _build_record(user: str, row: Record, counted: Mapping[tuple[object, int], i
     return {"userId": user, **profile, **counts}
 
 
+class Changing(Protocol):
+    """Tables that a load changes."""
+
+    def change(self) -> None:
+        """Make one change."""
+
+
 class Load(BackgroundThread):
     """Steady changes, which can be paused and resumed.
 
@@ -134,7 +142,7 @@ class Load(BackgroundThread):
         rate: changes a second.
     """
 
-    def __init__(self, tables: Tables, rate: float) -> None:
+    def __init__(self, tables: Changing, rate: float) -> None:
         super().__init__("load")
         self._tables = tables
         self._rate = rate

@@ -118,8 +118,12 @@ class Freshness:
         }
 
 
-class _PendingChanges:
-    """Changes under way, by user."""
+class PendingChanges:
+    """Changes under way, by user. Safe to use from several threads.
+
+    Args:
+        latencies: takes seconds of each change that was seen.
+    """
 
     def __init__(self, latencies: list[float]) -> None:
         self._latencies = latencies
@@ -127,10 +131,12 @@ class _PendingChanges:
         self._waiting: dict[bytes, list[tuple[Change, float]]] = {}
 
     def add(self, change: Change, meant_for: float) -> None:
+        """Note a change, and the time.monotonic() that it was meant for."""
         with self._lock:
             self._waiting.setdefault(b"%d" % change.user, []).append((change, meant_for))
 
     def match(self, key: bytes, value: bytes | None, now: float) -> None:
+        """Note which changes a record shows; `TopicWatcher` calls it."""
         with self._lock:
             waiting = self._waiting.get(key)
             if not waiting or value is None:
@@ -145,6 +151,7 @@ class _PendingChanges:
             self._waiting[key] = left
 
     def is_empty(self) -> bool:
+        """Return whether all have been seen."""
         with self._lock:
             return not any(self._waiting.values())
 
@@ -162,7 +169,7 @@ def measure_freshness(
         progress: shows how far it is.
     """
     rate, seconds = found.rate, found.seconds
-    pending = _PendingChanges(found.latencies)
+    pending = PendingChanges(found.latencies)
     client = build_producer(bootstrap_servers, **{"linger.ms": 1})
     with TopicWatcher(bootstrap_servers, output, pending.match, from_now=True) as watcher:
         began = time.monotonic() + 1.0

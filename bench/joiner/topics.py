@@ -6,8 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka import OFFSET_END, Consumer, IsolationLevel, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from bench.errors import MeasurementError
 from shared.kafka import is_end_of_partition
@@ -86,6 +94,22 @@ class Topics:
         """Delete topics."""
         for deleted in self.admin.delete_topics(list(names), operation_timeout=30).values():
             deleted.result()
+
+    def purge(self, name: str) -> None:
+        """Delete all records of a compacted topic."""
+        # Of a topic that is compacted alone Kafka deletes none on request.
+        self._set_policy(name, "compact,delete")
+        partitions = self.admin.list_topics(timeout=10).topics[name].partitions
+        ends = [TopicPartition(name, number, OFFSET_END) for number in partitions]
+        for purged in self.admin.delete_records(ends).values():
+            purged.result()
+        self._set_policy(name, SOURCE["cleanup.policy"])
+
+    def _set_policy(self, name: str, policy: str) -> None:
+        entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
+        wanted = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
+        for changed in self.admin.incremental_alter_configs([wanted]).values():
+            changed.result()
 
     def read(self, name: str) -> dict[bytes, bytes]:
         """Return each key's last committed value, deleted ones left out, as compaction would leave the topic."""

@@ -15,7 +15,7 @@ from joiner.core.build import Build
 from joiner.core.compatibility import ClusterFacts, LedgerNotes, find_repartitioned
 from joiner.kafka.config import REQUEST_SECONDS, membership_seconds
 from joiner.kafka.ledger import BUILD, FORMS_ARE_WHOLE, INPUTS, REBUILD, RESETTING, Ledger, caught_up_key, key_form_key
-from joiner.kafka.offsets import read_state_inputs
+from joiner.kafka.offsets import read_extents, read_state_inputs
 from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.taking_back import Served, read_served
 from joiner.settings import JoinerSettings
@@ -25,6 +25,36 @@ from shared.parts import partitions_of
 
 DELETION_SECONDS = 60.0
 """How long Kafka may still list topics that it has deleted."""
+
+NOT_BEGUN = ""
+"""The build of marks that are written before it is known which build it will be."""
+
+
+def mark_empty(admin: AdminClient, client: Mapping[str, str], topic: str, partitions: int, parts: int) -> None:
+    """Mark a user-info that holds nothing as unfinished: readers take one that stays so for one without users.
+
+    To be called as soon as the topic exists, since what a start does until the build begins takes seconds.
+
+    Args:
+        admin: a client of the cluster.
+        client: where Kafka is and how to reach it, as librdkafka's properties.
+        topic: user-info.
+        partitions: how many it has.
+        parts: how many partitions the internal topic has.
+    """
+    extents = read_extents(admin, [(topic, partition) for partition in range(partitions)])
+    if not any(extent.high for extent in extents.values()):
+        write_all(open_producer(client), topic, _make_marks(NOT_BEGUN, parts, partitions, whole=False))
+
+
+def _make_marks(build: str, parts: int, partitions: int, *, whole: bool) -> list[NewRecord]:
+    """Return the marks of every part of a build that begins, in every partition of user-info that the part feeds."""
+    marks = [BuildMark(part, parts, build, whole, 0) for part in range(parts)]
+    return [
+        NewRecord(mark.key, mark.value, partition)
+        for mark in marks
+        for partition in partitions_of(mark.part, partitions, mark.parts)
+    ]
 
 
 def begin_build(
@@ -40,17 +70,12 @@ def begin_build(
         user_info: the ends of the partitions of user-info; records before them may be of users that are gone.
     """
     topic, parts = settings.user_info_topic, facts.inputs.topics[settings.user_info_changes_topic]
-    served = read_served(client, topic, len(user_info)) if any(user_info) else Served(False, ())
-    build = Build(parts.id, served.is_whole, dict(enumerate(user_info)) if any(user_info) else {})
+    served = read_served(client, topic, len(user_info)) if any(user_info) else Served(False, False, ())
+    build = Build(parts.id, served.is_whole, dict(enumerate(user_info)) if served.has_users else {})
     if ledger.read().inputs is not None:
         return  # another joiner has begun it meanwhile, and may have marked more than this
     started = {caught_up_key(partition_id): str(facts.now_ms).encode() for partition_id in facts.sources}
-    marks = [BuildMark(part, parts.partitions, build.id, build.whole, 0) for part in range(parts.partitions)]
-    begun = [
-        NewRecord(mark.key, mark.value, partition)
-        for mark in marks
-        for partition in partitions_of(mark.part, len(user_info), mark.parts)
-    ]
+    begun = _make_marks(build.id, parts.partitions, len(user_info), whole=build.whole)
     # Nobody would ever write again what they say, where the internal topic has come to have other partitions.
     others = [NewRecord(mark.key, None, at) for at, mark in served.marks if mark.parts != parts.partitions]
     # In this order: a start that is interrupted before the last note begins again.

@@ -32,6 +32,7 @@ from joiner.health import Health
 from joiner.kafka import config, topics
 from joiner.kafka.shape import write_shape
 from joiner.metrics import Metrics, folder_bytes
+from joiner.rebuild import mark_empty
 from joiner.settings import JoinerSettings
 from joiner.state_check import check_state
 from shared import lock, logs
@@ -147,6 +148,13 @@ def _run_once(context: Context, progress: CommittedProgress, patience: float, re
     settings = context.settings
     prepared = topics.prepare_topics(
         context.admin, settings, lambda problem: context.health.enter("waiting", problem), patience
+    )
+    mark_empty(
+        context.admin,
+        context.client,
+        settings.user_info_topic,
+        prepared.user_info_partitions,
+        prepared.changes_partitions,
     )
     with ThreadPoolExecutor(1) as executor:
         # Otherwise Kafka would not say what the group has committed before that transaction's time-out.

@@ -125,6 +125,8 @@ def _await(client: Client, fleet: Fleet, percent: float | None, progress: Progre
     while client.answers.compared == 0 if percent is None else client.percent < percent:
         fleet.supervise()
         progress(f"{what}: {client.percent:.0f} % built, {client.answers.requests:,} requests")
+        if client.answers.faults:
+            client.require_right(what)
         if percent is not None and client.answers.compared:
             raise MeasurementError(
                 f"the build was over before {percent:.0f} % of it were seen", hint="give it more --rows"

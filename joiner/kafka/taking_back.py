@@ -28,10 +28,12 @@ class Served(NamedTuple):
 
     Args:
         is_whole: True if readers may serve it: there is something, and no mark says that it is unfinished.
+        has_users: True if records of users were found.
         marks: the marks of earlier builds: (partition of user-info, mark).
     """
 
     is_whole: bool
+    has_users: bool
     marks: Collection[tuple[int, BuildMark]]
 
 
@@ -55,7 +57,7 @@ def read_served(client: Mapping[str, str], topic: str, partitions: int) -> Serve
         elif not key.startswith(RESERVED_KEY_PREFIX):
             has_users = True
     is_whole = all(mark.whole for mark in marks.values()) and (has_users or bool(marks))
-    return Served(is_whole, [(partition, mark) for (partition, _), mark in marks.items()])
+    return Served(is_whole, has_users, [(partition, mark) for (partition, _), mark in marks.items()])
 
 
 def request_unwritten(

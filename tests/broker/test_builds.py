@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 from confluent_kafka import Message
 
+from joiner.rebuild import NOT_BEGUN
 from shared.builds import BuildMark, parse_mark
 from tests.support.joiners import Joiners
 from tests.support.topics import Topics
@@ -67,7 +68,9 @@ def test_a_first_build_writes_each_user_once_between_its_marks(joiners: Joiners)
         places = [place for place, message in enumerate(own) if not (message.key() or b"").startswith(b"\xff")]
         whole = {mark.whole for place, mark in find_marks(own) if place < places[-1]}
         assert {False} == whole
+        assert NOT_BEGUN == find_marks(own)[0][1].build
         assert find_marks(own)[-1][1].whole
+    assert "requested" not in joiner.log()
 
 
 def test_a_rebuild_replaces_each_user_in_one_step(joiners: Joiners) -> None:

@@ -102,7 +102,7 @@ class Part:
         checkpoint.save()
         if crashes:
             return
-        self.store = store
+        before, self.store = self.part, store
         self.user_info += records
         self.consumed += len(read)
         for key, value in read:
@@ -110,6 +110,15 @@ class Part:
                 self._apply(value)
             else:
                 self.joined |= set(decode_notice(value).joined)
+        changed = {str(entry[0]).encode() for key, value in read if key == CHANGES_KEY for entry in orjson.loads(value)}
+        self._check_writes([key for key, _ in records], before, changed)
+
+    def _check_writes(self, written: list[bytes], before: PartBuild, changed: set[bytes]) -> None:
+        """See that a checkpoint writes no user twice, and of those unchanged only whom the pass has come to in it."""
+        assert sorted(set(written)) == sorted(written)
+        passed = {key for key in self.truth() if self.part.shows(key) and not before.shows(key)}
+        assert passed <= set(written)
+        assert set(written) <= passed | {key for key in changed if before.shows(key)}
 
     def _apply(self, pack: bytes) -> None:
         user_id, _, _, counts, profile = orjson.loads(pack)[0]

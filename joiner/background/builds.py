@@ -33,12 +33,25 @@ RETRY_SECONDS = 2.0
 ASK_SECONDS = 1.0
 """How often is asked whether the sources are whole."""
 
+REMIND_SECONDS = 60.0
+"""How often a build that waits for them says so again."""
+
 
 def describe_wait(settings: JoinerSettings) -> str:
     """Return what a build waits for until the sources are whole, for people."""
     if settings.relies_on_heartbeats:
         return f"a heartbeat of the source's connector in the topic {settings.heartbeats_topic}"
     return "the end of the snapshot that a connector writes"
+
+
+def advise_wait(settings: JoinerSettings) -> str:
+    """Return what is to be done if what a build waits for does not come."""
+    if settings.relies_on_heartbeats:
+        return (
+            "none comes while a snapshot is written; afterwards see that the connector runs and writes there, or start"
+            " the joiners without HEARTBEATS_TOPIC, and the rows themselves decide"
+        )
+    return "see that the connector runs"
 
 
 class BuildRelay(BackgroundThread):
@@ -67,6 +80,7 @@ class BuildRelay(BackgroundThread):
         self._announced: set[PartitionId] = set()
         self._taken_back: set[int] = set()
         self._ask_at = 0.0
+        self._remind_at = time.monotonic() + REMIND_SECONDS
         self._is_complete = False
 
     def start(self) -> None:
@@ -97,7 +111,8 @@ class BuildRelay(BackgroundThread):
 
     def _say(self, build: Build) -> None:
         """Say by which rule the sources are whole, or what is waited for until they are."""
-        said = f"waiting for {self._progress.waits_for}" if build.rule is None else RULES[build.rule]
+        waiting = f"waiting for {self._progress.waits_for}; {advise_wait(self._settings)}"
+        said = waiting if build.rule is None else RULES[build.rule]
         self._context.health.build = said
         logger.info("the build %s: %s", build.id, said)
 
@@ -106,6 +121,14 @@ class BuildRelay(BackgroundThread):
         if time.monotonic() < self._ask_at:
             return
         self._ask_at = time.monotonic() + ASK_SECONDS
+        if time.monotonic() >= self._remind_at:
+            self._remind_at = time.monotonic() + REMIND_SECONDS
+            logger.warning(
+                "the build %s is still waiting for %s; %s",
+                build.id,
+                self._progress.waits_for,
+                advise_wait(self._settings),
+            )
         noted = self._ledger.read().build
         if noted is not None and noted.id == build.id and noted.ends is not None:
             self._adopt(noted)

@@ -1,9 +1,10 @@
-# One file, two images:
+# One file, three images:
 #
 #   docker build --target joiner --tag user-info-joiner .
 #   docker build --target reader --tag user-info-reader .
+#   docker build --target poller --tag user-info-poller .
 #
-# Each contains its own tier's locked packages and nothing of the other's. No compiler is needed anywhere: every package
+# Each contains its own tier's locked packages and nothing of the others'. No compiler is needed anywhere: every package
 # comes as a wheel, checked against the hash in its lock file.
 ARG PYTHON=3.13-slim
 
@@ -17,6 +18,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY shared shared
 COPY doctor doctor
 COPY joiner joiner
+COPY poller poller
 COPY reader reader
 COPY replication replication
 RUN tools/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
@@ -36,6 +38,15 @@ WORKDIR /build
 RUN python -m venv --without-pip /opt/service
 COPY requirements/reader.lock requirements/
 RUN python -m pip --python /opt/service/bin/python install --require-hashes --only-binary=:all: -r requirements/reader.lock
+COPY --from=wheel /build/dist dist
+RUN python -m pip --python /opt/service/bin/python install --no-deps --no-index dist/*.whl
+
+FROM python:${PYTHON} AS poller-packages
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+RUN python -m venv --without-pip /opt/service
+COPY requirements/poller.lock requirements/
+RUN python -m pip --python /opt/service/bin/python install --require-hashes --only-binary=:all: -r requirements/poller.lock
 COPY --from=wheel /build/dist dist
 RUN python -m pip --python /opt/service/bin/python install --no-deps --no-index dist/*.whl
 
@@ -64,3 +75,11 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['READER_PORT'] + '/livez', timeout=4)"]
 ENTRYPOINT ["python", "-m", "reader"]
+
+FROM tier AS poller
+COPY --from=poller-packages /opt/service /opt/service
+ENV POLLER_STATE_DIR=/var/lib/user-info POLLER_HTTP_HOST=0.0.0.0 POLLER_HTTP_PORT=8004
+EXPOSE 8004
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['POLLER_HTTP_PORT'] + '/livez', timeout=4)"]
+ENTRYPOINT ["python", "-m", "poller"]

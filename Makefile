@@ -4,9 +4,11 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 # Where `make run` and `python -m stack` keep their data.
-STACK_DIR ?= $(if $(EXAMPLE),.local/$(EXAMPLE),.local)
+STACK_DIR ?= .local$(if $(EXAMPLE),/$(EXAMPLE))$(if $(filter polling,$(CAPTURE)),/polling)
 # A folder in examples/ whose tables, view and load `make run` takes in place of the built-in ones, such as shop.
 EXAMPLE ?=
+# How `make run` brings rows into the topics: debezium, or polling.
+CAPTURE ?= debezium
 # Changes a second that `make run` keeps going; 0 leaves the tables alone.
 LOAD ?= 0
 # Another program that `make bench-joiner` measures in turn: see `python -m bench joiner throughput --help`.
@@ -43,7 +45,7 @@ test-programs: ## install the programs that the tests start, such as Chromium an
 	@$(if $(wildcard $(PY)),$(PY),$(PYTHON)) tests/support/system_programs.py
 
 run: install ## start everything, write 10,000 users, answer; Ctrl-C stops it all
-	@STACK_DIR=$(STACK_DIR) STACK_EXAMPLE=$(EXAMPLE) exec $(PY) -m stack run --load $(LOAD)
+	@STACK_DIR=$(STACK_DIR) STACK_EXAMPLE=$(EXAMPLE) STACK_CAPTURE=$(CAPTURE) exec $(PY) -m stack run --load $(LOAD)
 
 # Whether alerts reach people depends on clocks and takes eight minutes: those tests have a verb of their own.
 # Programs come first, so that a machine that lacks them says so at once.
@@ -85,6 +87,7 @@ lock: install ## resolve the lock files again from pyproject.toml
 	$(COMPILE) --all-extras --group dev -o requirements/dev.lock
 	$(COMPILE) --extra doctor -c requirements/dev.lock -o requirements/doctor.lock
 	$(COMPILE) --extra joiner -c requirements/dev.lock -o requirements/joiner.lock
+	$(COMPILE) --extra poller -c requirements/dev.lock -o requirements/poller.lock
 	$(COMPILE) --extra reader -c requirements/dev.lock -o requirements/reader.lock
 	echo uv | .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate \
 		--custom-compile-command "make lock" -c requirements/dev.lock - -o requirements/uv.lock

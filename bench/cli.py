@@ -9,6 +9,7 @@ from bench.chaos.cli import chaos
 from bench.charts import charts
 from bench.fuzz.cli import fuzz
 from bench.joiner.cli import joiner
+from bench.poller.cli import poller
 from bench.reader.cli import reader
 from bench.reader.pages import pages
 from bench.reader.store import store
@@ -31,6 +32,7 @@ commands.add_command(freshness)
 commands.add_command(fuzz)
 commands.add_command(joiner)
 commands.add_command(pages)
+commands.add_command(poller)
 commands.add_command(reader)
 commands.add_command(store)
 commands.add_command(visibility)

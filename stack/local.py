@@ -1,4 +1,4 @@
-"""The three servers of one STACK_DIR, in the order that they depend on each other."""
+"""The servers of one STACK_DIR, in the order that they depend on each other."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class ServerStatus(NamedTuple):
 
 
 class Servers:
-    """Kafka, PostgreSQL and Kafka Connect.
+    """Kafka, PostgreSQL and, unless the tables are polled, Kafka Connect.
 
     Args:
         settings: where their data is and on which ports they listen.
@@ -34,6 +34,7 @@ class Servers:
     def __init__(self, settings: StackSettings) -> None:
         folder = settings.stack_dir
         self.example = find_example(settings.stack_example)
+        self.polls = settings.stack_capture == "polling"
         self.kafka = Kafka(folder / "kafka", settings.stack_kafka_port)
         self.postgres = Postgres(folder / "postgres", settings.stack_postgres_port, schema=self.example.schema)
         self.connect = Connect(
@@ -73,6 +74,8 @@ class Servers:
             StackError: they cannot be fetched.
         """
         for name, coordinates in (("Kafka", kafka.COORDINATES), ("Kafka Connect with Debezium", connect.COORDINATES)):
+            if self.polls and coordinates == connect.COORDINATES:
+                continue
             if java.find_fetched(coordinates):
                 continue
             began = time.monotonic()
@@ -83,7 +86,7 @@ class Servers:
     @property
     def all(self) -> tuple["Server", ...]:
         """The servers, each after those that it needs."""
-        return self.kafka, self.postgres, self.connect
+        return (self.kafka, self.postgres) if self.polls else (self.kafka, self.postgres, self.connect)
 
     def read_status(self) -> list[ServerStatus]:
         """Return the status of each server."""

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from pydantic import Field
 
+from poller.tables import installation
 from shared.progress import ProgressBar
 from shared.settings import read_settings
 from shared.view.sql import to_sql
@@ -37,6 +38,7 @@ class RunSettings(StackSettings):
 
     joiner_http_port: Port = Field(8001, description="Port of the joiner's health.")
     reader_port: Port = Field(8000, description="Port of the reader.")
+    poller_http_port: Port = Field(8004, description="Port of the poller's health, where the tables are polled.")
 
 
 def run(users: int, rate: float, bar: ProgressBar) -> None:
@@ -55,7 +57,8 @@ def run(users: int, rate: float, bar: ProgressBar) -> None:
     with ExitStack() as parts:
         tiers = _start(settings, servers, users, say, parts)
         checked: list[Part] = [*tiers, *(server.command for server in servers.all)]
-        checked.append(ConnectorWatch(servers.connect, say))
+        if not servers.polls:
+            checked.append(ConnectorWatch(servers.connect, say))
         with bar:
             _await_truth(settings, servers, checked, bar)
         say(format_invitation(settings, servers.example))
@@ -77,6 +80,7 @@ def _start(
     for name, port, variable in (
         ("the reader", settings.reader_port, "READER_PORT"),
         ("the joiner", settings.joiner_http_port, "JOINER_HTTP_PORT"),
+        *([("the poller", settings.poller_http_port, "POLLER_HTTP_PORT")] if servers.polls else []),
     ):
         check_port(name, port, variable)
     servers.fetch(say)
@@ -86,14 +90,17 @@ def _start(
     began = time.monotonic()
     written = servers.example.populate(servers.postgres.dsn, users)
     say(f"wrote {written:,} rows in {time.monotonic() - began:.1f} s" if written else "the tables hold rows already")
-    # Before the joiner, which would wait for them and log that.
-    servers.connect.create_topics()
+    if servers.polls:
+        servers.postgres.execute(installation(servers.example.view))
+    else:
+        # Before the joiner, which would wait for them and log that.
+        servers.connect.create_topics()
     tiers = []
-    for module, environment in _build_environments(settings, servers.example).items():
+    for module, environment in _build_environments(settings, servers).items():
         tier = Tier(module, environment, settings.stack_dir / module / "log", say)
         parts.enter_context(_announce_stop(f"the {module}", tier.stop, say))
         tiers.append(tier)
-    if servers.start(servers.connect, say, detached=False):
+    if not servers.polls and servers.start(servers.connect, say, detached=False):
         parts.enter_context(_announce_stop(servers.connect.command.name, servers.connect.stop, say))
     return tiers
 
@@ -107,10 +114,18 @@ def _announce_stop(name: str, stop: Callable[[], object], say: Callable[[str], N
         stop()
 
 
-def _build_environments(settings: RunSettings, example: Example) -> dict[str, dict[str, str]]:
-    common = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers, **example.settings}
+def _build_environments(settings: RunSettings, servers: Servers) -> dict[str, dict[str, str]]:
+    common = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers, **servers.example.settings}
     folder = settings.stack_dir.absolute()
+    poller = {
+        **common,
+        "POLLER_POSTGRES_DSN": servers.postgres.dsn,
+        "POLLER_STATE_DIR": str(folder / "poller"),
+        "POLLER_HTTP_PORT": str(settings.poller_http_port),
+        "HEARTBEATS_TOPIC": HEARTBEATS,
+    }
     return {
+        **({"poller": poller} if servers.polls else {}),
         "joiner": {
             **common,
             "JOINER_STATE_DIR": str(folder / "joiner"),
@@ -194,13 +209,16 @@ def format_invitation(settings: RunSettings, example: Example = OWN) -> str:
         if name.upper() in os.environ and getattr(settings, name) != field.default
     )
     record = f"{reader}/{example.resource}/1"
+    capture = f"Connect    http://127.0.0.1:{settings.stack_connect_port}/connectors"
+    if settings.stack_capture == "polling":
+        capture = f"Poller     http://127.0.0.1:{settings.poller_http_port}/readyz"
     return f"""
   Record     {record}
   Reader     {reader}/readyz
   Joiner     http://127.0.0.1:{settings.joiner_http_port}/readyz
   Kafka      {settings.bootstrap_servers}
   Postgres   127.0.0.1:{settings.stack_postgres_port}
-  Connect    http://127.0.0.1:{settings.stack_connect_port}/connectors
+  {capture}
 
   Try, in another terminal:
     curl -sw '\\n' {record}

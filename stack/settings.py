@@ -1,7 +1,7 @@
 """The local stack's settings: environment variables."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,10 +16,15 @@ class StackSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
     stack_dir: Path = Field(
-        Path(".local"), description="Folder of all data and logs; of an example, unless it is set, .local/EXAMPLE."
+        Path(".local"),
+        description="Folder of all data and logs; unless it is set, that of an example is .local/EXAMPLE, and polled"
+        " tables have one of their own in it, polling.",
     )
     stack_example: str | None = Field(
         None, description="Folder in examples/ whose tables, connector, view and load are used; unset: those of ops/."
+    )
+    stack_capture: Literal["debezium", "polling"] = Field(
+        "debezium", description="How rows come into the topics: by Kafka Connect with Debezium, or by the poller."
     )
     stack_kafka_port: Port = Field(9092, description="Port of Kafka.")
     stack_postgres_port: Port = Field(5433, description="Port of PostgreSQL.")
@@ -27,9 +32,10 @@ class StackSettings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _examples_are_apart(cls, values: dict[str, Any]) -> dict[str, Any]:
-        example = values.get("stack_example")
-        return {"stack_dir": f".local/{example}", **values} if example else values
+    def _stacks_are_apart(cls, values: dict[str, Any]) -> dict[str, Any]:
+        capture = values.get("stack_capture")
+        parts = [".local", values.get("stack_example"), "polling" if capture == "polling" else None]
+        return {"stack_dir": "/".join(filter(None, parts)), **values}
 
     @field_validator("stack_dir")
     @classmethod

@@ -1,4 +1,4 @@
-"""The two tiers as child processes of `make run`; each log line is shown with its tier's name."""
+"""The tiers as child processes of `make run`; each log line is shown with its tier's name."""
 
 import os
 import subprocess
@@ -14,10 +14,10 @@ STOP_SECONDS = 20.0
 
 
 class Tier:
-    """One `python -m joiner` or `python -m reader`.
+    """One `python -m joiner`, `python -m reader` or `python -m poller`.
 
     Args:
-        module: `joiner` or `reader`.
+        module: `joiner`, `reader` or `poller`.
         environment: its settings.
         log: the file that takes its output.
         show: called with each line of its output.
@@ -41,6 +41,11 @@ class Tier:
             preexec_fn=die_with_parent,  # noqa: PLW1509 - started before this program has threads that matter
         )
         threading.Thread(target=self._copy_output, name=f"log of {module}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def check(self) -> None:
         """Check that it runs.

@@ -6,7 +6,7 @@ import pwd
 import signal
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -97,6 +97,12 @@ class Postgres:
         """Stop it as an operator would; return whether it ran."""
         # PostgreSQL's fast shutdown: SIGTERM would wait until every client has gone.
         return self.command.stop(signal.SIGINT)
+
+    def execute(self, statements: Iterable[str]) -> None:
+        """Run statements one after the other, as psql does."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
 
     def answers(self) -> bool:
         """Return whether it answers."""

@@ -31,6 +31,8 @@ from joiner.dead_letters.letter import DeadLetter, UnreadableRecord, to_message
 from joiner.kafka import ledger
 from joiner.metrics import Metrics
 from joiner.settings import JoinerSettings
+from poller.cli import main as poller
+from poller.settings import PollerSettings
 from reader.cli import main as reader
 from reader.http import openapi, problems
 from reader.http.events import NOTHING_KNOWN, find_update
@@ -59,11 +61,12 @@ from tests.support.read_views import DictReadView
 SETTINGS: dict[str, type[BaseSettings]] = {
     "joiner": JoinerSettings,
     "reader": ReaderSettings,
+    "poller": PollerSettings,
     "stack": StackSettings,
     "stack run": RunSettings,
     "doctor": DoctorSettings,
 }
-PROGRAMS = {"doctor": doctor, "joiner": joiner, "reader": reader, "stack": stack, "bench": bench}
+PROGRAMS = {"doctor": doctor, "joiner": joiner, "reader": reader, "poller": poller, "stack": stack, "bench": bench}
 READY = Readiness("ready", serves=True, complete_at=0.0, fresh_ms=1, build_percent=1.0)
 ALICE = StoredRecord(3, 1042, 0, b'{"userId":"alice"}')
 

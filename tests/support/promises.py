@@ -47,6 +47,7 @@ PROMISES = {
     "reader/workers": Promise("", "reader reader/http reader/status reader/storage replication shared"),
     "replication": Promise(),
     "replication/kafka": Promise("confluent_kafka", "replication shared"),
+    "poller": Promise("click confluent_kafka prometheus_client psycopg pydantic", "joiner/kafka shared shared/view"),
     "doctor": Promise("click confluent_kafka httpx pydantic", "joiner/core joiner/kafka shared"),
 }
 """Folder -> what it may import; every folder that ships is here."""

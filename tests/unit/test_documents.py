@@ -15,10 +15,12 @@ from pydantic_settings import BaseSettings
 import bench.cli
 import doctor.cli
 import joiner.cli
+import poller.cli
 import reader.cli
 import stack.cli
 from doctor.checks import DoctorSettings
 from joiner.settings import JoinerSettings
+from poller.settings import PollerSettings
 from reader.http.openapi import build_document
 from reader.http.routes import EXPOSED_HEADERS
 from reader.settings import ReaderSettings
@@ -31,10 +33,17 @@ from tests.support.promises import PROMISES
 from tests.support.record_path import read_documented_path
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
-SETTINGS: tuple[type[BaseSettings], ...] = (JoinerSettings, ReaderSettings, DoctorSettings, RunSettings)
+SETTINGS: tuple[type[BaseSettings], ...] = (
+    JoinerSettings,
+    ReaderSettings,
+    PollerSettings,
+    DoctorSettings,
+    RunSettings,
+)
 PROGRAMS: dict[str, click.Command] = {
     "joiner": joiner.cli.main,
     "reader": reader.cli.main,
+    "poller": poller.cli.main,
     "doctor": doctor.cli.main,
     "stack": stack.cli.main,
     "bench": bench.cli.commands,
@@ -60,7 +69,7 @@ def read_code(document: Path) -> str:
 
 def read_sources() -> str:
     """Return the text of all files that are not documents."""
-    folders = ("shared", "joiner", "reader", "replication", "doctor", "stack", "tests", "bench", "ops")
+    folders = ("shared", "joiner", "reader", "replication", "poller", "doctor", "stack", "tests", "bench", "ops")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".yml"}]
     return "\n".join(file.read_text() for file in [*files, ROOT / "Makefile", ROOT / "compose.yaml", ROOT / ".ci/run"])
 

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings
 
 from doctor.checks import DoctorSettings
 from joiner.settings import JoinerSettings
+from poller.settings import PollerSettings
 from reader.settings import ReaderSettings
 from stack.settings import StackSettings
 from tests.support.programs import ROOT
@@ -15,6 +16,7 @@ from tests.support.programs import ROOT
 SETTINGS: dict[str, type[BaseSettings]] = {
     "doctor": DoctorSettings,
     "joiner": JoinerSettings,
+    "poller": PollerSettings,
     "reader": ReaderSettings,
     "stack": StackSettings,
 }
@@ -39,7 +41,7 @@ def test_help_names_every_setting_with_its_default(program: str) -> None:
             assert field.default is None or f"[default: {field.default}]" in said
 
 
-@pytest.mark.parametrize("program", ["doctor", "joiner", "reader"])
+@pytest.mark.parametrize("program", ["doctor", "joiner", "poller", "reader"])
 def test_help_names_the_properties_of_the_kafka_client(program: str) -> None:
     """There is no list of them in the code, hence none in the settings."""
     assert "KAFKA_<PROPERTY>" in read_help(program)

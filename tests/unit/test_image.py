@@ -16,12 +16,21 @@ from zipfile import ZipFile
 import pytest
 
 from joiner.settings import JoinerSettings
+from poller.settings import PollerSettings
 from reader.settings import ReaderSettings
 from shared.settings import KafkaSettings
 from tests.support.programs import ROOT
 
-TIERS: dict[str, type[KafkaSettings]] = {"joiner": JoinerSettings, "reader": ReaderSettings}
-OTHERS = {"joiner": ("starlette", "uvicorn", "lmdb"), "reader": ("quixstreams", "rocksdict")}
+TIERS: dict[str, type[KafkaSettings]] = {
+    "joiner": JoinerSettings,
+    "poller": PollerSettings,
+    "reader": ReaderSettings,
+}
+OTHERS = {
+    "joiner": ("starlette", "uvicorn", "lmdb", "psycopg"),
+    "poller": ("starlette", "uvicorn", "lmdb", "quixstreams", "rocksdict"),
+    "reader": ("quixstreams", "rocksdict", "psycopg"),
+}
 FOR_PYTHON = ("PATH", "PYTHON", "PIP_")
 
 Step = tuple[str, str]
@@ -119,7 +128,7 @@ def test_every_package_is_a_wheel_with_a_known_hash() -> None:
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_an_image_does_not_run_as_root(tier: str) -> None:
-    """Both images end on the user that their common stage makes."""
+    """All images end on the user that their common stage makes."""
     assert ["10001"] == steps_of("tier", "USER")
     assert "--uid 10001" in steps_of("tier", "RUN")[0]
     assert [] == steps_of(tier, "USER")

@@ -14,7 +14,7 @@ import pytest
 from tests.support.programs import ROOT
 from tests.support.promises import PROMISES
 
-SHIPPED = ("joiner", "reader", "replication", "doctor", "shared")
+SHIPPED = ("joiner", "reader", "replication", "poller", "doctor", "shared")
 OURS = {*SHIPPED, "stack", "tests", "bench"}
 
 MOST_LINES = 250
@@ -54,6 +54,9 @@ PURE = {
     "doctor/source_rows.py": "",
     "joiner/dead_letters/letter.py": "orjson",
     "joiner/dead_letters/replay_policy.py": "orjson",
+    "poller/columns.py": "",
+    "poller/horizon.py": "",
+    "poller/tables.py": "",
     "reader/http/problems.py": "",
     "reader/http/response.py": "",
     "reader/status/counters.py": "",

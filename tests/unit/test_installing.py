@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.programs import ROOT
 
-PROGRAMS = ("joiner", "reader", "doctor")
+PROGRAMS = ("joiner", "reader", "poller", "doctor")
 
 
 def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient
 from joiner.health import Health
 from joiner.kafka import config
 from joiner.metrics import Metrics
+from joiner.queries.responses import UserQueries
 from joiner.settings import JoinerSettings
 
 
@@ -21,6 +22,7 @@ class Context:
         admin: a client of the cluster.
         health: what the loop does, as it is reported.
         metrics: what is counted, as it is reported.
+        queries: what answers for users; None: nothing does.
     """
 
     settings: JoinerSettings
@@ -28,6 +30,7 @@ class Context:
     admin: AdminClient
     health: Health
     metrics: Metrics
+    queries: UserQueries | None = None
 
     @property
     def client(self) -> dict[str, str]:

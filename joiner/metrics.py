@@ -62,6 +62,20 @@ class Metrics:
             "joiner_disk_free_bytes", "Free space on the disk of the local stores.", registry=registry
         )
         self.ready = Gauge("joiner_ready", "1 while changes are processed.", registry=registry)
+        self._add_queries(registry)
+
+    def _add_queries(self, registry: CollectorRegistry) -> None:
+        self.user_responses = Counter(
+            "joiner_user_responses",
+            "Responses about users, where the joiner serves them.",
+            ["status"],
+            registry=registry,
+        )
+        self.served_parts = Gauge(
+            "joiner_served_partitions",
+            "Partitions of the internal topic whose users this process answers for now.",
+            registry=registry,
+        )
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

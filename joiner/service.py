@@ -33,6 +33,9 @@ from joiner.kafka import config, topics
 from joiner.kafka.shape import write_shape
 from joiner.metrics import Metrics, folder_bytes
 from joiner.rebuild import mark_empty
+from joiner.queries.claim_relay import ClaimRelay
+from joiner.queries.claims import Claim
+from joiner.queries.responses import UserQueries
 from joiner.settings import JoinerSettings
 from joiner.state_check import check_state
 from shared import lock, logs
@@ -65,13 +68,25 @@ def run(settings: JoinerSettings) -> None:
     metrics.state_bytes.set_function(lambda: folder_bytes(settings.local_state))
     metrics.disk_free_bytes.set_function(lambda: shutil.disk_usage(settings.joiner_state_dir).free)
     metrics.ready.set_function(lambda: health.ready)
+    queries = _prepare_queries(settings, metrics)
     if settings.joiner_http_port:
-        serve_health(health.respond, metrics.text, settings.http_endpoint)
+        further = None if queries is None else queries.respond
+        serve_health(health.respond, metrics.text, settings.http_endpoint, further)
     admin = AdminClient(config.client_config(settings, properties))
-    _run_until_stopped(Context(settings, properties, admin, health, metrics))
+    _run_until_stopped(Context(settings, properties, admin, health, metrics, queries))
     logger.info("stopped")
     for held in locks:
         held.close()
+
+
+def _prepare_queries(settings: JoinerSettings, metrics: Metrics) -> UserQueries | None:
+    """Return what answers for users; None where that is not wanted."""
+    if not settings.joiner_serves_users or settings.joiner_advertised_url is None:
+        return None
+    url = settings.joiner_advertised_url.rstrip("/")
+    queries = UserQueries(settings.plan, Claim(settings.joiner_instance_id, url), metrics)
+    metrics.served_parts.set_function(lambda: len(queries.held.list_served()))
+    return queries
 
 
 def take_locks(settings: JoinerSettings) -> list[IO[str]]:
@@ -176,6 +191,9 @@ def _run_once(context: Context, progress: CommittedProgress, patience: float, re
         )
         if settings.heartbeats_topic is not None:
             background.enter_context(HeartbeatRelay(context, settings.heartbeats_topic, checked.facts.inputs, progress))
+        if context.queries is not None:
+            context.queries.parts = prepared.changes_partitions
+            background.enter_context(ClaimRelay(context.client, prepared.ledger, context.queries))
         application = JoinerApplication(context, prepared, checked.key_forms, progress)
         retired.append(application)
         _join(application, detector, settings)

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from joiner.core.plan import Plan, Table, compile_view
+from joiner.queries.lease import MOST_COMMIT_SECONDS
 from shared.listening import Endpoint
 from shared.settings import Port, TopicName
 from shared.sources import SourceSettings
@@ -65,11 +66,33 @@ class JoinerSettings(SourceSettings):
         description="Address or host name of /livez, /readyz and /metrics; :: is all addresses, IPv4 included.",
     )
     joiner_http_port: Port = Field(8001, description="Port of /livez, /readyz and /metrics; 0: off.")
+    joiner_serves_users: bool = Field(
+        False, description="Answer GET /users/{id} on that port as well, out of the joiner's own state."
+    )
+    joiner_advertised_url: (
+        Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%-]+)*/?$")] | None
+    ) = Field(None, description="Where clients reach that port of this joiner; other joiners send them there.")
 
     @model_validator(mode="after")
     def _heartbeats_have_a_topic(self) -> Self:
         if self.joiner_writes_heartbeats and self.heartbeats_topic is None:
             raise ValueError("JOINER_WRITES_HEARTBEATS needs HEARTBEATS_TOPIC, the topic to write them to")
+        return self
+
+    @model_validator(mode="after")
+    def _what_serves_can_be_reached(self) -> Self:
+        if not self.joiner_serves_users:
+            return self
+        if self.joiner_advertised_url is None:
+            raise ValueError("JOINER_SERVES_USERS needs JOINER_ADVERTISED_URL, such as http://joiner-0:8001")
+        if not self.joiner_http_port:
+            raise ValueError("JOINER_SERVES_USERS needs JOINER_HTTP_PORT, which is 0: off")
+        longest = max(self.joiner_commit_interval_seconds, self.joiner_commit_interval_max_seconds)
+        if longest > MOST_COMMIT_SECONDS:
+            raise ValueError(
+                f"JOINER_SERVES_USERS needs a commit at least every {MOST_COMMIT_SECONDS:g} s, by which Kafka confirms"
+                " what may be answered: set JOINER_COMMIT_INTERVAL_SECONDS and JOINER_COMMIT_INTERVAL_MAX_SECONDS so"
+            )
         return self
 
     @field_validator("unavailable_value")

@@ -8,8 +8,9 @@ import logging
 import re
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 from shared.listening import Endpoint, format_urls, listen
 
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 AUTHORITY = re.compile(r"\Ahttps?://[^/?#]*", re.IGNORECASE)
 """What precedes the path in a request target that is a URL (RFC 9112, section 3.2.2)."""
 
+BODY_FIELDS = {"content-length", "transfer-encoding"}
+
 METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 """What Prometheus' text format is called."""
 
@@ -25,13 +28,31 @@ Respond = Callable[[str], tuple[int, dict[str, object]]]
 """Path -> the response's status and its body."""
 
 
-def serve_health(respond: Respond, metrics: Callable[[], bytes], endpoint: Endpoint) -> list[int]:
+class Reply(NamedTuple):
+    """One response: its status, its header fields but the length, and its body."""
+
+    status: int
+    fields: Sequence[tuple[str, str]]
+    body: bytes
+
+
+GetField = Callable[[str], str | None]
+"""Name of a header field of a request, in any case -> its value."""
+
+RespondFurther = Callable[[str, GetField], Reply | None]
+"""Path with its query, header fields -> the response; None for a path that is not its own."""
+
+
+def serve_health(
+    respond: Respond, metrics: Callable[[], bytes], endpoint: Endpoint, further: RespondFurther | None = None
+) -> list[int]:
     """Start answering, in threads that run until the process ends.
 
     Args:
         respond: decides the response to each path but `/metrics`; called from several threads.
         metrics: returns what `/metrics` shows, in Prometheus' text format; called likewise.
         endpoint: where to listen.
+        further: decides the responses to other paths, on connections that stay open between requests; called likewise.
 
     Returns:
         the port of each socket.
@@ -43,24 +64,33 @@ def serve_health(respond: Respond, metrics: Callable[[], bytes], endpoint: Endpo
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 5
+        protocol_version = "HTTP/1.0" if further is None else "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            path = AUTHORITY.sub("", self.path).partition("?")[0]
-            if path == "/metrics":
-                self._send(200, METRICS_TYPE, metrics())
+            target = AUTHORITY.sub("", self.path)
+            path = target.partition("?")[0]
+            reply = None if further is None else further(target, self.headers.get)
+            if reply is not None:
+                self._send(reply)
+            elif path == "/metrics":
+                self._send(Reply(200, [("Content-Type", METRICS_TYPE)], metrics()))
             else:
                 status, report = respond(path)
-                self._send(status, "application/json", json.dumps(report).encode())
+                self._send(Reply(status, [("Content-Type", "application/json")], json.dumps(report).encode()))
 
         do_HEAD = do_GET  # noqa: N815 - the base class calls it so
 
-        def _send(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
+        def _send(self, reply: Reply) -> None:
+            self.send_response(reply.status)
+            for name, value in (*reply.fields, ("Content-Length", str(len(reply.body)))):
+                self.send_header(name, value)
+            if BODY_FIELDS & {name.lower() for name in self.headers}:
+                self.send_header("Connection", "close")  # a body, which nobody reads, is no next request
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(body)
+                self.wfile.write(reply.body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
             logger.debug(format, *args)

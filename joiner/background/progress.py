@@ -135,6 +135,11 @@ class CommittedProgress:
         part = self._parts.get(number)
         return self.build is None or (part is not None and part.phase in {"taking-back", "whole"})
 
+    def has_joined(self, number: int) -> bool:
+        """Return whether all that the sources held when the build began is joined in a part of this process."""
+        part = self._parts.get(number)
+        return self.build is None or (part is not None and part.phase != "joining")
+
     def owns(self, partition_id: PartitionId) -> bool:
         """Return whether this process owns a partition."""
         return partition_id in self._positions

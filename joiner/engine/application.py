@@ -29,8 +29,9 @@ from joiner.engine.loop import Loop
 from joiner.engine.loop_guard import LoopGuard
 from joiner.engine.open_checkpoint import Checkpoints
 from joiner.engine.outputs import Outputs
-from joiner.engine.quix_internals import is_unreachable, recovery_manager
+from joiner.engine.quix_internals import is_unreachable, reader_of, recovery_manager
 from joiner.engine.recovery import high_watermark, restore_everything, restore_in_batches, restore_to_the_end
+from joiner.engine.serving import Serving
 from joiner.engine.stores import OpenStores
 from joiner.kafka import config
 from joiner.kafka.offsets import find_trusted_offsets
@@ -70,7 +71,9 @@ class JoinerApplication(Application):
         begin = partial(Checkpoint, context.settings.plan, progress.build)
         self._checkpoints = Checkpoints(self._processing_context, self._stores, self._refuse_commits, key_forms, begin)
         self._assignment = Assignment(progress)
+        self._serving = self._begin_serving()
         self._loop = Loop(context, self._processing_context, self._assignment, self._checkpoints, self._guard)
+        self._loop.serving = self._serving
         self._watermark_consumer = Consumer(config.query_config(context.settings, context.properties))
         self._declare()
         _tune_garbage_collection()
@@ -98,6 +101,14 @@ class JoinerApplication(Application):
         restore_in_batches(manager, self._guard.check)
         restore_to_the_end(manager, lambda topic, partition: high_watermark(self._watermark_consumer, topic, partition))
 
+    def _begin_serving(self) -> Serving | None:
+        """Return what has users answered for; None where that is not wanted."""
+        queries, topic = self._context.queries, self._context.settings.user_info_changes_topic
+        if queries is None:
+            return None
+        open_store = partial(reader_of, self._state_manager, topic)
+        return Serving(queries.held, topic, self._assignment, self._checkpoints, open_store)
+
     def join(self) -> None:
         """Join until told to stop.
 
@@ -113,15 +124,23 @@ class JoinerApplication(Application):
             # Not kept in a variable here: it would hold this frame, which would hold it, and with it all that was open.
             raise translate_error(error) from error
         finally:
+            self._stop_serving()
             self._checkpoints.drop()
             self._guard.forget()
             self._stores.close()
+
+    def _stop_serving(self) -> None:
+        """Have nothing answered any more, and let go of the stores: before they are closed."""
+        if self._serving is not None:
+            self._serving.release()
 
     def _process_message(self, dataframe_composed: object) -> None:  # noqa: ARG002 - Quix calls it so
         self._loop.run_once()
 
     def _on_assign(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
         # Called without partitions too, if there are more joiners than partitions: this one is on standby then.
+        if self._serving is not None:
+            self._serving.assign()
         with self._guard.defer_errors():
             super()._on_assign(consumer, topic_partitions)
         self._assignment.was_assigned = True
@@ -138,6 +157,7 @@ class JoinerApplication(Application):
         logger.info("assigned %d partitions", len(read))
 
     def _on_revoke(self, consumer: object, topic_partitions: list[TopicPartition]) -> None:
+        self._stop_serving()
         with self._guard.defer_errors():
             super()._on_revoke(consumer, topic_partitions)
         self._stores.close()
@@ -149,6 +169,7 @@ class JoinerApplication(Application):
         # Other joiners may own them by now, so nothing of the open checkpoint may be committed. Hence the order: in a
         # revoke Quix first commits, for which it needs the stores and the partitions; here both go before its turn.
         lost = len(self._leave_out_changelogs(topic_partitions))
+        self._stop_serving()
         self._assignment.release_all()
         self._stores.close()
         with self._guard.defer_errors():

@@ -24,6 +24,7 @@ from joiner.engine.lag_meter import LagMeter
 from joiner.engine.loop_guard import LoopGuard
 from joiner.engine.open_checkpoint import Checkpoints
 from joiner.engine.quix_internals import note_brokers_available, seconds_left, set_commit_interval
+from joiner.engine.serving import Serving
 from shared.clock import now_ms
 from shared.errors import BadRow, StateError
 from shared.kafka import is_end_of_partition
@@ -65,6 +66,8 @@ class Loop:
         self._checkpoints = checkpoints
         self._lag_meter = LagMeter(context, processing.consumer, assignment)
         self._guard = guard
+        self.serving: Serving | None = None
+        """Has users answered for, where that is wanted; set before the loop begins."""
         self._policy = CommitPolicy(
             context.settings.joiner_commit_interval_seconds, context.settings.joiner_commit_interval_max_seconds
         )
@@ -79,6 +82,8 @@ class Loop:
         if self._checkpoints.open is None:
             self._note_commit()
         passes = self._carry_builds_on()
+        if self.serving is not None:
+            self.serving.carry_on()
         self._producer.poll(0)
         left = seconds_left(self._processing.checkpoint)
         messages = self._consumer.consume(num_messages=BATCH, timeout=limit_wait(left))
@@ -197,9 +202,12 @@ class Loop:
         committed = self._checkpoints.take_committed()
         now = time.monotonic()
         if committed is not None:
-            self._policy.note_commit(now - committed.since)
-            self._metrics.checkpoint_seconds.observe(now - committed.since)
+            seconds = now - committed.since.monotonic
+            self._policy.note_commit(seconds)
+            self._metrics.checkpoint_seconds.observe(seconds)
             self._assignment.note_commit(committed)
+            if self.serving is not None:
+                self.serving.confirm(committed.since)
         if now >= self._measure_at and self._assignment.was_assigned:
             self._measure_at = now + MEASURE_SECONDS
             self._lag_meter.measure()

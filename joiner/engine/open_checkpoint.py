@@ -4,7 +4,6 @@ Everything that was read belongs to one checkpoint of Quix, whose transaction co
 nothing of how records are read or written.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from joiner.core.records import PartitionId
 from joiner.dead_letters.letter import UnreadableRecord
 from joiner.engine.quix_internals import state_offset
 from joiner.engine.stores import OpenStores, PartitionStore
+from shared.clock import Moment
 from shared.errors import BadRow, Interrupted
 
 
@@ -64,7 +64,17 @@ class OpenCheckpoint:
         if part not in self._held:
             self._held.add(part)
             self.checkpoint.hold_part(self.store(topic, part))
-            state_offset(self.quix, topic, part, next_offset)
+            self.state_position(topic, part, next_offset)
+
+    def state_position(self, topic: str, partition: int, next_offset: int) -> None:
+        """Have it committed, by which Kafka confirms that the partition is this process's, though no record may come.
+
+        Args:
+            topic: the partition's.
+            partition: its number.
+            next_offset: the next offset to read, as committed.
+        """
+        state_offset(self.quix, topic, partition, next_offset)
 
     def note_offsets(self, offsets: Mapping[PartitionId, int]) -> None:
         """Note the last offset that was read of partitions; they are committed with the checkpoint."""
@@ -87,14 +97,14 @@ class ClosingCheckpoint(NamedTuple):
     """A checkpoint that is being committed.
 
     Args:
-        since: when that began, on the monotonic clock.
+        since: when that began.
         offsets: the last offset that it has read of each partition.
         ends: where partitions end, of those that it has read to their ends.
         watermarks: internal partition -> how far source partitions are joined, as joiner.core.watermarks encodes it.
         builds: internal partition -> how far its build is; filled while it is written.
     """
 
-    since: float
+    since: Moment
     offsets: Mapping[PartitionId, int]
     ends: Mapping[PartitionId, int]
     watermarks: Sequence[tuple[int, bytes]]
@@ -146,7 +156,7 @@ class Checkpoints:
         closing, self.open = self.open, None
         if closing is None or closing.quix is not self._processing.checkpoint:
             return None
-        self._closing = ClosingCheckpoint(time.monotonic(), closing.offsets, closing.ends, closing.watermarks, {})
+        self._closing = ClosingCheckpoint(Moment.now(), closing.offsets, closing.ends, closing.watermarks, {})
         return closing
 
     def note_builds(self, builds: Mapping[int, PartBuild]) -> None:

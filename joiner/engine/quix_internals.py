@@ -88,6 +88,16 @@ def rows_of(transaction: PartitionTransaction[Any, Any]) -> "Rdict":
     return rows
 
 
+def reader_of(state_manager: StateStoreManager, topic: str, partition: int) -> Callable[[bytes], bytes | None]:
+    """Return what reads a topic's store of a partition; it keeps the lock of the store's folder.
+
+    May be called from any thread: RocksDB allows that, and its binding lets go of the interpreter's lock meanwhile.
+    """
+    store: Any = state_manager.get_store(topic).partitions[partition]
+    rows: Rdict = store.get_or_create_column_family(COLUMN_FAMILY)
+    return rows.get
+
+
 def cache_of(transaction: PartitionTransaction[Any, Any]) -> PartitionTransactionCache:
     """Return the cache that holds a transaction's writes until the commit: the public `set` costs ten times as much."""
     return transaction._update_cache

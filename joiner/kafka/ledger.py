@@ -28,6 +28,9 @@ FORMS_ARE_WHOLE = b"key-forms"
 _FORM_PREFIX = b"key-form "
 """Earlier versions leave such notes alone; one that began with `[` they would read as a partition's."""
 
+SERVES_PREFIX = b"serves "
+"""What notes begin with that say which joiner answers for the users of a part (see joiner.queries)."""
+
 _NOTED = b"true"
 
 

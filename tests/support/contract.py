@@ -30,6 +30,7 @@ from joiner.core.users import UserChange, UserState, encode_state, make_request_
 from joiner.dead_letters.letter import DeadLetter, UnreadableRecord, to_message
 from joiner.kafka import ledger
 from joiner.metrics import Metrics
+from joiner.queries import claims
 from joiner.settings import JoinerSettings
 from poller.cli import main as poller
 from poller.settings import PollerSettings
@@ -305,8 +306,10 @@ def _state() -> Iterator[str]:
         ledger.FORMS_ARE_WHOLE,
         ledger.caught_up_key(("users", 3)),
         ledger.key_form_key("users", "text"),
+        claims.claim_key(3),
     ):
         yield f"ledger key {key!r}"
+    yield f"joiner's claim {claims.Claim('0', 'http://joiner-0:8001').encode()!r}"
     yield f"joiner format {compatibility.FORMAT}"
     yield f"reader format {FORMAT}"
     yield f"state key {APPLIED_OFFSET_KEY!r}"

@@ -22,7 +22,8 @@ PROMISES = {
     "shared/view": Promise(),
     "joiner": Promise(
         "click confluent_kafka prometheus_client pydantic",
-        "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka shared shared/view",
+        "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka joiner/queries shared"
+        " shared/view",
     ),
     "joiner/core": Promise("orjson", "shared shared/view", is_pure=True),
     "joiner/kafka": Promise("confluent_kafka", "joiner joiner/core shared shared/view"),
@@ -30,8 +31,9 @@ PROMISES = {
     "joiner/dead_letters": Promise("click confluent_kafka", "joiner joiner/core joiner/kafka shared"),
     "joiner/engine": Promise(
         "confluent_kafka orjson quixstreams rocksdict",
-        "joiner joiner/background joiner/core joiner/dead_letters joiner/kafka shared",
+        "joiner joiner/background joiner/core joiner/dead_letters joiner/kafka joiner/queries shared",
     ),
+    "joiner/queries": Promise("confluent_kafka", "joiner joiner/core joiner/kafka shared"),
     "reader": Promise(
         "click pydantic",
         "reader/admin reader/http reader/replication reader/status reader/storage reader/workers"

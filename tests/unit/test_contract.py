@@ -104,12 +104,21 @@ ADDITIONS: dict[str, list[str]] = {
                 "USER_INFO_VIEW=None",
             )
         ),
+        "joiner JOINER_ADVERTISED_URL=None",
+        "joiner JOINER_SERVES_USERS=False",
         "stack STACK_CAPTURE=debezium",
         "stack run POLLER_HTTP_PORT=8004",
         "stack run STACK_CAPTURE=debezium",
     ],
     "alerts": ["alert PollerStandsStill promise=freshness severity=page"],
-    "metrics": ["reader reader_state state=building", "reader reader_build_percent{} gauge"],
+    "metrics": [
+        "reader reader_state state=building",
+        "reader reader_build_percent{} gauge",
+        "joiner joiner_served_partitions{}",
+        "joiner joiner_user_responses_created{status}",
+        "joiner joiner_user_responses_total{status}",
+        "joiner joiner_user_responses{status}",
+    ],
     "dead letters": ["reason bad-value"],
     "records": [
         'shape b\'\\xffshape\' b\'{"table": "users", "id": "userId", "fields": ['
@@ -135,7 +144,12 @@ ADDITIONS: dict[str, list[str]] = {
         'LMDB meta b\'build/3/\\xffbuild/1/2\' b\'{"build": "b1", "whole": true, "percent": null, "secondsLeft": null,'
         ' "waitsFor": null}\'',
     ],
-    "state": ["ledger key b'key-forms'", """ledger key b'key-form ["users", "text"]'"""],
+    "state": [
+        "ledger key b'key-forms'",
+        """ledger key b'key-form ["users", "text"]'""",
+        "ledger key b'serves 3'",
+        'joiner\'s claim b\'{"instance": "0", "url": "http://joiner-0:8001"}\'',
+    ],
 }
 """What was added since, by kind."""
 

@@ -28,6 +28,7 @@ def lose_partitions(monkeypatch: pytest.MonkeyPatch, *, unreachable: bool) -> tu
     application._failed = False  # noqa: SLF001
     application._guard = LoopGuard(Health(), progress, application._refuse_commits)  # noqa: SLF001
     application._prepared = SimpleNamespace(changelogs={"changelog-likes"})  # noqa: SLF001
+    application._serving = SimpleNamespace(release=lambda: order.append("no user is answered for"))  # noqa: SLF001
     application._stores = SimpleNamespace(close=lambda: order.append("stores closed"))  # noqa: SLF001
 
     def lose(*_: object) -> None:
@@ -41,7 +42,7 @@ def lose_partitions(monkeypatch: pytest.MonkeyPatch, *, unreachable: bool) -> tu
 def test_a_joiner_whose_partitions_were_lost_to_another_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores and partitions are gone before Quix's turn, nothing is committed any more, and the loop ends."""
     order, application = lose_partitions(monkeypatch, unreachable=False)
-    assert ["stores closed", "Quix, with 0 partitions owned"] == order
+    assert ["no user is answered for", "stores closed", "Quix, with 0 partitions owned"] == order
     assert application._failed  # noqa: SLF001
     with pytest.raises(StateError) as ended:
         application._guard.check()  # noqa: SLF001
@@ -57,7 +58,7 @@ def test_a_joiner_that_kafka_was_out_of_reach_for_continues_from_the_last_commit
 ) -> None:
     """It was not paused, so that it may begin again by itself; what was open is not committed either."""
     order, application = lose_partitions(monkeypatch, unreachable=True)
-    assert ["stores closed", "Quix, with 0 partitions owned"] == order
+    assert ["no user is answered for", "stores closed", "Quix, with 0 partitions owned"] == order
     assert application._failed  # noqa: SLF001
     with pytest.raises(Interrupted, match=r"^Kafka was out of reach for longer than a session$"):
         application._guard.check()  # noqa: SLF001

@@ -18,6 +18,7 @@ from joiner.engine.stores import OpenStores
 from joiner.health import Health
 from joiner.metrics import Metrics
 from joiner.settings import JoinerSettings
+from shared.clock import Moment
 from shared.errors import Interrupted, StateError
 from shared.settings import read_settings
 from tests.support.built_in import PLAN
@@ -135,7 +136,7 @@ def test_a_partition_that_was_released_is_not_owned_by_a_later_commit() -> None:
     assignment = Assignment(progress)
     assignment.assign([TopicPartition("likes", number, 7) for number in (0, 1)])
     assignment.release([TopicPartition("likes", 1)])
-    assignment.note_commit(ClosingCheckpoint(0.0, {("likes", 0): 9, ("likes", 1): 9}, {}, [], {}))
+    assignment.note_commit(ClosingCheckpoint(Moment(0.0, 0.0), {("likes", 0): 9, ("likes", 1): 9}, {}, [], {}))
     assert {("likes", 0): 10} == assignment.next_offsets
     assert {("likes", 0): 10} == progress.positions()
     assignment.release_all()
@@ -150,7 +151,7 @@ def test_what_was_read_is_uncommitted_until_its_commit_is_known() -> None:
     progress.note_read({("likes", 0): 7, ("likes", 1): 8})
     progress.note_read({("likes", 0): 9})
     assert {("likes", 0): Uncommitted(7, 9), ("likes", 1): Uncommitted(7, 8)} == progress.find_uncommitted()
-    assignment.note_commit(ClosingCheckpoint(0.0, {("likes", 0): 9}, {}, [], {}))
+    assignment.note_commit(ClosingCheckpoint(Moment(0.0, 0.0), {("likes", 0): 9}, {}, [], {}))
     assignment.release_all()
     assert {("likes", 1): Uncommitted(7, 8)} == progress.find_uncommitted()
     assert 10 == progress.reached(("likes", 0))
@@ -162,7 +163,7 @@ def test_markers_behind_the_last_record_are_read_as_well() -> None:
     assignment.assign([TopicPartition("user-info-changes", 0, 5), TopicPartition("likes", 0, 5)])
     assert {} == assignment.find_trailing_markers("user-info-changes")
     committed = ClosingCheckpoint(
-        0.0, {("user-info-changes", 0): 6}, {("user-info-changes", 0): 9, ("likes", 0): 9}, [], {}
+        Moment(0.0, 0.0), {("user-info-changes", 0): 6}, {("user-info-changes", 0): 9, ("likes", 0): 9}, [], {}
     )
     assignment.note_commit(committed)
     assert {("user-info-changes", 0): 8} == assignment.find_trailing_markers("user-info-changes")

@@ -14,6 +14,7 @@ from bench.joiner import processes
 from bench.joiner import restart as restarts
 from bench.joiner.backlog import Backlog, run_backlog
 from bench.joiner.freshness import Freshness, generate_changes, measure_freshness
+from bench.joiner.queries import Asked
 from bench.joiner.throughput import Race, Run, compute_medians, compute_ratios
 from bench.joiner.wide import WideWorkload
 from bench.joiner.workload import Workload
@@ -134,16 +135,45 @@ def restart(rows: int) -> None:
     click.echo(f"\n{results.write_results(RESULTS, 'joiner-restart', facts)}")
 
 
+@joiner.command()
+@click.option("--rows", default=1_000_000, show_default=True, help="Rows joined beforehand.")
+@click.option("--rate", default=1_000, show_default=True, help="Changes/s.")
+@click.option("--requests", "rates", multiple=True, type=int, default=(0, 200, 1_000), show_default=True, help="Per s.")
+@click.option("--seconds", default=20.0, show_default=True, help="How long each part takes.")
+def queries(rows: int, rate: int, rates: tuple[int, ...], seconds: float) -> None:
+    """Freshness of a joiner that answers for users, at rising rates of requests; its answers beside a reader's."""
+    progress = ProgressPrinter()
+    serving = {"JOINER_SERVES_USERS": "true", "JOINER_ADVERTISED_URL": "http://127.0.0.1"}  # nobody is sent there
+    with run_caught_up(rows, 1, progress, **serving) as (backlog, (only,)):
+        asked = Asked(backlog, only, generate_changes(backlog.workload), seconds)
+        beside = [asked.measure_beside(rate, requests, OUTPUT, progress) for requests in rates]
+        capacities = asked.measure_capacities(backlog.kafka.command.folder / "reader", OUTPUT)
+    click.echo(f"1 joiner, {rows:,} rows joined before; {results.describe_machine()}\n\n{results.to_table(beside)}")
+    click.echo(f"\n{results.to_table(capacities)}")
+    facts = {"rows": rows, "beside": beside, "capacities": capacities}
+    click.echo(f"\n{results.write_results(RESULTS, 'joiner-queries', facts)}")
+
+
 @contextmanager
-def run_caught_up(rows: int, count: int, progress: ProgressPrinter) -> Iterator[tuple[Backlog, list[Command]]]:
-    """Give joiners that have joined so many rows, and their Kafka; all is deleted afterwards."""
+def run_caught_up(
+    rows: int, count: int, progress: ProgressPrinter, **settings: str
+) -> Iterator[tuple[Backlog, list[Command]]]:
+    """Give joiners that have joined so many rows, and their Kafka; all is deleted afterwards.
+
+    Args:
+        rows: how many.
+        count: of the joiners.
+        progress: shows how far it is.
+        settings: further environment variables of the joiners.
+    """
     workload = Workload(rows)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
         with run_backlog(folder, workload, PARTITIONS, progress) as backlog:
             backlog.topics.create_output(OUTPUT)
             joiners = [
-                processes.joiner_command(number, backlog.kafka.bootstrap_servers, "", folder) for number in range(count)
+                processes.joiner_command(number, backlog.kafka.bootstrap_servers, "", folder, **settings)
+                for number in range(count)
             ]
             try:
                 for one in joiners:

@@ -27,7 +27,7 @@ from joiner.queries.lease import HANDOVER_SECONDS, LEASE_SECONDS, RENEW_SECONDS,
 from joiner.queries.responses import UserQueries
 from joiner.settings import JoinerSettings
 from reader.http import problems
-from reader.status.readiness import Readiness
+from replication.readiness import Readiness
 from shared.clock import Moment
 from shared.errors import SettingError
 from shared.health import Reply, serve_health

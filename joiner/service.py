@@ -32,10 +32,10 @@ from joiner.health import Health
 from joiner.kafka import config, topics
 from joiner.kafka.shape import write_shape
 from joiner.metrics import Metrics, folder_bytes
-from joiner.rebuild import mark_empty
 from joiner.queries.claim_relay import ClaimRelay
 from joiner.queries.claims import Claim
 from joiner.queries.responses import UserQueries
+from joiner.rebuild import mark_empty
 from joiner.settings import JoinerSettings
 from joiner.state_check import check_state
 from shared import lock, logs

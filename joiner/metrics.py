@@ -52,6 +52,11 @@ class Metrics:
         self.restarts = Counter(
             "joiner_restarts", "Times that the joiner continued from the last commit by itself.", registry=registry
         )
+        self.new_epochs = Counter(
+            "joiner_new_epochs",
+            "Times that transactions went on under a new epoch, since the end of one may have been sent twice.",
+            registry=registry,
+        )
         self.seconds_since_commit = Gauge(
             "joiner_seconds_since_commit",
             "Time since the last commit, or since nothing was left to commit.",

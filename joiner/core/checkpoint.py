@@ -6,14 +6,15 @@ with the checkpoint: nothing is stored or sent before the engine closes it. Know
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 
 from joiner.core.build import STORED_KEY, Build, PartBuild, decode_notice
-from joiner.core.columns import Values, complete, fits
+from joiner.core.chain import Link
+from joiner.core.columns import Values, complete_row
 from joiner.core.differences import diff_owners, diff_terms
-from joiner.core.partition_work import APPLIED_OFFSET_KEY, PartitionWork, Store
+from joiner.core.partition_work import PartitionWork, Store
 from joiner.core.plan import Plan, Table
 from joiner.core.records import OutputRecord, SourceRecord
 from joiner.core.rows import parse_row
@@ -27,7 +28,6 @@ from joiner.core.users import (
     parse_entry,
     resolve_unavailable,
 )
-from shared.errors import BadRow
 from shared.topics import partition_of
 from shared.unavailable import UNAVAILABLE
 
@@ -102,7 +102,7 @@ class Checkpoint:
             partition = self._partition(store)
             old = partition.find_row(row_id)
             sent = None if values is None else values[:kept]
-            new = None if sent is None else _complete_row(sent, old)
+            new = None if sent is None else complete_row(sent, old)
             differences = diff_terms(table, old, new)
             self._note_unknown(sent, old)
             for user_id, aggregate, difference in differences:
@@ -111,20 +111,26 @@ class Checkpoint:
         if table.fields is not None:
             self._changes.set_profile(row_id, None if values is None else values[kept:], *times)
 
-    def take_changes(self, store: Store, offset: int, value: bytes) -> None:
+    def take_changes(
+        self, store: Store, offset: int, value: bytes, links: Iterable[Link] = (), where: str = "a pack"
+    ) -> None:
         """Stage 2: apply an internal record's changes, once, however often the record is delivered.
 
         Args:
             store: user id -> state, for the record's partition.
             offset: the record's offset.
             value: entries as `pack_changes` writes them.
+            links: its places in chains; none where an earlier version has sent it, or where it only requests records.
+            where: the record, for people.
+
+        Raises:
+            StateError: what Kafka has kept is not what was sent; nothing of the checkpoint may be committed.
         """
         partition = self._part(store)
-        if partition.next_offset is None:
-            stored = store.get(APPLIED_OFFSET_KEY)
-            partition.next_offset = int(orjson.loads(stored)) if stored is not None else 0
-        if offset < partition.next_offset:
+        if offset < partition.open_changes(where):
             return
+        partition.chains.follow(links, where)
+        partition.writes_all |= offset < partition.again_before
         self._bytes += len(value)
         for entry in orjson.loads(value):
             user_id, change = parse_entry(entry)
@@ -136,6 +142,10 @@ class Checkpoint:
                 after = apply_change(after, change)
             partition.users[user_id] = (before, after)
         partition.next_offset = offset + 1
+
+    def write_again(self, store: Store, before: int) -> None:
+        """Have it write each user whose changes come before an offset of the store's part, shown already or not."""
+        self._part(store).again_before = before
 
     def take_notice(self, store: Store, value: bytes) -> None:
         """Stage 2: note how far a build is; as often as the record is delivered.
@@ -188,6 +198,17 @@ class Checkpoint:
         for target, entries in waiting.items():
             yield target, _join_entries(entries)
 
+    def link_pack(self, target: int, partitions: int, chains: Mapping[Store, str]) -> list[Link]:
+        """Count a pack to one of so many internal partitions; return its places in the chains of the rows behind it.
+
+        `chains` names the chain of each source partition, given its store.
+        """
+        return [
+            Link(chains[store], partition.count_pack(target, partitions))
+            for store, partition in self._partitions.items()
+            if partition.rows
+        ]
+
     def render_records(self) -> Iterator[OutputRecord]:
         """Yield what stage 2 writes, each user once: changes that clients see, what is requested, pieces of passes."""
         build = self._build
@@ -222,15 +243,3 @@ class Checkpoint:
 
 def _join_entries(entries: list[bytes]) -> bytes:
     return b"[" + b",".join(entries) + b"]"
-
-
-def _complete_row(row: Values, known: Values | None) -> Values:
-    """Return a row with the last known values in place of those that were not sent.
-
-    Raises:
-        BadRow: they do not fit together; without one of them the row would be counted as what it is not.
-    """
-    whole = complete(row, known)
-    if whole != row and not fits(whole):
-        raise BadRow("too-large", "what is read of the row, with what was not sent, does not fit into a record")
-    return whole

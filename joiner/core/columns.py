@@ -102,3 +102,15 @@ def complete(values: Values, known: Values | None) -> Values:
         ((known[index] if known is not None else None) if value == UNAVAILABLE else value)
         for index, value in enumerate(values)
     )
+
+
+def complete_row(row: Values, known: Values | None) -> Values:
+    """Return a row with the last known values in place of those that were not sent.
+
+    Raises:
+        BadRow: they do not fit together; without one of them the row would be counted as what it is not.
+    """
+    whole = complete(row, known)
+    if whole != row and not fits(whole):
+        raise BadRow("too-large", "what is read of the row, with what was not sent, does not fit into a record")
+    return whole

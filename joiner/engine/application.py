@@ -24,6 +24,7 @@ from joiner.core.key_forms import KeyForms
 from joiner.core.records import PartitionId
 from joiner.engine.assignment import Assignment
 from joiner.engine.build_marks import BuildMarks
+from joiner.engine.epochs import EpochKeeper
 from joiner.engine.errors import is_engine_error, translate_error
 from joiner.engine.loop import Loop
 from joiner.engine.loop_guard import LoopGuard
@@ -66,10 +67,13 @@ class JoinerApplication(Application):
         """True once a signal has asked for the end, whether the loop has followed it or was broken off before."""
         # Changelog partition -> how far a local store must have come; recovery reads it.
         self._oldest_trusted: dict[PartitionId, int] = {}
+        self._epochs = EpochKeeper(self._producer, context.metrics)
         self._stores = OpenStores()
         self._guard = LoopGuard(context.health, progress, self._refuse_commits)
-        begin = partial(Checkpoint, context.settings.plan, progress.build)
-        self._checkpoints = Checkpoints(self._processing_context, self._stores, self._refuse_commits, key_forms, begin)
+        begin, joiner = partial(Checkpoint, context.settings.plan, progress.build), context.settings.transactional_id
+        self._checkpoints = Checkpoints(
+            self._processing_context, self._stores, self._refuse_commits, key_forms, begin, joiner=joiner
+        )
         self._assignment = Assignment(progress)
         self._serving = self._begin_serving()
         self._loop = Loop(context, self._processing_context, self._assignment, self._checkpoints, self._guard)
@@ -152,6 +156,11 @@ class JoinerApplication(Application):
         stores = [tp for tp in topic_partitions if tp.topic in self._prepared.changelogs]
         self._oldest_trusted.update(find_trusted_offsets(self._consumer, stores, self._prepared.forgets_ms))
         super()._assign_partitions(topic_partitions)
+        self._checkpoints.ends = {
+            (tp.topic, tp.partition): high_watermark(self._watermark_consumer, tp.topic, tp.partition)
+            for tp in read
+            if tp.topic == self._context.settings.user_info_changes_topic
+        }
         partitions = [TopicPartition(tp.topic, tp.partition) for tp in read]
         self._assignment.assign(self._consumer.committed(partitions, timeout=config.REQUEST_SECONDS))
         logger.info("assigned %d partitions", len(read))

@@ -14,6 +14,7 @@ from quixstreams.processing import ProcessingContext
 
 from joiner.context import Context
 from joiner.core.build import BUILD_KEY
+from joiner.core.chain import decode_links
 from joiner.core.commit_policy import BATCH, CommitPolicy, limit_wait
 from joiner.core.records import PartitionId, SourceRecord
 from joiner.core.watermarks import WATERMARKS_KEY
@@ -128,7 +129,8 @@ class Loop:
                 notices += 1
                 current.checkpoint.take_notice(current.store(topic, partition), message.value())
             elif table is None:
-                current.checkpoint.take_changes(current.store(topic, partition), offset, message.value())
+                links, where = decode_links(message.headers()), f"{topic}[{partition}]@{offset}"
+                current.checkpoint.take_changes(current.store(topic, partition), offset, message.value(), links, where)
             else:
                 rows[topic] += 1
                 store = current.store(topic, partition) if table.columns else None

@@ -4,6 +4,7 @@ Everything that was read belongs to one checkpoint of Quix, whose transaction co
 nothing of how records are read or written.
 """
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from quixstreams.checkpointing import Checkpoint as QuixCheckpoint
 from quixstreams.processing import ProcessingContext
 
 from joiner.core.build import PartBuild
+from joiner.core.chain import Life, Link, name_source_chain
 from joiner.core.checkpoint import BYTES_PER_ROW, Checkpoint
 from joiner.core.key_forms import KeyForms
 from joiner.core.partition_work import Store
@@ -29,10 +31,21 @@ class OpenCheckpoint:
         quix: the checkpoint of Quix that commits it.
         opened: receives every store that it opens.
         checkpoint: an empty one, which decides what is committed.
+        life: numbers its packs.
+        ends: internal partition -> its end when it was assigned; others may have shown what comes before that.
     """
 
-    def __init__(self, quix: QuixCheckpoint, opened: OpenStores, checkpoint: Checkpoint) -> None:
+    def __init__(
+        self,
+        quix: QuixCheckpoint,
+        opened: OpenStores,
+        checkpoint: Checkpoint,
+        life: Life,
+        ends: Mapping[PartitionId, int],
+    ) -> None:
         self.quix = quix
+        self._life = life
+        self._ends = ends
         self._opened = opened
         self.checkpoint = checkpoint
         self.letters: list[tuple[UnreadableRecord, BadRow]] = []
@@ -51,6 +64,8 @@ class OpenCheckpoint:
             transaction = self.quix.get_store_transaction(stream_id=topic, partition=partition)
             store = self._stores[topic, partition] = PartitionStore(transaction)
             self._opened.add(store)
+            if (topic, partition) in self._ends:
+                self.checkpoint.write_again(store, self._ends[topic, partition])
         return store
 
     def hold_part(self, topic: str, part: int, next_offset: int) -> None:
@@ -81,6 +96,16 @@ class OpenCheckpoint:
         for (topic, partition), offset in offsets.items():
             self.quix.store_offset(topic=topic, partition=partition, offset=offset)
         self.offsets.update(offsets)
+
+    def link_pack(self, target: int, partitions: int) -> list[Link]:
+        """Return the places of its next pack in the chains that lead to an internal partition.
+
+        Args:
+            target: that partition.
+            partitions: how many there are.
+        """
+        chains: dict[Store, str] = {store: name_source_chain(*source) for source, store in self._stores.items()}
+        return [*self.checkpoint.link_pack(target, partitions, chains), self._life.count_pack(target)]
 
     def find_builds(self) -> dict[int, PartBuild]:
         """Return how far the build of each part in it is, once its records are rendered."""
@@ -125,15 +150,18 @@ class Checkpoints:
         refuse_commits: stops Quix from committing anything more.
         key_forms: what the keys of rows must be like to be taken into a checkpoint.
         begin: makes an empty checkpoint, for the group's view and build.
+        joiner: names this joiner.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a checkpoint is made of
         self,
         processing: ProcessingContext,
         opened: OpenStores,
         refuse_commits: Callable[[], None],
         key_forms: KeyForms,
         begin: Callable[[], Checkpoint],
+        *,
+        joiner: str,
     ) -> None:
         self.key_forms = key_forms
         self._processing = processing
@@ -142,13 +170,20 @@ class Checkpoints:
         self._refuse_commits = refuse_commits
         self.open: OpenCheckpoint | None = None
         """None if nothing was read since the last commit."""
+        self.ends: Mapping[PartitionId, int] = {}
+        """Internal partition -> its end when it was assigned."""
         self._closing: ClosingCheckpoint | None = None
+        self._joiner = joiner
+        self._life = self._begin_life()
+
+    def _begin_life(self) -> Life:
+        return Life(self._joiner, uuid.uuid4().hex[:12])
 
     def current(self) -> OpenCheckpoint:
         """Return the open checkpoint, or a new one where Quix has begun another since."""
         quix = self._processing.checkpoint
         if self.open is None or self.open.quix is not quix:
-            self.open = OpenCheckpoint(quix, self._opened, self._begin())
+            self.open = OpenCheckpoint(quix, self._opened, self._begin(), self._life, self.ends)
         return self.open
 
     def begin_closing(self) -> OpenCheckpoint | None:
@@ -182,6 +217,8 @@ class Checkpoints:
     def forget_closing(self) -> None:
         """Forget the checkpoint that is closing: Quix does not say whether a commit in a rebalance succeeded."""
         self._closing = None
+        # If it did not, the numbers that its packs had will never come.
+        self._life = self._begin_life()
 
     def drop(self) -> None:
         """Drop what is not committed, and with it everything that it refers to."""

@@ -10,6 +10,7 @@ from quixstreams.internal_producer import InternalProducer
 from quixstreams.sinks import BaseSink
 
 from joiner.context import Context
+from joiner.core.chain import CHAIN_HEADER, encode_links
 from joiner.core.checkpoint import CHANGES_KEY
 from joiner.dead_letters.letter import UnreadableRecord, to_message
 from joiner.engine.build_marks import BuildMarks
@@ -72,9 +73,11 @@ class Outputs(BaseSink):
         closing.checkpoint.save()
 
     def _write_changes(self, closing: OpenCheckpoint) -> None:
-        for partition, pack in closing.checkpoint.pack_changes(self._prepared.changes_partitions):
+        topic, partitions = self._settings.user_info_changes_topic, self._prepared.changes_partitions
+        for partition, pack in closing.checkpoint.pack_changes(partitions):
             self._checkpoints.require_open(closing)
-            RecordSender(self._producer, self._settings.user_info_changes_topic, partition)(CHANGES_KEY, pack)
+            headers = [(CHAIN_HEADER, encode_links(closing.link_pack(partition, partitions)))]
+            RecordSender(self._producer, topic, partition, headers)(CHANGES_KEY, pack)
 
     def _write_records(self, closing: OpenCheckpoint) -> None:
         send = RecordSender(self._producer, self._settings.user_info_topic)

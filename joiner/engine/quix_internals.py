@@ -22,6 +22,8 @@ from quixstreams.state.recovery import ChangelogProducer, RecoveryManager, Recov
 from quixstreams.state.rocksdb import RocksDBStorePartition
 from rocksdict import WriteBatch
 
+from joiner.core.epochs import TransactionWatcher
+
 if TYPE_CHECKING:
     from rocksdict import Rdict
 
@@ -76,6 +78,47 @@ def librdkafka_producer(producer: InternalProducer) -> confluent_kafka.Producer:
 def delivery_callback(producer: InternalProducer) -> Callable[..., None]:
     """Return the callback that notes the offset of a delivered record: a store remembers its last changelog offset."""
     return producer._on_delivery
+
+
+def open_client(producer: InternalProducer) -> confluent_kafka.Producer:
+    """Return another client with the configuration of a producer's own: Quix makes one, and never a second."""
+    return confluent_kafka.Producer(producer._producer._producer_config)
+
+
+def replace_client(producer: InternalProducer, client: confluent_kafka.Producer) -> confluent_kafka.Producer | None:
+    """Have a producer use another client, and return the one that it had."""
+    before, producer._producer._inner_producer = producer._producer._inner_producer, client
+    return before
+
+
+def watch_transactions(producer: Any, watcher: TransactionWatcher) -> None:  # noqa: ANN401 - methods are replaced
+    """Have an InternalProducer tell of its transactions."""
+    client = producer._producer
+    begin, retry, report = producer.begin_transaction, producer._retry_transaction_op, client._user_error_cb
+
+    def retry_transaction_op(op: Callable[[float | None], None], **arguments: Any) -> None:  # noqa: ANN401
+        def attempt(timeout_seconds: float | None) -> None:
+            try:
+                op(timeout_seconds)
+            except confluent_kafka.KafkaException:
+                watcher.on_failure()
+                raise
+
+        client.poll(0)
+        watcher.before_end()
+        try:
+            retry(attempt, **arguments)
+        finally:
+            client.poll(0)
+            watcher.after_end()
+
+    def report_error(error: confluent_kafka.KafkaError) -> None:
+        watcher.on_error()
+        report(error)
+
+    producer.begin_transaction = lambda: (watcher.before_begin(), begin())[1]  # type: ignore[func-returns-value]
+    producer._retry_transaction_op = retry_transaction_op
+    client._user_error_cb = report_error
 
 
 # Stores

@@ -81,11 +81,15 @@ class PartitionStore(Store):
         changelog: Any = self._changelog  # every store of the joiner has one
         headers = [(COLUMN_FAMILY_HEADER, COLUMN_FAMILY), (OFFSETS_HEADER, orjson.dumps(processed_offsets))]
         send = RecordSender(producer_of(changelog), changelog.changelog_name, changelog.partition, headers)
-        last = len(self._updated) + len(self._deleted)
-        for number, (key, value) in enumerate(self._updated.items(), 1):
-            send(key, value, report=number == last)
-        for number, key in enumerate(self._deleted, len(self._updated) + 1):
-            send(key, None, report=number == last)
+        # The last key that was set comes last: where it is stored, all others are.
+        last = next(reversed(self._updated), None)
+        for key, value in self._updated.items():
+            if key is not last:
+                send(key, value)
+        for number, key in enumerate(self._deleted, 1):
+            send(key, None, report=last is None and number == len(self._deleted))
+        if last is not None:
+            send(last, self._updated[last], report=True)
 
 
 class OpenStores:

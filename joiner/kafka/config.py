@@ -135,7 +135,10 @@ def producer_config(settings: JoinerSettings, properties: Mapping[str, str]) -> 
         "transaction.timeout.ms": TRANSACTION_MS,
     }
     preferred = {"compression.type": "lz4", "linger.ms": 5, "queue.buffering.max.messages": 500_000}
-    return build_config(properties, preferred, own)
+    # What joiner.core.epochs rests on, whatever the environment says: a connection that closes is reported, and what
+    # was lost with it is sent again after no less than RESEND_SECONDS.
+    watched = {"log.connection.close": True, "retry.backoff.ms": 100}
+    return {**build_config(properties, preferred, own), **watched}
 
 
 def abort_open_transaction(settings: JoinerSettings, properties: Mapping[str, str]) -> None:

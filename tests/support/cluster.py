@@ -5,10 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from joiner.core.chain import Link, name_source_chain
 from joiner.core.checkpoint import Checkpoint
 from joiner.core.compatibility import LedgerNotes
 from joiner.core.key_forms import KeyForms
-from joiner.core.partition_work import APPLIED_OFFSET_KEY, Store
+from joiner.core.partition_work import Store
 from joiner.core.plan import Plan
 from joiner.core.records import OutputRecord, SourceRecord
 from shared.errors import BadRow
@@ -64,7 +65,9 @@ class Cluster:
     output: list[OutputRecord] = field(default_factory=list)
     dead_letters: list[Event] = field(default_factory=list)
     stores: defaultdict[tuple[str, int], DictStore] = field(default_factory=lambda: defaultdict(DictStore))
-    internal: list[list[bytes]] = field(default_factory=lambda: [[] for _ in range(INTERNAL_PARTITIONS)])
+    internal: list[list[tuple[bytes, list[Link]]]] = field(
+        default_factory=lambda: [[] for _ in range(INTERNAL_PARTITIONS)]
+    )
     key_forms: KeyForms = field(init=False)
     consumed: list[int] = field(default_factory=lambda: [0] * INTERNAL_PARTITIONS)
 
@@ -93,16 +96,21 @@ class Cluster:
                 bad.append(event)
         reached = list(self.consumed)
         for partition, count in enumerate(internal):
-            for value in self.internal[partition][reached[partition] : reached[partition] + count]:
-                checkpoint.take_changes(self.stores["changes", partition], reached[partition], value)
+            for value, links in self.internal[partition][reached[partition] : reached[partition] + count]:
+                checkpoint.take_changes(self.stores["changes", partition], reached[partition], value, links)
                 reached[partition] += 1
-        packs, records = list(checkpoint.pack_changes(INTERNAL_PARTITIONS)), list(checkpoint.render_records())
+        chains: dict[Store, str] = {store: name_source_chain(*source) for source, store in self.stores.items()}
+        packs = [
+            (partition, pack, checkpoint.link_pack(partition, INTERNAL_PARTITIONS, chains))
+            for partition, pack in checkpoint.pack_changes(INTERNAL_PARTITIONS)
+        ]
+        records = list(checkpoint.render_records())
         if crashes:
             self.run_checkpoint(events, internal)
             return
         checkpoint.save()
-        for partition, pack in packs:
-            self.internal[partition].append(pack)
+        for partition, pack, links in packs:
+            self.internal[partition].append((pack, links))
         self.output += records
         self.dead_letters += bad
         self.consumed = reached
@@ -114,7 +122,7 @@ class Cluster:
     def remembered(self, store: str) -> set[str]:
         """Return the rows, or for the store ``changes`` the users, that something is remembered of."""
         contents = [dict_store.content for (name, _), dict_store in self.stores.items() if name == store]
-        return {key.decode() for content in contents for key in content if key != APPLIED_OFFSET_KEY}
+        return {key.decode() for content in contents for key in content if not key.startswith(RESERVED_KEY_PREFIX)}
 
     def finish(self) -> None:
         """Read all that waits."""

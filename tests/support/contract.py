@@ -24,6 +24,15 @@ from doctor.checks import DoctorSettings
 from doctor.cli import main as doctor
 from joiner.cli import main as joiner
 from joiner.core import compatibility
+from joiner.core.chain import (
+    CHAIN_HEADER,
+    FOLLOWED_KEY,
+    SENT_KEY,
+    FollowedChains,
+    Link,
+    encode_links,
+    name_source_chain,
+)
 from joiner.core.partition_work import APPLIED_OFFSET_KEY
 from joiner.core.plan import compile_view
 from joiner.core.users import UserChange, UserState, encode_state, make_request_entry
@@ -312,7 +321,11 @@ def _state() -> Iterator[str]:
     yield f"joiner's claim {claims.Claim('0', 'http://joiner-0:8001').encode()!r}"
     yield f"joiner format {compatibility.FORMAT}"
     yield f"reader format {FORMAT}"
-    yield f"state key {APPLIED_OFFSET_KEY!r}"
+    for key in (APPLIED_OFFSET_KEY, FOLLOWED_KEY, SENT_KEY):
+        yield f"state key {key!r}"
+    link = Link(name_source_chain("likes", 3), 1042)
+    yield f"chain {encode_links([link])!r} {FollowedChains({link.chain: ('', link.number)}).encode(7)!r}"
+    yield f"header {CHAIN_HEADER} of a change"
     profile = ("alice", *[None] * 7)
     yield f"user state {encode_state(UserState(profile, (1, 2, 3, 4), 5, 6))!r}"
     *change, fields = json.loads(UserChange([1, 2, 3, 4], profile, 5, 6).encode("alice"))

@@ -98,9 +98,16 @@ class Topics:
         self.rows[table].pop(str(row_id), None)
         self.send(table, str(row_id).encode(), None)
 
-    def send(self, topic: str, key: bytes | None, value: bytes | None, partition: int = -1) -> None:
+    def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int = -1,
+        headers: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Write a record as it is, to a partition; -1: to that of its key."""
-        self._producer.produce(self.name(topic), value, key, partition=partition)
+        self._producer.produce(self.name(topic), value, key, partition=partition, headers=dict(headers or {}))
         self._producer.poll(0)
 
     def write(self, topic: str, key: bytes | None, value: bytes | None) -> None:

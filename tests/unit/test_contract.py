@@ -123,6 +123,9 @@ ADDITIONS: dict[str, list[str]] = {
         "joiner joiner_user_responses_created{status}",
         "joiner joiner_user_responses_total{status}",
         "joiner joiner_user_responses{status}",
+        "joiner joiner_new_epochs_total{}",
+        "joiner joiner_new_epochs_created{}",
+        "joiner joiner_new_epochs{}",
     ],
     "dead letters": ["reason bad-value"],
     "records": [
@@ -154,6 +157,10 @@ ADDITIONS: dict[str, list[str]] = {
         """ledger key b'key-form ["users", "text"]'""",
         "ledger key b'serves 3'",
         'joiner\'s claim b\'{"instance": "0", "url": "http://joiner-0:8001"}\'',
+        """chain b'[["likes/3",1042,""]]' b'[7,false,{"likes/3":["",1042]}]'""",
+        "header chain of a change",
+        "state key b'\\xffchains'",
+        "state key b'\\xffsent'",
     ],
 }
 """What was added since, by kind."""

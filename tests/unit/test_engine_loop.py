@@ -44,7 +44,9 @@ def quix_checkpoint() -> Any:  # noqa: ANN401 - takes the place of Quix's
 def checkpoints(refuse: Refusals) -> tuple[Checkpoints, Any]:
     """Return what holds checkpoints, and what says which one Quix has open."""
     processing: Any = SimpleNamespace(checkpoint=quix_checkpoint())
-    return Checkpoints(processing, OpenStores(), refuse, new_key_forms(), partial(Checkpoint, PLAN)), processing
+    return Checkpoints(
+        processing, OpenStores(), refuse, new_key_forms(), partial(Checkpoint, PLAN), joiner="joiner-0"
+    ), processing
 
 
 def test_a_checkpoint_is_committed_with_all_that_was_read() -> None:

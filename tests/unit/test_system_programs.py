@@ -27,10 +27,10 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put(folder: Path, names: Iterable[str], script: str = "") -> None:
-    """Put programs into a folder."""
-    for name in names:
-        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-        (folder / name).chmod(0o755)
+    """Put programs into a folder, those that are known by a whole path as well: what lies there is not replaced."""
+    for program in (folder / Path(name).name for name in names):
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
 
 
 def put_apt(folder: Path, brings: Iterable[str]) -> None:

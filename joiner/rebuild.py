@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from joiner.context import Context
 from joiner.core.build import Build
 from joiner.core.compatibility import ClusterFacts, LedgerNotes, find_repartitioned
 from joiner.kafka.config import REQUEST_SECONDS, membership_seconds
@@ -18,6 +19,7 @@ from joiner.kafka.ledger import BUILD, FORMS_ARE_WHOLE, INPUTS, REBUILD, RESETTI
 from joiner.kafka.offsets import read_extents, read_state_inputs
 from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.taking_back import Served, read_served
+from joiner.kafka.topics import PreparedTopics
 from joiner.settings import JoinerSettings
 from shared.builds import BuildMark
 from shared.errors import KafkaError, StateError, TopicError
@@ -30,21 +32,23 @@ NOT_BEGUN = ""
 """The build of marks that are written before it is known which build it will be."""
 
 
-def mark_empty(admin: AdminClient, client: Mapping[str, str], topic: str, partitions: int, parts: int) -> None:
+def mark_empty(context: Context, prepared: PreparedTopics) -> None:
     """Mark a user-info that holds nothing as unfinished: readers take one that stays so for one without users.
 
-    To be called as soon as the topic exists, since what a start does until the build begins takes seconds.
+    To be called as soon as the topic exists, since what a start does until the build begins takes seconds. A group that
+    has a state marks nothing: its build, if there was one, will not be said to be over again.
 
     Args:
-        admin: a client of the cluster.
-        client: where Kafka is and how to reach it, as librdkafka's properties.
-        topic: user-info.
-        partitions: how many it has.
-        parts: how many partitions the internal topic has.
+        context: what the process keeps.
+        prepared: the joiner's topics.
     """
-    extents = read_extents(admin, [(topic, partition) for partition in range(partitions)])
+    if Ledger(context.client, prepared.ledger).read().inputs is not None:
+        return
+    topic, partitions = context.settings.user_info_topic, prepared.user_info_partitions
+    extents = read_extents(context.admin, [(topic, partition) for partition in range(partitions)])
     if not any(extent.high for extent in extents.values()):
-        write_all(open_producer(client), topic, _make_marks(NOT_BEGUN, parts, partitions, whole=False))
+        marks = _make_marks(NOT_BEGUN, prepared.changes_partitions, partitions, whole=False)
+        write_all(open_producer(context.client), topic, marks)
 
 
 def _make_marks(build: str, parts: int, partitions: int, *, whole: bool) -> list[NewRecord]:

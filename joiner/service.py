@@ -164,13 +164,7 @@ def _run_once(context: Context, progress: CommittedProgress, patience: float, re
     prepared = topics.prepare_topics(
         context.admin, settings, lambda problem: context.health.enter("waiting", problem), patience
     )
-    mark_empty(
-        context.admin,
-        context.client,
-        settings.user_info_topic,
-        prepared.user_info_partitions,
-        prepared.changes_partitions,
-    )
+    mark_empty(context, prepared)
     with ThreadPoolExecutor(1) as executor:
         # Otherwise Kafka would not say what the group has committed before that transaction's time-out.
         ended = executor.submit(config.abort_open_transaction, settings, context.properties)

@@ -21,6 +21,7 @@ COPY joiner joiner
 COPY poller poller
 COPY reader reader
 COPY replication replication
+COPY sink sink
 RUN tools/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 FROM python:${PYTHON} AS joiner-packages

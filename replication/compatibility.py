@@ -68,23 +68,24 @@ def decide(
     return CopyDecision("continue")
 
 
-def find_gap(positions: Mapping[int, int], logs: Mapping[int, tuple[int, int]]) -> str | None:
+def find_gap(positions: Mapping[int, int], logs: Mapping[int, tuple[int, int]], remedy: str) -> str | None:
     """Return why a copy cannot continue, as a message, if the log was cut above or below its positions; else None.
 
     Args:
         positions: partition -> the next offset to read.
         logs: partition -> its log's first offset and its end.
+        remedy: what to do if the topic is complete nevertheless, as words.
     """
     for partition, position in sorted(positions.items()):
         first, end = logs[partition]
         if position < first:
-            what = f"begins at {first}, after {position}, where this reader's data ends: records in between are gone"
+            what = f"begins at {first}, after {position}, where the copy ends: records in between are gone"
         elif position > end:
-            what = f"ends at {end}, before {position}, which this reader has read: it has lost records"
+            what = f"ends at {end}, before {position}, which the copy has applied: it has lost records"
         else:
             continue
         return (
             f"partition {partition} of the topic {what}; rebuild the topic with the joiner, or, if it is complete"
-            " nevertheless, stop the reader, delete its READER_STATE_DIR and start it"
+            f" nevertheless, {remedy}"
         )
     return None

@@ -41,7 +41,7 @@ INTERRUPTED = 128 + signal.SIGINT
 CUT_OFF = 128 + signal.SIGPIPE
 """Like the one above, what a shell reports for a process that this signal ended."""
 
-OURS = frozenset({"bench", "doctor", "joiner", "poller", "reader", "replication", "shared", "stack"})
+OURS = frozenset({"bench", "doctor", "joiner", "poller", "reader", "replication", "shared", "sink", "stack"})
 """Packages of this project: pip cannot install a missing module of these."""
 
 Translations = Mapping[type[Exception], Callable[[Any], UserInformationError]]

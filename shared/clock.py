@@ -12,6 +12,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def to_epoch_ms(moment: float) -> int:
+    """Return a moment of the monotonic clock as epoch milliseconds."""
+    return now_ms() - round((time.monotonic() - moment) * 1000)
+
+
 class Moment(NamedTuple):
     """One moment by two clocks: the monotonic one may stand still with the machine, the wall clock may be set.
 

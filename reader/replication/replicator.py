@@ -20,10 +20,11 @@ from reader.storage.read_view import RunBetweenReads
 from reader.storage.records import FORMAT
 from reader.storage.store import Store
 from replication.compatibility import CopyIdentity, find_gap
+from replication.description import describe_session
 from replication.kafka.topic import REQUEST_SECONDS, TopicClient
 from replication.lags import NO_LAGS
 from replication.positions import Bounds, Positions
-from replication.readiness import Readiness, State, estimate_seconds_left, find_complete_at
+from replication.readiness import Readiness, State, find_complete_at
 from replication.session import ReplicationSession
 from replication.topic_monitor import CHECK_SECONDS, TopicMonitor
 from shared.errors import KafkaError
@@ -36,6 +37,10 @@ RETRY_SECONDS = 0.5
 
 PATIENCE_SECONDS = 10.0
 """How long a reader that has complete data waits for Kafka at its start before it serves what it has."""
+
+
+REMEDY = "stop the reader, delete its READER_STATE_DIR and start it"
+"""Where the topic is complete though the copy cannot go on in it."""
 
 
 class _Refused(Exception):  # noqa: N818 - a decision, not a failure
@@ -155,7 +160,8 @@ class Replicator(BackgroundThread):
     def _find_start(self, store: Store, bounds: Bounds) -> dict[int, int]:
         """Return partition -> the next offset to read, after having checked that the topic still holds it."""
         known = store.offsets()
-        gap = find_gap(known, {partition: (bounds.firsts[partition], bounds.ends[partition]) for partition in known})
+        logs = {partition: (bounds.firsts[partition], bounds.ends[partition]) for partition in known}
+        gap = find_gap(known, logs, REMEDY)
         if gap is not None:
             if self._copies.discard_snapshot(gap):
                 raise _Restart
@@ -185,23 +191,12 @@ class Replicator(BackgroundThread):
     def _describe(self, session: ReplicationSession[CopyWriter], why: str | None, seconds: float) -> Readiness:
         """Return how far a session is, `seconds` after its beginning."""
         stall_reason = session.stall_reason and self._describe_stall(session.stall_reason, session.monitor.silence)
-        positions = session.positions
-        applied, target, progress = positions.applied, session.target, session.writer.wholeness.progress
         if session.caught_up:
             now = time.monotonic()
-            held_at = positions.held_at(now)
+            held_at = session.positions.held_at(now)
             self.status.note_complete(find_complete_at(held_at, session.monitor.contact, now, 2 * CHECK_SECONDS))
-            state: State = "ready" if stall_reason is None else "stale"
-            return Readiness(state, True, applied, target, 0.0, stall_reason, build_percent=progress.percent)
         serves = self._serves or (not self._copies.is_live(session.writer.store) and self._has_data)
-        unfinished = session.unfinished
-        if unfinished is not None:
-            reasons = "; ".join(filter(None, (why, stall_reason or unfinished)))
-            left, state = progress.seconds_left, "stale" if serves else "building"
-            return Readiness(state, serves, applied, target, left, reasons, build_percent=progress.percent)
-        left = estimate_seconds_left(positions.first, applied, target, seconds)
-        reason = stall_reason or why or ("catching up with the topic" if serves else None)
-        return Readiness("stale" if serves else "replaying", serves, applied, target, left, reason)
+        return describe_session(session, seconds, serves=serves, why=why, stall_reason=stall_reason)
 
     @property
     def _has_data(self) -> bool:

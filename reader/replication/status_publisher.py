@@ -9,13 +9,14 @@ import time
 from dataclasses import replace
 from typing import NamedTuple
 
-from reader.replication.copy_writer import read_freshness, to_epoch_ms
+from reader.replication.copy_writer import read_freshness
 from reader.status.counters import ApplyCounters
 from reader.status.report import LiveCopy, StatusReport
 from reader.storage.store import Store
 from replication.freshness import Freshness
 from replication.lags import NO_LAGS, Lags
 from replication.readiness import Readiness
+from shared.clock import to_epoch_ms
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from poller.metrics import Metrics
+from poller.metrics import Metrics as PollerMetrics
+from sink.metrics import Metrics
 from tests.support.alert_rules import named_metrics
 from tests.support.site import Site
 from tests.support.waiting import wait_for
@@ -22,14 +23,18 @@ def families(text: str) -> set[str]:
     return kinds.keys() | parts
 
 
+SINK = families(Metrics().text().decode())
+"""A sink says all of its own from the first moment."""
+
+
 def test_every_metric_that_a_rule_or_a_panel_names_exists(site: Site) -> None:
     """A live service, its connector and its database say every one of them; a misspelt one would never fire."""
     named = named_metrics()
     assert len(named) > 20
 
     def missing() -> dict[str, set[str]]:
-        of_poller = families(Metrics().text().decode())  # the site has a connector instead
-        said = OF_PROMETHEUS.union(of_poller, *(families(site.metrics(job)) for job in site.jobs))
+        of_poller = families(PollerMetrics().text().decode())  # the site has a connector instead
+        said = OF_PROMETHEUS.union(SINK, of_poller, *(families(site.metrics(job)) for job in site.jobs))
         return {metric: where for metric, where in named.items() if metric not in said}
 
     wait_for(lambda: not missing(), 60, f"every metric, but {missing()}")

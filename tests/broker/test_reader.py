@@ -213,7 +213,7 @@ def test_a_log_cut_below_the_stored_offset_is_refused_and_old_data_served(tmp_pa
                     log.unlink()
             kafka.start()
             said = reader.await_state("failed", 60)
-            assert "ends at 0, before 20, which this reader has read" in str(said["reason"])
+            assert "ends at 0, before 20, which the copy has applied" in str(said["reason"])
             assert body("alice", 19) == reader.get("/users/alice").content
         finally:
             reader.kill()

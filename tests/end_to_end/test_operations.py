@@ -44,7 +44,7 @@ def populated(running_service: Service) -> Service:
 @pytest.fixture
 def shell(populated: Service, stack_folder: Path) -> Iterator[Shell]:
     """Give a shell in a copy of the project, which a procedure may change, with its first commands typed."""
-    for package in ("shared", "joiner", "reader", "replication", "doctor", "stack", "ops"):
+    for package in ("shared", "joiner", "reader", "replication", "sink", "doctor", "stack", "ops"):
         shutil.copytree(ROOT / package, stack_folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     (stack_folder / ".local").mkdir()
     (stack_folder / ".venv").symlink_to(sys.prefix)

@@ -61,6 +61,9 @@ from shared import builds, heartbeats, records, topics, unavailable
 from shared.errors import BadRow
 from shared.shape import BUILT_IN_SHAPE, SHAPE_KEY, Shape
 from shared.view.model import BUILT_IN
+from sink.cli import main as sink
+from sink.metrics import Metrics as SinkMetrics
+from sink.settings import PostgresSettings, RedisSettings
 from stack.cli import main as stack
 from stack.run import RunSettings
 from stack.settings import StackSettings
@@ -75,8 +78,18 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "stack": StackSettings,
     "stack run": RunSettings,
     "doctor": DoctorSettings,
+    "sink postgres": PostgresSettings,
+    "sink redis": RedisSettings,
 }
-PROGRAMS = {"doctor": doctor, "joiner": joiner, "reader": reader, "poller": poller, "stack": stack, "bench": bench}
+PROGRAMS = {
+    "doctor": doctor,
+    "joiner": joiner,
+    "reader": reader,
+    "poller": poller,
+    "sink": sink,
+    "stack": stack,
+    "bench": bench,
+}
 READY = Readiness("ready", serves=True, complete_at=0.0, fresh_ms=1, build_percent=1.0)
 ALICE = StoredRecord(3, 1042, 0, b'{"userId":"alice"}')
 
@@ -166,9 +179,10 @@ def _records() -> Iterator[str]:
 
 
 def _metrics() -> Iterator[str]:
-    for metric, names in vars(Metrics().registry)["_collector_to_names"].items():
-        for name in names:
-            yield f"joiner {name}{{{','.join(vars(metric)['_labelnames'])}}}"
+    for tier, metrics in (("joiner", Metrics()), ("sink", SinkMetrics())):
+        for metric, names in vars(metrics.registry)["_collector_to_names"].items():
+            for name in names:
+                yield f"{tier} {name}{{{','.join(vars(metric)['_labelnames'])}}}"
     counted, applied = ResponseCounters({200: 1}), ApplyCounters()
     report = StatusReport(READY, True, LiveCopy("copy-2", 7, 4096), {0: 3}, {0: 1.5}, applied, {0: 1})
     for family in text_string_to_metric_families(render_metrics([counted], report).decode()):

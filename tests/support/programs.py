@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return settings on top of this process's environment, without what there begins like one of ours."""
-    ours = ("KAFKA_", "JOINER_", "READER_", "POLLER_", "USER_INFO_", "STACK_")
+    ours = ("KAFKA_", "JOINER_", "READER_", "POLLER_", "USER_INFO_", "STACK_", "SINK_")
     return {**{name: value for name, value in os.environ.items() if not name.startswith(ours)}, **settings}
 
 

@@ -50,6 +50,11 @@ PROMISES = {
     "replication": Promise(),
     "replication/kafka": Promise("confluent_kafka", "replication shared"),
     "poller": Promise("click confluent_kafka prometheus_client psycopg pydantic", "joiner/kafka shared shared/view"),
+    "sink": Promise(
+        "click prometheus_client pydantic", "replication replication/kafka shared sink/postgres sink/redis"
+    ),
+    "sink/postgres": Promise("psycopg", "replication shared shared/view sink"),
+    "sink/redis": Promise("redis", "replication shared sink"),
     "doctor": Promise("click confluent_kafka httpx pydantic", "joiner/core joiner/kafka shared"),
 }
 """Folder -> what it may import; every folder that ships is here."""

@@ -76,6 +76,9 @@ ADDITIONS: dict[str, list[str]] = {
         "python -m joiner view --check <boolean> is_flag = False",
         "python -m joiner view --dialect <postgresql|sqlite> = postgresql",
         "python -m joiner view --sql <boolean> is_flag = False",
+        "python -m sink",
+        "python -m sink postgres",
+        "python -m sink redis",
     ],
     "environment variables": [
         "reader READER_RESOURCE=users",
@@ -114,8 +117,24 @@ ADDITIONS: dict[str, list[str]] = {
         "stack STACK_CAPTURE=debezium",
         "stack run POLLER_HTTP_PORT=8004",
         "stack run STACK_CAPTURE=debezium",
+        *(
+            f"sink {store} {setting}"
+            for store in ("postgres", "redis")
+            for setting in (
+                "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:9092",
+                "LOG_FORMAT=text",
+                "LOG_LEVEL=INFO",
+                "SINK_HTTP_HOST=127.0.0.1",
+                "SINK_HTTP_PORT=8002",
+                "USER_INFO_TOPIC=user-info",
+            )
+        ),
+        "sink postgres SINK_POSTGRES_DSN=None",
+        "sink postgres SINK_POSTGRES_TABLE=user_information",
+        "sink redis SINK_REDIS_FORM=hash",
+        "sink redis SINK_REDIS_PREFIX=user:",
+        "sink redis SINK_REDIS_URL=None",
     ],
-    "alerts": ["alert PollerStandsStill promise=freshness severity=page"],
     "metrics": [
         "reader reader_state state=building",
         "reader reader_build_percent{} gauge",
@@ -126,6 +145,22 @@ ADDITIONS: dict[str, list[str]] = {
         "joiner joiner_new_epochs_total{}",
         "joiner joiner_new_epochs_created{}",
         "joiner joiner_new_epochs{}",
+        *(f"sink sink_batch_seconds{end}{{}}" for end in ("", "_bucket", "_count", "_created", "_sum")),
+        *(
+            f"sink sink_{name}{end}{{}}"
+            for name in ("records", "skipped_records")
+            for end in ("", "_created", "_total")
+        ),
+        *(
+            f"sink sink_{name}{{}}"
+            for name in ("behind_seconds", "heartbeat_age_seconds", "lag_records", "ready", "refused_users")
+        ),
+    ],
+    "alerts": [
+        "alert PollerStandsStill promise=freshness severity=page",
+        "alert SinkBehind promise=freshness severity=ticket",
+        "alert SinkNotReady promise=freshness severity=ticket",
+        "alert SinkRefusesUsers severity=ticket",
     ],
     "dead letters": ["reason bad-value"],
     "records": [

@@ -17,6 +17,7 @@ import doctor.cli
 import joiner.cli
 import poller.cli
 import reader.cli
+import sink.cli
 import stack.cli
 from doctor.checks import DoctorSettings
 from joiner.settings import JoinerSettings
@@ -25,6 +26,7 @@ from reader.http.openapi import build_document
 from reader.http.routes import EXPOSED_HEADERS
 from reader.settings import ReaderSettings
 from shared.records import COUNT_KEYS, PROFILE_COLUMNS
+from sink.settings import PostgresSettings, RedisSettings
 from stack.run import RunSettings
 from tests.support.contract import collect
 from tests.support.documents import read_table
@@ -37,6 +39,8 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     JoinerSettings,
     ReaderSettings,
     PollerSettings,
+    PostgresSettings,
+    RedisSettings,
     DoctorSettings,
     RunSettings,
 )
@@ -45,6 +49,7 @@ PROGRAMS: dict[str, click.Command] = {
     "reader": reader.cli.main,
     "poller": poller.cli.main,
     "doctor": doctor.cli.main,
+    "sink": sink.cli.main,
     "stack": stack.cli.main,
     "bench": bench.cli.commands,
 }
@@ -69,7 +74,19 @@ def read_code(document: Path) -> str:
 
 def read_sources() -> str:
     """Return the text of all files that are not documents."""
-    folders = ("shared", "joiner", "reader", "replication", "poller", "doctor", "stack", "tests", "bench", "ops")
+    folders = (
+        "shared",
+        "joiner",
+        "reader",
+        "replication",
+        "sink",
+        "poller",
+        "doctor",
+        "stack",
+        "tests",
+        "bench",
+        "ops",
+    )
     files = [file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".yml"}]
     return "\n".join(file.read_text() for file in [*files, ROOT / "Makefile", ROOT / "compose.yaml", ROOT / ".ci/run"])
 

@@ -10,6 +10,7 @@ from doctor.checks import DoctorSettings
 from joiner.settings import JoinerSettings
 from poller.settings import PollerSettings
 from reader.settings import ReaderSettings
+from sink.settings import PostgresSettings, RedisSettings
 from stack.settings import StackSettings
 from tests.support.programs import ROOT
 
@@ -18,6 +19,8 @@ SETTINGS: dict[str, type[BaseSettings]] = {
     "joiner": JoinerSettings,
     "poller": PollerSettings,
     "reader": ReaderSettings,
+    "sink postgres": PostgresSettings,
+    "sink redis": RedisSettings,
     "stack": StackSettings,
 }
 
@@ -34,17 +37,17 @@ def read_help(*command: str) -> str:
 @pytest.mark.parametrize("program", SETTINGS)
 def test_help_names_every_setting_with_its_default(program: str) -> None:
     """Operators need not read the code to set something."""
-    said = read_help(program)
+    said = read_help(*program.split())
     for name, field in SETTINGS[program].model_fields.items():
         if field.description:
             assert f"\n    {name.upper()}\n" in said
             assert field.default is None or f"[default: {field.default}]" in said
 
 
-@pytest.mark.parametrize("program", ["doctor", "joiner", "poller", "reader"])
+@pytest.mark.parametrize("program", ["doctor", "joiner", "poller", "reader", "sink postgres", "sink redis"])
 def test_help_names_the_properties_of_the_kafka_client(program: str) -> None:
     """There is no list of them in the code, hence none in the settings."""
-    assert "KAFKA_<PROPERTY>" in read_help(program)
+    assert "KAFKA_<PROPERTY>" in read_help(*program.split())
 
 
 @pytest.mark.parametrize("command", ["up", "down", "status", "seed", "load", "doctor", "run"])

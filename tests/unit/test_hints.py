@@ -10,13 +10,17 @@ import pytest
 from shared.errors import UserInformationError
 from tests.support.programs import ROOT
 
-PACKAGES = ("joiner", "reader", "replication", "doctor", "shared")
+PACKAGES = ("joiner", "reader", "replication", "sink", "doctor", "shared")
 
 HANDLED = {
     "BadRow": "it becomes a dead letter, whose detail says what is wrong",
     "Interrupted": "the joiner begins again from the last commit",
     "DamagedError": "the reader deletes the copy and replays the topic",
     "StoreFullError": "the reader waits for room, and says so in /readyz",
+    "StoreUnavailable": "the sink tries again, and shows it in /readyz",
+    "StoreChanged": "the sink begins another session with what the store says",
+    "Claimed": "the sink waits for the claim for a while, and then raises AlreadyRunning",
+    "BeginAnew": "the sink builds another copy",
     "SnapshotRefused": "the reader replays the topic instead",
 }
 """Error -> what the program itself does about it, so that no person has to."""

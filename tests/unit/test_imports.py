@@ -14,7 +14,7 @@ import pytest
 from tests.support.programs import ROOT
 from tests.support.promises import PROMISES
 
-SHIPPED = ("joiner", "reader", "replication", "poller", "doctor", "shared")
+SHIPPED = ("joiner", "reader", "replication", "sink", "poller", "doctor", "shared")
 OURS = {*SHIPPED, "stack", "tests", "bench"}
 
 MOST_LINES = 250
@@ -31,6 +31,7 @@ ONLY_IMPORTER = {
     "lmdb": "reader/storage",
     "httptools": "reader/http",
     "httpx": "doctor",
+    "redis": "sink/redis",
     "starlette": "reader/http",
     "uvicorn": "reader/http",
 }
@@ -62,12 +63,18 @@ PURE = {
     "reader/status/counters.py": "",
     "replication/batch.py": "",
     "replication/compatibility.py": "",
+    "replication/description.py": "",
     "replication/freshness.py": "",
     "replication/lags.py": "",
     "replication/positions.py": "",
     "replication/readiness.py": "",
     "replication/records.py": "",
     "replication/wholeness.py": "",
+    "sink/postgres/columns.py": "",
+    "sink/postgres/statements.py": "",
+    "sink/records.py": "",
+    "sink/redis/commands.py": "",
+    "sink/state.py": "",
     "shared/builds.py": "",
     "shared/heartbeats.py": "",
     "shared/parts.py": "",
@@ -181,18 +188,30 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert set(graph) == set(order)
 
 
-@pytest.mark.parametrize("package", ["joiner", "reader", "doctor"])
-def test_a_package_imports_no_library_that_its_extra_does_not_bring(package: str) -> None:
+EXTRAS = {
+    "joiner": ["joiner"],
+    "reader": ["reader", "replication"],
+    "doctor": ["doctor"],
+    "poller": ["poller"],
+    "sink-postgres": ["sink", "sink/postgres", "replication", "replication/kafka"],
+    "sink-redis": ["sink", "sink/redis", "replication", "replication/kafka"],
+}
+"""Extra -> the folders whose libraries it brings; one that is a tier's name brings those of all that is below."""
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_a_package_imports_no_library_that_its_extra_does_not_bring(extra: str) -> None:
     """An image is made from the extra alone; pydantic comes with its settings library."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"][package], "pydantic"]
+    lines = [*project["dependencies"], *project["optional-dependencies"][extra], "pydantic"]
     brought = {re.split(r"[;>=<\[ ]", line.strip())[0] for line in lines}
     origins = packages_distributions()
-    for module in [*list_modules(package), *(list_modules("replication") if package == "reader" else [])]:
-        for name in find_libraries(module):
-            assert brought & {origin.replace("_", "-") for origin in origins[name]}, (
-                f"{module} imports {name}, which the extra {package} does not bring"
-            )
+    for folder in EXTRAS[extra]:
+        for module in list_modules(folder) if "-" not in extra else sorted((ROOT / folder).glob("*.py")):
+            for name in find_libraries(module):
+                assert brought & {origin.replace("_", "-") for origin in origins[name]}, (
+                    f"{module} imports {name}, which the extra {extra} does not bring"
+                )
 
 
 def test_private_parts_of_another_class_are_touched_in_the_engine_alone() -> None:

@@ -63,7 +63,15 @@ def test_a_program_without_its_extra_says_which_one_to_install(
     assert found[1].replace("_", "-") in {re.split(r"[^\w-]", line)[0] for line in brought}
 
 
+def test_a_sink_without_its_extra_names_both(folder: Path) -> None:
+    """There is one for each store; the command line is not read before."""
+    ended = run(str(folder / "venv/bin/python"), "-m", "sink", "postgres", folder=folder)
+    assert (1, "") == (ended.returncode, ended.stdout)
+    assert "needs the library confluent_kafka, which is not installed" in ended.stderr
+    assert "pip install 'user-information-service[sink-postgres]'  # or [sink-redis]" in ended.stderr
+
+
 def test_the_wheel_has_the_extras_that_are_named(metadata: Message) -> None:
     """The command in the message, and those in the documents, name the wheel and extras of it."""
     assert "user-information-service" == metadata["Name"]
-    assert set(PROGRAMS) <= set(metadata.get_all("Provides-Extra", []))
+    assert {*PROGRAMS, "sink-postgres", "sink-redis"} <= set(metadata.get_all("Provides-Extra", []))

@@ -58,6 +58,6 @@ def test_a_log_must_hold_the_position_to_continue_from(
     position: int, watermarks: tuple[int, int], said: str | None
 ) -> None:
     """Cut above it, records are missing in between; cut below it, what was read never was."""
-    reason = find_gap({0: 5, 1: position}, {0: (0, 5), 1: watermarks, 2: (0, 0)})
+    reason = find_gap({0: 5, 1: position}, {0: (0, 5), 1: watermarks, 2: (0, 0)}, "begin anew")
     assert (said is None) == (reason is None)
     assert (said or "") in (reason or "")

@@ -1,0 +1,1 @@
+"""The view in PostgreSQL: the sink's only folder that imports psycopg."""

@@ -1,11 +1,13 @@
 """`python -m poller` and its command `sql`."""
 
+import sqlite3
+
 import click
 import psycopg
 from confluent_kafka import KafkaException
 
 from poller import service
-from poller.errors import to_database_error
+from poller.errors import to_database_error, to_state_error
 from poller.settings import PollerSettings
 from poller.tables import installation
 from shared.cli import Program
@@ -37,4 +39,7 @@ def sql() -> None:
         click.echo(statement)
 
 
-PROGRAM = Program(main, {KafkaException: to_kafka_error, psycopg.Error: to_database_error})
+PROGRAM = Program(
+    main,
+    {KafkaException: to_kafka_error, psycopg.Error: to_database_error, sqlite3.Error: to_state_error},
+)

@@ -55,19 +55,22 @@ class State:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "state.sqlite"
-        compared = folder / "comparison.sqlite"
+        self._db = sqlite3.connect(self._path, isolation_level=None)
         try:
-            # What a crash left of it is of no use.
-            compared.unlink(missing_ok=True)
-            self._db = sqlite3.connect(self._path, isolation_level=None)
-            self._db.executescript(f"PRAGMA journal_mode = WAL; PRAGMA cache_size = -{CACHE_KIB}; {_SCHEMA}")
-            self._db.execute("ATTACH ? AS comparison", [str(compared)])
-            self._db.executescript("PRAGMA comparison.journal_mode = OFF; PRAGMA comparison.synchronous = OFF;")
+            self._prepare(folder / "comparison.sqlite")
         except (sqlite3.Error, OSError) as error:
+            self._db.close()
             hint = "delete the folder; all rows are then sent again, which does no harm"
             raise StateError(f"{self._path} cannot be used: {error}", hint) from error
         self.writer = self.note("writer") or str(uuid.uuid4())
         self.save(Progress(notes={"writer": self.writer}), {})
+
+    def _prepare(self, compared: Path) -> None:
+        # What a crash left of a comparison is of no use.
+        compared.unlink(missing_ok=True)
+        self._db.executescript(f"PRAGMA journal_mode = WAL; PRAGMA cache_size = -{CACHE_KIB}; {_SCHEMA}")
+        self._db.execute("ATTACH ? AS comparison", [str(compared)])
+        self._db.executescript("PRAGMA comparison.journal_mode = OFF; PRAGMA comparison.synchronous = OFF;")
 
     def note(self, name: str) -> str | None:
         """Return a note."""

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -175,6 +176,90 @@ def test_late_commits_rollbacks_and_kills_lose_nothing(served: tuple[Polled, Ser
     assert {} == polled.topics.latest("user-info-dead-letters")
     assert 0 == polled.poller.stop(), polled.poller.log()
     assert "Traceback" not in polled.poller.log()
+
+
+def keys_of(polled: Polled, table: str) -> list[int]:
+    """Return the ids that a topic holds."""
+    return sorted(next(iter(json.loads(key).values())) for key in polled.topics.latest(table))
+
+
+def test_a_lost_state_costs_no_deletion(servers: Servers, postgres: Postgres, tmp_path: Path) -> None:
+    """The topics tell which keys there were; what another program writes into them does not last."""
+    polled = Polled(servers.kafka.bootstrap_servers, postgres, tmp_path, "lost", rows=10)
+    with polled.poller as poller:
+        poller.wait_until_ready()
+        assert list(range(1, 11)) == keys_of(polled, "users")
+        assert 0 == poller.stop()
+
+        # 1. Two rows are deleted while the poller is away, and its folder is lost.
+        polled.run(
+            "DELETE FROM users WHERE user_id IN (3, 4)", "INSERT INTO users (user_id, username) VALUES (4, 'new')"
+        )
+        shutil.rmtree(poller.environment["POLLER_STATE_DIR"])
+        poller.start_and_wait()
+        wait_for(lambda: 3 not in keys_of(polled, "users"), 60, "the deletion")
+        assert [1, 2, 4, 5, 6, 7, 8, 9, 10] == keys_of(polled, "users")
+        assert b'"new"' in polled.topics.latest("users")[b'{"user_id":4}']
+
+        # 2. Its state there, it goes on where it was: nothing is sent again.
+        assert 0 == poller.stop()
+        before = len(polled.topics.messages("users"))
+        poller.start_and_wait()
+        assert before == len(polled.topics.messages("users"))
+
+        # 3. Another program's rows: the right ones follow.
+        assert 0 == poller.stop()
+        first = b'{"user_id":1}'
+        (partition, *_) = (each.partition() for each in polled.topics.messages("users") if each.key() == first)
+        assert partition is not None
+        polled.topics.send("users", first, b'{"user_id":1,"username":"wrong"}', partition)
+        polled.topics.write("users", b'{"user_id":99}', b'{"user_id":99,"username":"wrong"}')
+        poller.start_and_wait()
+        wait_for(lambda: 99 not in keys_of(polled, "users"), 60, "the row that no table has")
+        assert b"wrong" not in polled.topics.latest("users")[first]
+
+        # 4. Rows that only count as deleted, a key that changes, TRUNCATE, a new column with a value for old rows.
+        assert 0 == poller.stop()
+        poller.environment["POLLER_DELETED_WHERE"] = '{"users": "location = \'gone\'"}'
+        polled.run(
+            "UPDATE users SET location = 'gone' WHERE user_id = 5", "UPDATE users SET user_id = 50 WHERE user_id = 6"
+        )
+        polled.run("TRUNCATE likes", "ALTER TABLE users ADD COLUMN tier text NOT NULL DEFAULT 'free'")
+        poller.start_and_wait()
+        wait_for(lambda: keys_of(polled, "users") == [1, 2, 4, 7, 8, 9, 10, 50], 60, "the keys of the table")
+        wait_for(lambda: keys_of(polled, "likes") == [], 60, "no likes")
+        assert b'"tier":"free"' in polled.topics.latest("users")[b'{"user_id":1}']
+
+
+def test_what_would_pass_rows_by_is_refused_by_name(servers: Servers, postgres: Postgres, tmp_path: Path) -> None:
+    """No trigger, rows of another database, a second poller on another host, another database."""
+    polled = Polled(servers.kafka.bootstrap_servers, postgres, tmp_path, "refused")
+    poller = polled.poller
+
+    def refused(said: str) -> None:
+        with poller:
+            assert 1 == poller.wait(60), poller.log()
+        assert said in poller.log(), poller.log()
+
+    polled.run("ALTER TABLE likes DISABLE TRIGGER ALL", "ALTER TABLE likes ENABLE TRIGGER ALL")
+    refused("rows that are written into likes do not get their transaction into poller_tx")
+    polled.run("ALTER TABLE likes ENABLE ALWAYS TRIGGER poller_tx", "DROP INDEX likes_poller_tx")
+    refused("the table likes has no valid index of poller_tx, like_id")
+    polled.run("CREATE INDEX ON likes (poller_tx, like_id)", "ALTER TABLE users DISABLE TRIGGER poller_tx")
+    polled.run("INSERT INTO users (user_id, poller_tx) VALUES (1, '9999999999')")
+    polled.run("ALTER TABLE users ENABLE ALWAYS TRIGGER poller_tx")
+    refused("the table users holds rows of transactions that this database has not begun")
+    polled.run("UPDATE users SET poller_tx = '0'")
+    with poller:
+        poller.wait_until_ready()
+        second = poller.elsewhere()
+        with second:
+            assert 1 == second.wait(60), second.log()
+        assert "another poller of this POLLER_NAME polls the database" in second.log()
+        assert 0 == poller.stop()
+    other = Polled(servers.kafka.bootstrap_servers, postgres, tmp_path, "other")
+    poller.environment["POLLER_POSTGRES_DSN"] = other.dsn
+    refused("POLLER_STATE_DIR belongs to the database")
 
 
 def test_one_that_was_paused_cannot_write_old_rows(servers: Servers) -> None:

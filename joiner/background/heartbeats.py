@@ -128,7 +128,7 @@ class HeartbeatRelay(BackgroundThread):
         return build_config(self._context.client, {}, own)
 
     def _open_consumer(self) -> Consumer:
-        consumer = Consumer(self._consumer_config("read_committed"))
+        consumer = Consumer(self._consumer_config("read_committed"), logger=logger)
         topic = consumer.list_topics(self._topic, timeout=SHORT_REQUEST_SECONDS).topics[self._topic]
         if topic.error is not None:
             consumer.close()

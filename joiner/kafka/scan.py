@@ -1,5 +1,6 @@
 """Reads a topic once from its beginning to its end: no group, no commits, committed records only."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -8,6 +9,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 
 from shared.errors import Interrupted
 from shared.kafka import build_config, is_end_of_partition
+
+logger = logging.getLogger(__name__)
 
 BATCH = 1_000
 POLL_SECONDS = 0.05
@@ -44,7 +47,7 @@ def scan(
         "auto.offset.reset": "earliest",
     }
     preferred = {"queued.max.messages.kbytes": 8 * 1024, "fetch.wait.max.ms": END_MS}
-    consumer = Consumer(build_config(client, preferred, own))
+    consumer = Consumer(build_config(client, preferred, own), logger=logger)
     try:
         # Else the client looks for leaders half a second later. Whether Kafka answers is decided below.
         with suppress(KafkaException):

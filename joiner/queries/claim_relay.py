@@ -62,7 +62,7 @@ class ClaimRelay(BackgroundThread):
             "auto.offset.reset": "earliest",
             "allow.auto.create.topics": False,
         }
-        consumer = Consumer(build_config(self._client, {}, own))
+        consumer = Consumer(build_config(self._client, {}, own), logger=logger)
         try:
             consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
             while not self.stopping.is_set():

@@ -11,6 +11,8 @@ EXAMPLE ?=
 CAPTURE ?= debezium
 # Changes a second that `make run` keeps going; 0 leaves the tables alone.
 LOAD ?= 0
+# Readers that share the users, each a part of them, behind HAProxy; 1 is one reader that holds them all.
+SHARDS ?= 1
 # Another program that `make bench-joiner` measures in turn: see `python -m bench joiner throughput --help`.
 PEER ?=
 # More arguments for pytest, such as `make test ARGS="-k dead_letter"`; "-n 0 …" runs everything in one process.
@@ -45,7 +47,7 @@ test-programs: ## install the programs that the tests start, such as Chromium an
 	@$(if $(wildcard $(PY)),$(PY),$(PYTHON)) tests/support/system_programs.py
 
 run: install ## start everything, write 10,000 users, answer; Ctrl-C stops it all
-	@STACK_DIR=$(STACK_DIR) STACK_EXAMPLE=$(EXAMPLE) STACK_CAPTURE=$(CAPTURE) exec $(PY) -m stack run --load $(LOAD)
+	@STACK_DIR=$(STACK_DIR) STACK_EXAMPLE=$(EXAMPLE) STACK_CAPTURE=$(CAPTURE) exec $(PY) -m stack run --load $(LOAD) --shards $(SHARDS)
 
 # Whether alerts reach people depends on clocks and takes eight minutes: those tests have a verb of their own.
 # Programs come first, so that a machine that lacks them says so at once.

@@ -12,6 +12,7 @@ from bench.joiner.cli import joiner
 from bench.poller.cli import poller
 from bench.reader.cli import reader
 from bench.reader.pages import pages
+from bench.reader.shards import shards
 from bench.reader.store import store
 from bench.service.freshness import freshness
 from bench.service.visibility import visibility
@@ -34,6 +35,7 @@ commands.add_command(joiner)
 commands.add_command(pages)
 commands.add_command(poller)
 commands.add_command(reader)
+commands.add_command(shards)
 commands.add_command(store)
 commands.add_command(visibility)
 

@@ -84,7 +84,7 @@ async def _serve_here(
         open_view=generations.view,
         readiness=lambda: status.readiness,
         is_alive=lambda: replicator.alive,
-        render_metrics=lambda: render_metrics([counters], replicator.report_status()),
+        render_metrics=lambda: render_metrics([counters], replicator.report_status(), settings.shard),
         counters=counters,
     )
     replicator.start()

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from shared.listening import Endpoint
 from shared.settings import KafkaSettings, Port
+from shared.shards import Shard
 
 Origins = Annotated[
     str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^\s,/]+(\s*,\s*[a-z][a-z0-9+.-]*://[^\s,/]+)*)?$")
@@ -28,6 +29,10 @@ class ReaderSettings(KafkaSettings):
         "users", description="What users are served as: the first segment of their paths, as in /users/42."
     )
     reader_state_dir: Path = Field(Path(".local/reader"), description="Folder of this reader's copy of the topic.")
+    reader_shard: str | None = Field(
+        None,
+        description="k/n, such as 0/2: hold only the partitions p of user-info with p mod n = k; unset: all of them.",
+    )
     reader_snapshot: Path | None = Field(
         None, description="Snapshot folder to start from if READER_STATE_DIR is still empty; unset: none."
     )
@@ -62,6 +67,16 @@ class ReaderSettings(KafkaSettings):
         if name in TAKEN_NAMES:
             raise ValueError(f"the name has a meaning of its own, as do {', '.join(TAKEN_NAMES)}; choose another")
         return name
+
+    @field_validator("reader_shard")
+    @classmethod
+    def _shard_is_one(cls, text: str | None) -> str | None:
+        return None if text is None else str(Shard.parse(text))
+
+    @property
+    def shard(self) -> Shard | None:
+        """The shard in `reader_shard`."""
+        return None if self.reader_shard is None else Shard.parse(self.reader_shard)
 
     @property
     def endpoint(self) -> Endpoint:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
+from shared.shards import Shard, Share
+
 
 @dataclass(frozen=True, slots=True)
 class CopyIdentity:
@@ -14,16 +16,23 @@ class CopyIdentity:
         topic: the topic's id; a topic that is created again under the same name has another one.
         partitions: how many the topic has.
         format: version of what the copy is written as.
+        shard: which of its partitions, k/n; None: all.
     """
 
     cluster: str
     topic: str
     partitions: int
     format: int
+    shard: str | None = None
 
     def to_note(self) -> dict[str, Any]:
-        """Return the identity as it is noted next to the data."""
-        return asdict(self)
+        """Return the identity as it is noted next to the data: one of all partitions as before there were shards."""
+        return {fact: value for fact, value in asdict(self).items() if value is not None}
+
+    @property
+    def share(self) -> Share:
+        """The part of the topic that the copy is of."""
+        return Share(self.partitions, None if self.shard is None else Shard.parse(self.shard))
 
 
 class CopyDecision(NamedTuple):
@@ -44,28 +53,53 @@ def decide(
         ms_since_complete: how long ago the copy was last known to be complete.
         tombstone_retention_ms: how long the topic keeps tombstones, its `delete.retention.ms`.
     """
-    if known is None:
-        return CopyDecision("continue")
+    refusal = _find_refusal(known, seen)
+    if refusal is not None:
+        return CopyDecision("refuse", refusal)
+    reason = None if known is None else _compare(known, seen)
+    if reason is None and known is not None and ms_since_complete > tombstone_retention_ms:
+        reason = (
+            f"the data was last complete {ms_since_complete // 1000} s ago, and the topic keeps tombstones for"
+            f" {tombstone_retention_ms // 1000} s"
+        )
+    return CopyDecision("continue" if reason is None else "rebuild", reason)
+
+
+def _find_refusal(known: Mapping[str, Any] | None, seen: CopyIdentity) -> str | None:
+    """Return why there is no sound way to have a copy of the topic, as a message; None if there is one."""
+    shard = seen.share.shard
+    if shard is not None and shard.of > seen.partitions:
+        return (
+            f"READER_SHARD={shard} names more shards than the topic has partitions, which is {seen.partitions};"
+            " have as many shards at most"
+        )
+    if known is None or _find_other_origin(known, seen) is not None or known["partitions"] == seen.partitions:
+        return None
+    return (
+        f"the topic had {known['partitions']} partitions and has {seen.partitions}: the same user's records may now"
+        " be in two of them; build a new topic with the new count and point USER_INFO_TOPIC to it"
+    )
+
+
+def _compare(known: Mapping[str, Any], seen: CopyIdentity) -> str | None:
+    """Return what the data is a copy of, if not of what is wanted now, as a message; else None."""
+    other = _find_other_origin(known, seen)
+    if other is not None or known.get("shard") == seen.shard:
+        return other
+    before, now = (f"shard {shard}" if shard else "all users" for shard in (known.get("shard"), seen.shard))
+    return f"the data is of {before}, and READER_SHARD asks for {now}"
+
+
+def _find_other_origin(known: Mapping[str, Any], seen: CopyIdentity) -> str | None:
+    """Return why the data is not one of this topic's, as a message; None if it is."""
     for fact, reason in (
         ("cluster", "the topic is in another Kafka cluster than the data came from"),
         ("topic", "the topic was deleted and created again"),
         ("format", "the data is of a format that this version does not write"),
     ):
         if known.get(fact) != getattr(seen, fact):
-            return CopyDecision("rebuild", reason)
-    if known["partitions"] != seen.partitions:
-        return CopyDecision(
-            "refuse",
-            f"the topic had {known['partitions']} partitions and has {seen.partitions}: the same user's records may now"
-            " be in two of them; build a new topic with the new count and point USER_INFO_TOPIC to it",
-        )
-    if ms_since_complete > tombstone_retention_ms:
-        return CopyDecision(
-            "rebuild",
-            f"the data was last complete {ms_since_complete // 1000} s ago, and the topic keeps tombstones for"
-            f" {tombstone_retention_ms // 1000} s",
-        )
-    return CopyDecision("continue")
+            return reason
+    return None
 
 
 def find_gap(positions: Mapping[int, int], logs: Mapping[int, tuple[int, int]], remedy: str) -> str | None:

@@ -4,19 +4,20 @@ from collections.abc import Mapping
 
 from shared.heartbeats import Heartbeat
 from shared.parts import parts_of
+from shared.shards import Share
 
 
 class Freshness:
     """The heartbeats that a copy holds. Only the replicator thread uses it.
 
     Args:
-        partitions: how many the topic has.
+        share: the part of the topic that it is a copy of.
     """
 
-    def __init__(self, partitions: int) -> None:
-        self._partitions = partitions
-        self._times: list[dict[int, int]] = [{} for _ in range(partitions)]
-        self._parts: list[int] = [0] * partitions
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._times: dict[int, dict[int, int]] = {partition: {} for partition in share.held}
+        self._parts: dict[int, int] = dict.fromkeys(share.held, 0)
         self._by_partition: dict[int, int] | None = None
 
     def note(self, partition: int, heartbeat: Heartbeat) -> None:
@@ -40,13 +41,13 @@ class Freshness:
         parts = self._parts[partition]
         if not parts:
             return None
-        times = [self._times[partition].get(part) for part in parts_of(partition, self._partitions, parts)]
+        times = [self._times[partition].get(part) for part in parts_of(partition, self._share.partitions, parts)]
         return None if None in times else min(time for time in times if time is not None)
 
     def by_partition(self) -> dict[int, int]:
         """Return the same for each partition of which it is known; what is returned never changes."""
         if self._by_partition is None:
-            times = {partition: self.time_ms(partition) for partition in range(self._partitions)}
+            times = {partition: self.time_ms(partition) for partition in self._share.held}
             self._by_partition = {partition: time for partition, time in times.items() if time is not None}
         return self._by_partition
 
@@ -57,4 +58,4 @@ class Freshness:
 
     def oldest_of(self, times_ms: Mapping[int, int]) -> int | None:
         """Return the same where `by_partition` has been called already."""
-        return min(times_ms.values()) if times_ms and len(times_ms) == self._partitions else None
+        return min(times_ms.values()) if times_ms and len(times_ms) == len(self._share.held) else None

@@ -1,7 +1,7 @@
 """Asks Kafka, again and again, whether a topic is still the one that is followed, and where it ends now."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from replication.compatibility import CopyIdentity
@@ -31,7 +31,7 @@ class Topic(Protocol):
     def read_identity(self, seconds: float, /) -> CopyIdentity | None:
         """Return what the topic is now; None if it does not exist. KafkaError: no answer within these seconds."""
 
-    def ask_ends(self, partitions: int, /) -> PendingEnds:
+    def ask_ends(self, partitions: Iterable[int], /) -> PendingEnds:
         """Ask where the topic ends, without waiting for the answer."""
 
 
@@ -87,7 +87,7 @@ class TopicMonitor:
 
     def ask_ends(self) -> None:
         """Ask where the topic ends; `poll_ends` returns the answer."""
-        self._pending = self._topic.ask_ends(self._identity.partitions)
+        self._pending = self._topic.ask_ends(self._identity.share.held)
 
     def poll_ends(self) -> Ends | None:
         """Return the ends that were asked for; None if there is no answer, or not yet."""

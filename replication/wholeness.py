@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from shared.builds import BuildMark
 from shared.parts import parts_of
+from shared.shards import Share
 
 
 class BuildProgress(NamedTuple):
@@ -25,12 +26,12 @@ class Wholeness:
     """The marks that a copy holds. Only the replicator thread uses it.
 
     Args:
-        partitions: how many the topic has.
+        share: the part of the topic that it is a copy of.
     """
 
-    def __init__(self, partitions: int) -> None:
-        self._partitions = partitions
-        self._marks: list[dict[int, BuildMark]] = [{} for _ in range(partitions)]
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._marks: dict[int, dict[int, BuildMark]] = {partition: {} for partition in share.held}
         self._progress: BuildProgress | None = None
 
     def note(self, partition: int, mark: BuildMark) -> None:
@@ -50,7 +51,7 @@ class Wholeness:
     @property
     def whole(self) -> bool | None:
         """Whether the newest mark of every part says that its values are whole; None where there is no mark at all."""
-        if not any(self._marks):
+        if not any(self._marks.values()):
             return None
         return all(mark is not None and mark.whole for mark in self._newest())
 
@@ -78,9 +79,9 @@ class Wholeness:
 
     def _newest(self) -> Iterator[BuildMark | None]:
         """Yield each partition's newest mark of each part that feeds it; None where there is none yet."""
-        for partition, marks in enumerate(self._marks):
+        for partition, marks in self._marks.items():
             if not marks:
                 yield None
                 continue
             parts = next(iter(marks.values())).parts
-            yield from (marks.get(part) for part in parts_of(partition, self._partitions, parts))
+            yield from (marks.get(part) for part in parts_of(partition, self._share.partitions, parts))

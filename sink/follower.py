@@ -107,11 +107,11 @@ class Follower:
             return
         retention_ms = self._topic.read_tombstone_retention_ms()
         copy, state, why = self._choose_copy(live, identity, retention_ms)
-        bounds = self._topic.read_bounds(identity.partitions)
+        bounds = self._topic.read_bounds(identity.share.held)
         if self._topic.read_identity() != identity:
             return
         start = self._find_start(state.offsets, bounds)
-        writer = SinkWriter(self._store, copy, state, identity.partitions, self._status.metrics)
+        writer = SinkWriter(self._store, copy, state, identity.share, self._status.metrics)
         with self._topic.open_reader(start) as reader:
             session = ReplicationSession(
                 reader,

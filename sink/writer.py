@@ -6,6 +6,7 @@ from replication.batch import Batch
 from replication.freshness import Freshness
 from replication.wholeness import Wholeness
 from shared.clock import to_epoch_ms
+from shared.shards import Share
 from sink.errors import StoreFull
 from sink.metrics import Metrics
 from sink.state import CopyState
@@ -21,24 +22,24 @@ class SinkWriter:
         store: where the copy is.
         copy: which it is.
         state: of the copy, as the store has it.
-        partitions: how many its topic has.
+        share: the part of its topic that it is a copy of.
         metrics: where batches are counted.
     """
 
-    def __init__(self, store: Store, copy: Copy, state: CopyState, partitions: int, metrics: Metrics) -> None:
+    def __init__(self, store: Store, copy: Copy, state: CopyState, share: Share, metrics: Metrics) -> None:
         self.copy = copy
         self.state = state
         self.full_reason: str | None = None
         self._store = store
-        self._partitions = partitions
+        self._share = share
         self._metrics = metrics
         self._note_reserved()
 
     def _note_reserved(self) -> None:
-        self.wholeness = Wholeness(self._partitions)
+        self.wholeness = Wholeness(self._share)
         for partition, mark in self.state.marks():
             self.wholeness.note(partition, mark)
-        self.freshness = Freshness(self._partitions)
+        self.freshness = Freshness(self._share)
         for partition, heartbeat in self.state.heartbeats():
             self.freshness.note(partition, heartbeat)
 

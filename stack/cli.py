@@ -107,11 +107,14 @@ def psql(arguments: tuple[str, ...]) -> None:
 @main.command()
 @click.option("--users", default=10_000, show_default=True, help="How many users to write into empty tables.")
 @click.option("--load", "rate", type=click.FloatRange(min=0), default=0, show_default=True, help="Changes a second.")
-def run(users: int, rate: float) -> None:
+@click.option(
+    "--shards", type=click.IntRange(min=1), default=1, show_default=True, help="Readers that share the users."
+)
+def run(users: int, rate: float, shards: int) -> None:
     """Start everything, seed, serve; Ctrl-C stops all that it started. `make run` does this."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        run_everything(users, rate, ProgressBar("user-info", sys.stdout))
+        run_everything(users, rate, shards, ProgressBar("user-info", sys.stdout))
     except KeyboardInterrupt:
         _say("stopped")
 

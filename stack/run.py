@@ -3,7 +3,7 @@
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from stack.connector_watch import ConnectorWatch
 from stack.errors import StackError
 from stack.examples import OWN, Example
 from stack.local import Servers
+from stack.readers import Readers, describe_wait
 from stack.servers.postgres import HEARTBEATS
 from stack.servers.process import Command, check_port
 from stack.settings import Port, StackSettings
@@ -37,16 +38,17 @@ class RunSettings(StackSettings):
     """The stack's settings, and the ports of the tiers that run with it."""
 
     joiner_http_port: Port = Field(8001, description="Port of the joiner's health.")
-    reader_port: Port = Field(8000, description="Port of the reader.")
+    reader_port: Port = Field(8000, description="Port of the reader, or of the proxy in front of several shards.")
     poller_http_port: Port = Field(8004, description="Port of the poller's health, where the tables are polled.")
 
 
-def run(users: int, rate: float, bar: ProgressBar) -> None:
+def run(users: int, rate: float, shards: int, bar: ProgressBar) -> None:
     """Run the whole service until interrupted.
 
     Args:
         users: how many users the tables get where they are empty.
         rate: changes a second; 0: none.
+        shards: how many readers share the users; 1: one reader holds them all.
         bar: shows how far user-info is, and the lines of all parts.
 
     Raises:
@@ -54,14 +56,19 @@ def run(users: int, rate: float, bar: ProgressBar) -> None:
     """
     settings = read_settings(RunSettings)
     servers, say = Servers(settings), bar.say
+    readers = Readers(settings.reader_port, shards, servers.example.resource)
     with ExitStack() as parts:
-        tiers = _start(settings, servers, users, say, parts)
+        tiers = _start(settings, servers, readers, users, say=say, parts=parts)
         checked: list[Part] = [*tiers, *(server.command for server in servers.all)]
+        proxy = readers.start_proxy(settings.bootstrap_servers, settings.stack_dir / "proxy", say)
+        if proxy is not None:
+            parts.enter_context(_announce_stop(proxy.command.name, proxy.stop, say))
+            checked.append(proxy.command)
         if not servers.polls:
             checked.append(ConnectorWatch(servers.connect, say))
         with bar:
-            _await_truth(settings, servers, checked, bar)
-        say(format_invitation(settings, servers.example))
+            _await_truth(servers, readers, checked, bar)
+        say(format_invitation(settings, servers.example, readers))
         if rate > 0:
             changes = servers.example.changes
             traffic = Traffic(servers.postgres.dsn, rate, lambda line: say(f"load    | {line}"), changes)
@@ -74,8 +81,14 @@ def run(users: int, rate: float, bar: ProgressBar) -> None:
             time.sleep(0.5)
 
 
-def _start(
-    settings: RunSettings, servers: Servers, users: int, say: Callable[[str], None], parts: ExitStack
+def _start(  # noqa: PLR0913 - what is started, with what, and who is told
+    settings: RunSettings,
+    servers: Servers,
+    readers: Readers,
+    users: int,
+    *,
+    say: Callable[[str], None],
+    parts: ExitStack,
 ) -> list[Tier]:
     for name, port, variable in (
         ("the reader", settings.reader_port, "READER_PORT"),
@@ -96,9 +109,9 @@ def _start(
         # Before the joiner, which would wait for them and log that.
         servers.connect.create_topics()
     tiers = []
-    for module, environment in _build_environments(settings, servers).items():
-        tier = Tier(module, environment, settings.stack_dir / module / "log", say)
-        parts.enter_context(_announce_stop(f"the {module}", tier.stop, say))
+    for name, environment in _build_environments(settings, servers, readers).items():
+        tier = Tier(name, environment, settings.stack_dir / name / "log", say)
+        parts.enter_context(_announce_stop(f"the {name}", tier.stop, say))
         tiers.append(tier)
     if not servers.polls and servers.start(servers.connect, say, detached=False):
         parts.enter_context(_announce_stop(servers.connect.command.name, servers.connect.stop, say))
@@ -114,7 +127,7 @@ def _announce_stop(name: str, stop: Callable[[], object], say: Callable[[str], N
         stop()
 
 
-def _build_environments(settings: RunSettings, servers: Servers) -> dict[str, dict[str, str]]:
+def _build_environments(settings: RunSettings, servers: Servers, readers: Readers) -> dict[str, dict[str, str]]:
     common = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers, **servers.example.settings}
     folder = settings.stack_dir.absolute()
     poller = {
@@ -132,17 +145,13 @@ def _build_environments(settings: RunSettings, servers: Servers) -> dict[str, di
             "JOINER_HTTP_PORT": str(settings.joiner_http_port),
             "HEARTBEATS_TOPIC": HEARTBEATS,
         },
-        "reader": {
-            **common,
-            "READER_STATE_DIR": str(folder / "reader"),
-            "READER_PORT": str(settings.reader_port),
-        },
+        **{place.name: {**common, **place.settings(folder)} for place in readers.places},
     }
 
 
-def _await_truth(settings: RunSettings, servers: Servers, checked: Sequence[Part], bar: ProgressBar) -> None:
+def _await_truth(servers: Servers, readers: Readers, checked: Sequence[Part], bar: ProgressBar) -> None:
     """Wait until the reader answers with SQL's first record: the rows have come all the way."""
-    view, url = servers.example.view, f"http://127.0.0.1:{settings.reader_port}/{servers.example.resource}"
+    view = servers.example.view
     key = sql.Identifier(view.id_column)
     first = sql.SQL("SELECT min({}) FROM {}").format(key, sql.Identifier(view.table))
     truth = f"SELECT to_json(record) FROM ({to_sql(view, 'postgresql', '= $1')}) AS record"
@@ -154,10 +163,12 @@ def _await_truth(settings: RunSettings, servers: Servers, checked: Sequence[Part
             for part in checked:
                 part.check()
             (record_id,) = connection.execute(first).fetchone() or (None,)
-            if record_id is None or _read(url, record_id) == connection.execute(truth.encode(), [record_id]).fetchone():
+            url = f"{readers.find_url(record_id)}/{servers.example.resource}/{record_id}"
+            told = connection.execute(truth.encode(), [record_id]).fetchone()
+            if (record_id is None or _read(url) == told) and readers.all_serve():
                 bar.say(f"the reader answers with what SQL says, {time.monotonic() - began:.1f} s later")
                 return
-            before, known = known, _read_readiness(settings)
+            before, known = known, readers.read_readiness()
             bar.show(known.get("percent"), describe_wait(known))
             if known != before:
                 moved = time.monotonic()
@@ -168,40 +179,19 @@ def _await_truth(settings: RunSettings, servers: Servers, checked: Sequence[Part
             time.sleep(0.2)
 
 
-def _read_readiness(settings: RunSettings) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = httpx.get(f"http://127.0.0.1:{settings.reader_port}/readyz", timeout=5).json()
-    except httpx.TransportError:
-        return {}
-    return found
-
-
-def describe_wait(readiness: Mapping[str, Any]) -> str:
-    """Return what the reader is waited for.
-
-    Args:
-        readiness: what its `/readyz` says; empty while it does not answer.
-    """
-    if not readiness:
-        return "the reader starts"
-    if readiness["state"] == "ready":
-        return "the reader is ready; the rows are on their way"
-    left = "" if readiness["secondsLeft"] is None else f", {readiness['secondsLeft']:.0f} s left"
-    return f"{readiness['state']}{left}" + (f": {readiness['reason']}" if readiness["reason"] else "")
-
-
-def _read(url: str, record_id: object) -> tuple[object] | None:
+def _read(url: str) -> tuple[object] | None:
     """Return the record that the reader answers with; None where it does not, or not yet."""
     try:
-        response = httpx.get(f"{url}/{record_id}", timeout=5)
+        response = httpx.get(url, timeout=5)
     except httpx.TransportError:
         return None
     return (response.json(),) if response.is_success else None
 
 
-def format_invitation(settings: RunSettings, example: Example = OWN) -> str:
+def format_invitation(settings: RunSettings, example: Example = OWN, readers: Readers | None = None) -> str:
     """Return what there is to try: addresses, and commands that a shell takes as they stand."""
-    reader = f"http://127.0.0.1:{settings.reader_port}"
+    readers = readers or Readers(settings.reader_port, 1)
+    reader = readers.find_url(1)
     defaults = StackSettings.model_fields
     chosen = "".join(
         f"{name.upper()}={shlex.quote(str(getattr(settings, name)))} "
@@ -215,7 +205,7 @@ def format_invitation(settings: RunSettings, example: Example = OWN) -> str:
     return f"""
   Record     {record}
   Reader     {reader}/readyz
-  Joiner     http://127.0.0.1:{settings.joiner_http_port}/readyz
+{readers.describe(f"/{example.resource}/1")}  Joiner     http://127.0.0.1:{settings.joiner_http_port}/readyz
   Kafka      {settings.bootstrap_servers}
   Postgres   127.0.0.1:{settings.stack_postgres_port}
   {capture}

@@ -17,19 +17,19 @@ class Tier:
     """One `python -m joiner`, `python -m reader` or `python -m poller`.
 
     Args:
-        module: `joiner`, `reader` or `poller`.
+        name: `joiner`, `poller`, `reader`, or, of several, `reader-1`.
         environment: its settings.
         log: the file that takes its output.
         show: called with each line of its output.
     """
 
-    def __init__(self, module: str, environment: Mapping[str, str], log: Path, show: Callable[[str], None]) -> None:
-        self.module = module
+    def __init__(self, name: str, environment: Mapping[str, str], log: Path, show: Callable[[str], None]) -> None:
+        self.name = name
         self._log = log
         self._show = show
         log.parent.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", name.partition("-")[0]],
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -40,7 +40,7 @@ class Tier:
             start_new_session=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - started before this program has threads that matter
         )
-        threading.Thread(target=self._copy_output, name=f"log of {module}", daemon=True).start()
+        threading.Thread(target=self._copy_output, name=f"log of {name}", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -56,7 +56,7 @@ class Tier:
         status = self._process.poll()
         if status is not None:
             last = "".join(f"  {line}\n" for line in self._log.read_text(errors="replace").splitlines()[-10:])
-            raise StackError(f"the {self.module} ended with status {status}; its log, {self._log}, ends with:\n{last}")
+            raise StackError(f"the {self.name} ended with status {status}; its log, {self._log}, ends with:\n{last}")
 
     def stop(self) -> None:
         """Terminate it; kill it if it does not end in time."""
@@ -74,4 +74,4 @@ class Tier:
             for line in self._process.stdout:
                 log.write(line)
                 log.flush()
-                self._show(f"{self.module:7} | {line.rstrip()}")
+                self._show(f"{self.name:7} | {line.rstrip()}")

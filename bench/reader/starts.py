@@ -44,7 +44,7 @@ def measure_starts(testbed: Testbed, records: int) -> Result:
         cold = _measure_start(service, testbed, f"from nothing, {records:,} records")
         service.command.stop()
         warm = _measure_start(service, testbed, "with its data")
-        snapshot_seconds = _take_snapshot(service, copy)
+        snapshot_seconds = take_snapshot(service, copy)
         testbed.say(f"snapshot taken in {snapshot_seconds:.1f} s")
         disk, topic = measure_folder(folder / "state"), measure_topics(testbed.kafka, REPLAYED)
         service.command.stop()
@@ -74,7 +74,7 @@ def _measure_start(service: Service, testbed: Testbed, how: str) -> Start:
     return Start(seconds, *service.memory())
 
 
-def _take_snapshot(service: Service, folder: Path) -> float:
+def take_snapshot(service: Service, folder: Path) -> float:
     """Have a running reader's data copied; return how long that took."""
     began = time.monotonic()
     environment = {**os.environ, **service.command.environment}

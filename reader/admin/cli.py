@@ -57,7 +57,7 @@ def verify() -> None:
     settings = read_settings(ReaderSettings)
     properties = validate_properties(settings.kafka_properties)
     check_credentials(settings.kafka_bootstrap_servers, properties)
-    topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties, FORMAT)
+    topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties, FORMAT, settings.shard)
     with ProgressBar("comparing") as bar:
         records, differences = inspection.verify(settings.reader_state_dir, topic, bar.show)
     for key, difference in sorted(differences.items())[:SHOWN]:

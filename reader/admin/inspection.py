@@ -1,13 +1,14 @@
 """What a reader's folder holds, read from outside while the reader runs or not; and whether the topic agrees."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from reader.admin.verification import Comparison
 from reader.replication.copy_writer import read_wholeness
+from reader.storage.metadata import read_topic
 from reader.storage.snapshot import open_live
 from reader.storage.store import Store
 from replication.kafka.topic import TopicClient
@@ -50,12 +51,16 @@ def find_stored(state: Path, user: bytes) -> Record | None:
     """Return what is stored of one user, with its position in the topic; None if there is nothing.
 
     Raises:
-        StateError: there is no copy, or the joiner has not finished what is in it.
+        StateError: there is no copy, the joiner has not finished what is in it, or the user is in another shard.
     """
     with _open(state) as store:
-        identity = store.note("identity")
-        if identity and not store.complete and read_wholeness(store, identity["partitions"]).whole is False:
+        copied = read_topic(store.note("identity"))
+        if copied and not store.complete and read_wholeness(store, copied.share).whole is False:
             raise StateError(f"the copy in READER_STATE_DIR={state} is not whole yet", "wait until /readyz says ready")
+        other = copied.share.find_other_shard(user) if copied else None
+        if copied and other:
+            what = f"this user is in shard {other}, and READER_STATE_DIR={state} holds shard {copied.share.shard}"
+            raise StateError(what, "ask a reader of that shard")
         return store.record(user)
 
 
@@ -79,10 +84,10 @@ def verify(state: Path, topic: TopicClient, show: Show) -> tuple[int, dict[bytes
         if identity is None or store.note("identity") != identity.to_note():
             raise StateError(
                 f"READER_STATE_DIR={state} is a copy of another topic than {topic.name}",
-                "set USER_INFO_TOPIC and READER_STATE_DIR as the reader has them",
+                "set USER_INFO_TOPIC, READER_SHARD and READER_STATE_DIR as the reader has them",
             )
         with store.freeze():
-            return _compare(store, topic, identity.partitions, show)
+            return _compare(store, topic, identity.share.held, show)
 
 
 @contextmanager
@@ -94,7 +99,7 @@ def _open(state: Path) -> Iterator[Store]:
         store.close()
 
 
-def _compare(store: Store, topic: TopicClient, partitions: int, show: Show) -> tuple[int, dict[bytes, str]]:
+def _compare(store: Store, topic: TopicClient, partitions: Sequence[int], show: Show) -> tuple[int, dict[bytes, str]]:
     offsets = store.offsets()
     comparison = Comparison(store.record, offsets)
     positions = dict(topic.read_bounds(partitions).firsts)

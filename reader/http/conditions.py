@@ -77,7 +77,10 @@ def matches_etag(if_none_match: bytes, etag: bytes) -> bool:
 
 
 def _check_min_offset(if_min_offset: bytes, view: ReadView) -> Response | None:
-    """Return a 503 if the client has seen more than this reader holds, or another topic, else None."""
+    """Return a 503 if the client has seen more than this reader holds, or another topic, else None.
+
+    Offsets of partitions that another shard holds say nothing of the users of this one.
+    """
     for element in if_min_offset.split(b","):
         found = POSITION.fullmatch(element)
         if found is None:
@@ -87,6 +90,8 @@ def _check_min_offset(if_min_offset: bytes, view: ReadView) -> Response | None:
         partition, offset, tag = found.groups()
         if tag not in {None, view.tag}:
             return problems.OTHER_TOPIC
+        if view.share is not None and view.share.is_elsewhere(int(partition)):
+            continue
         position = view.position(int(partition))
         if position is None or position <= int(offset):
             held = "nothing" if position is None else f"the offsets below {position}"

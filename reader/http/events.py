@@ -10,14 +10,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import islice
-from typing import NamedTuple
 
 from reader.http import problems
-from reader.http.absence import find_absence
+from reader.http.misdirection import find_misdirection
 from reader.http.resource import USERS, Resource
 from reader.http.response import Response
-from reader.storage.read_view import ReadView, StoredRecord
+from reader.http.updates import KnownVersion, Update, find_update
+from reader.storage.read_view import ReadView
 from replication.readiness import Readiness
+from shared.shards import Share
 
 logger = logging.getLogger(__name__)
 
@@ -33,112 +34,23 @@ LOOKUPS_PER_TURN = 16
 """Users looked up before the event loop gets its turn; a record may be large."""
 
 
-class EventId(NamedTuple):
-    """The `id` of an event: an offset of the topic user-info.
-
-    Args:
-        partition: of the topic.
-        offset: in that partition.
-        tag: of the topic; None where a client sends none.
-    """
-
-    partition: int
-    offset: int
-    tag: bytes | None = None
-
-
-class KnownVersion(NamedTuple):
-    """Which version of a user a client knows.
-
-    Args:
-        event_id: of that version; None if the client knows none, or an absence that has no offset.
-        absent: whether it knows that the user does not exist.
-    """
-
-    event_id: EventId | None = None
-    absent: bool = False
-
-
-NOTHING_KNOWN = KnownVersion()
-
-
-class Update(NamedTuple):
-    """What a client has to be sent.
-
-    Args:
-        known: what the client knows afterwards.
-        found: the record; None if there is no such user.
-    """
-
-    known: KnownVersion
-    found: StoredRecord | None
-
-    def encode(self, resource: Resource = USERS) -> bytes:
-        """Return the event as it is sent, of a user who is served as the resource."""
-        name, body = (b"absent", resource.unknown.body) if self.found is None else (b"record", self.found.body)
-        data = b"".join(b"data: %b\n" % line for line in body.splitlines() or [b""])
-        last = self.known.event_id
-        id_line = b"" if last is None else b"id: %d:%d:%b\n" % (last.partition, last.offset, last.tag or b"")
-        return id_line + b"event: %b\n" % name + data + b"\n"
-
-
-def parse_last_event_id(last_event_id: bytes | None) -> KnownVersion:
-    """Return what a reconnecting client knows.
-
-    Args:
-        last_event_id: the header's value, `<partition>:<offset>:<topic>`. The topic may be missing, so that the header
-            User-Info-Offset of another response works too. Anything else counts as nothing.
-    """
-    partition, _, rest = (last_event_id or b"").partition(b":")
-    offset, colon, tag = rest.partition(b":")
-    if not all(number.isdigit() and len(number) <= 19 for number in (partition, offset)):
-        return NOTHING_KNOWN
-    return KnownVersion(EventId(int(partition), int(offset), tag if colon else None))
-
-
-def find_update(view: ReadView, key: bytes, known: KnownVersion) -> Update | None:
-    """Return what a client has to be sent; None if it knows the newest version.
-
-    An absent user has no record and so no offset. Its event gets that up to which the absence is true, as a 404 does:
-    the newest offset applied of the user's partition, which is where the client last saw the user.
-
-    Args:
-        view: of the store now.
-        key: the user's.
-        known: what the client knows.
-    """
-    last = known.event_id
-    if last is not None and last.tag not in {None, view.tag}:
-        last = None  # of another topic, whose offsets mean nothing here
-    found = view.find(key)
-    if found is not None:
-        if last is not None and last.partition == found.partition and last.offset >= found.offset:
-            return None
-        return Update(KnownVersion(EventId(found.partition, found.offset, view.tag)), found)
-    if known.absent:
-        return None
-    if last is None:
-        absence = find_absence(view, key)
-        event_id = None if absence is None else EventId(*absence, view.tag)
-        return Update(KnownVersion(event_id, absent=True), None)
-    newest = (view.position(last.partition) or 0) - 1
-    if newest <= last.offset:
-        return None
-    return Update(KnownVersion(EventId(last.partition, newest, view.tag), absent=True), None)
-
-
 class Stream:
     """One client's stream.
 
     Args:
         key: of the user that it follows.
         known: what its client knows.
+
+    Attributes:
+        update_due: set when there is something to send, or the stream ends.
+        is_elsewhere: whether the reader has come to hold another shard, so that the stream ends.
     """
 
     def __init__(self, key: bytes, known: KnownVersion) -> None:
         self.key = key
         self.known = known
         self.update_due = asyncio.Event()
+        self.is_elsewhere = False
 
 
 class EventStreams:
@@ -166,10 +78,20 @@ class EventStreams:
         self._polling: asyncio.Task[None] | None = None
         self._closed = False
 
-    def check_ready(self) -> Response | None:
-        """Return the 503 that clients get before the reader is ready, else None."""
+    def check(self, key: bytes | None) -> Response | None:
+        """Return the 503 that clients get before the reader is ready, or the 421 of a user of another shard, else None.
+
+        Args:
+            key: of the user; None, which is no id, is in no shard.
+        """
         readiness = self._readiness()
-        return None if readiness.serves else problems.not_ready(readiness)
+        if not readiness.serves:
+            return problems.not_ready(readiness)
+        view = self._open_view()
+        try:
+            return None if key is None else find_misdirection(view.share, [key], self.resource)
+        finally:
+            view.close()
 
     @property
     def have_room(self) -> bool:
@@ -207,7 +129,7 @@ class EventStreams:
     async def read_stream(self, stream: Stream) -> AsyncIterator[bytes]:
         """Yield the pieces of a stream, as they are sent."""
         yield RETRY_LINE
-        while not self._closed:
+        while not self._closed and not stream.is_elsewhere:
             stream.update_due.clear()
             for _, update in self._find_updates([stream]):
                 stream.known = update.known
@@ -236,12 +158,24 @@ class EventStreams:
             await asyncio.sleep(0)
 
     def _find_updates(self, streams: Iterable[Stream]) -> list[tuple[Stream, Update]]:
-        """Return the streams that have an update, each with its update."""
+        """Return the streams that have an update, each with its update; end those of users of another shard."""
         if not self._readiness().serves:
             return []
         view = self._open_view()
         try:
-            found = [(stream, find_update(view, stream.key, stream.known)) for stream in streams]
+            here = [stream for stream in streams if not self._end_elsewhere(stream, view.share)]
+            found = [(stream, find_update(view, stream.key, stream.known)) for stream in here]
         finally:
             view.close()
         return [(stream, update) for stream, update in found if update is not None]
+
+    def _end_elsewhere(self, stream: Stream, share: Share | None) -> bool:
+        """End a stream if the reader has come to hold another shard than its user's, and return whether it has.
+
+        It does not know such a user any more, which is no reason to call the user absent.
+        """
+        if find_misdirection(share, [stream.key], self.resource) is None:
+            return False
+        stream.is_elsewhere = True
+        stream.update_due.set()
+        return True

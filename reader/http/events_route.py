@@ -8,8 +8,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from reader.http import problems
-from reader.http.events import EventStreams, Stream, parse_last_event_id
+from reader.http.events import EventStreams, Stream
 from reader.http.routes import ENDLESS, PreparedResponse
+from reader.http.updates import parse_last_event_id
 from shared.records import decode_user_id
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -26,10 +27,10 @@ def build_routes(streams: EventStreams) -> Sequence[BaseRoute]:
     """
 
     async def follow_user(request: Request) -> responses.Response:
-        refusal = streams.check_ready()
+        user_id = decode_user_id(request.path_params["user_id"].encode())
+        refusal = streams.check(user_id)
         if refusal is not None:
             return PreparedResponse(refusal)
-        user_id = decode_user_id(request.path_params["user_id"].encode())
         if user_id is None:
             return PreparedResponse(streams.resource.unknown)
         last = request.headers.get("last-event-id")

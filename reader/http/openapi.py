@@ -28,6 +28,8 @@ from shared.shape import Shape
 ANYWHERE = (400, 405, 408, 414, 431, 500, 503)
 """Statuses that any request may get."""
 
+MISDIRECTED = {"421": {"$ref": "#/components/responses/Problem421"}}
+
 
 def build_document(resource: Resource = USERS, shape: Shape | None = None) -> Node:
     """Return the document, with all routes.
@@ -117,6 +119,7 @@ def _describe_user(noun: str) -> Node:
         "200": {"description": f"The {noun}.", "headers": headers, **json_content(schema_ref("Record"))},
         "304": {"description": "The record still has the ETag in If-None-Match.", "headers": headers},
         "404": {**problem_response(404), "headers": of_absence},
+        **MISDIRECTED,
     }
 
 
@@ -133,7 +136,7 @@ def _describe_users(resource: Resource) -> Node:
     headers = header_refs("Cache-Control", "User-Info-Offsets", TOPIC, BEHIND)
     headers["User-Info-Offset"] = headers.pop("User-Info-Offsets")
     description = "The records found, in the order asked for, and the ids without a record; all as of one moment."
-    return {"200": {"description": description, "headers": headers, **json_content(found)}}
+    return {"200": {"description": description, "headers": headers, **json_content(found)}, **MISDIRECTED}
 
 
 def _describe_events(noun: str) -> Node:
@@ -151,6 +154,7 @@ def _describe_events(noun: str) -> Node:
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         "404": {"$ref": "#/components/responses/Problem404"},
+        **MISDIRECTED,
     }
 
 

@@ -16,6 +16,7 @@ PROBLEMS = {
     405: ("method-not-allowed",),
     408: ("request-timeout",),
     414: ("uri-too-long",),
+    421: ("other-shard",),
     431: ("headers-too-large",),
     500: ("internal",),
     503: ("not-ready", "behind", "other-topic", "too-stale", "too-many-streams", "overloaded"),
@@ -28,6 +29,7 @@ MEANINGS = {
     405: "Resources are read-only.",
     408: "The request took too long to arrive; the connection is closed.",
     414: "The request target is too long; the connection is closed.",
+    421: "A record asked for is in another shard than this reader holds; the document says in which.",
     431: "The header fields are too large; the connection is closed.",
     500: "The reader failed to handle the request; its log has the cause.",
     503: "This reader cannot serve the request now: try again after Retry-After, or ask another reader.",
@@ -161,7 +163,8 @@ def condition_parameters() -> list[Node]:
             "If-Min-Offset",
             "Respond 503 unless the reader has applied the topic up to and including these offsets: those of any"
             " User-Info-Offset, each followed by the response's User-Info-Topic, or the id of an event. Without a topic"
-            " the number alone is compared, which says nothing once the topic was created again.",
+            " the number alone is compared, which says nothing once the topic was created again. Partitions of other"
+            " shards than the reader's are passed over.",
             offsets,
         ),
         _header_parameter(
@@ -207,6 +210,11 @@ def _problem_schema() -> Node:
             "state": {"type": "string"},
             "percent": NUMBER_OR_NULL,
             "secondsLeft": NUMBER_OR_NULL,
+            "shard": {**TEXT, "description": "That of the reader, such as `0/2`."},
+            "elsewhere": {
+                "description": "Other shard -> ids asked for that are in it.",
+                "additionalProperties": {"type": "array", "items": TEXT},
+            },
         },
     }
 

@@ -3,6 +3,8 @@
 None of them shows the reader's internals.
 """
 
+from collections.abc import Mapping, Sequence
+
 from reader.http.response import Response
 from replication.readiness import Readiness
 from shared import problems as documents
@@ -91,6 +93,26 @@ def unknown_route(path: str, known: str) -> Response:
 def bad_request(detail: str) -> Response:
     """Return the 400 for a request that cannot be understood."""
     return _respond(400, documents.encode_bad_request(detail))
+
+
+def other_shard(own: str, noun: str, elsewhere: Mapping[str, Sequence[str]]) -> Response:
+    """Return the 421 for users of other shards than the reader's.
+
+    Args:
+        own: the reader's shard.
+        noun: what a record is called.
+        elsewhere: shard -> ids that were asked for and are in it.
+    """
+    where = ", ".join(f"{len(ids)} in shard {shard}" for shard, ids in sorted(elsewhere.items()))
+    return problem(
+        421,
+        "other-shard",
+        "another shard",
+        f"this reader holds shard {own}; of the {noun}s asked for, {where}: ask for those of each shard apart, there or"
+        " through the proxy",
+        shard=own,
+        elsewhere=elsewhere,
+    )
 
 
 def not_ready(readiness: Readiness) -> Response:

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from reader.http import problems
 from reader.http.absence import find_absence
 from reader.http.conditions import NO_CONDITIONS, Conditions, check_conditions, matches_etag
+from reader.http.misdirection import find_misdirection
 from reader.http.resource import USERS, Resource
 from reader.http.response import Response
 from reader.storage.read_view import ReadView
@@ -51,6 +52,7 @@ class _TurnContext:
         stated = b"" if behind is None else BEHIND_HEAD % behind
         self.common = TOPIC_HEAD % view.tag + REVALIDATE + stated
         self.refusal = None if readiness.serves else problems.not_ready(readiness)
+        self.share = view.share
 
     def make_unknown(self, user_id: bytes | None) -> Response:
         """Return the 404 of a user, with the offset up to which it is true; of None, which is no id, it always is."""
@@ -103,10 +105,14 @@ class UserResponses:
         context = self._context or self._open_context()
         if context.refusal is not None:
             return context.refusal
+        user_id = decode_user_id(encoded)
+        if context.share is not None and user_id is not None:
+            refusal = find_misdirection(context.share, [user_id], self.resource)
+            if refusal is not None:
+                return refusal
         refusal = None if conditions is NO_CONDITIONS else check_conditions(conditions, context)
         if refusal is not None:
             return refusal
-        user_id = decode_user_id(encoded)
         found = None if user_id is None else context.view.find(user_id)
         if found is None:
             return context.make_unknown(user_id)
@@ -129,10 +135,14 @@ class UserResponses:
         context = self._context or self._open_context()
         if context.refusal is not None:
             return context.refusal
+        user_ids = _parse_ids(query, self.resource)
+        if context.share is not None and not isinstance(user_ids, Response):
+            refusal = find_misdirection(context.share, map(str.encode, user_ids), self.resource)
+            if refusal is not None:
+                return refusal
         refusal = None if conditions is NO_CONDITIONS else check_conditions(conditions, context)
         if refusal is not None:
             return refusal
-        user_ids = _parse_ids(query, self.resource)
         if isinstance(user_ids, Response):
             return user_ids
         bodies: list[bytes] = []

@@ -4,10 +4,12 @@ import logging
 import time
 
 from reader.storage.generations import Generations
+from reader.storage.metadata import read_topic
 from reader.storage.read_view import RunBetweenReads
 from reader.storage.store import Store
 from replication.compatibility import CopyDecision, CopyIdentity, decide
 from shared.clock import to_epoch_ms
+from shared.shards import Shard
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,11 @@ class CopySelector:
     def live_is_complete(self) -> bool:
         """Whether the live copy once held all that its topic had."""
         return self._generations.live.complete
+
+    def live_is_of(self, shard: Shard | None) -> bool:
+        """Return whether the live copy is one of a shard; None: of all users."""
+        live = read_topic(self._generations.live.note("identity"))
+        return live is None or live.share.shard == shard
 
     def assess_live_copy(self, identity: CopyIdentity, tombstone_retention_ms: int) -> CopyDecision:
         """Decide whether to continue with the live copy.

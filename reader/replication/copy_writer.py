@@ -13,6 +13,8 @@ from replication.freshness import Freshness
 from replication.records import Record
 from replication.wholeness import Wholeness
 from shared.clock import now_ms, to_epoch_ms
+from shared.errors import TopicError
+from shared.shards import Share
 from shared.topics import partition_of
 
 logger = logging.getLogger(__name__)
@@ -22,25 +24,28 @@ MISPLACED = (
     " without User-Info-Offset; the joiner alone should write user-info"
 )
 
+UNSHARDABLE = (
+    "the record at offset %d of partition %d is not where CRC-32 of its key places it, so a shard of the partitions is"
+    " no shard of the users; have the joiner alone write user-info, or go without READER_SHARD"
+)
+
 
 class CopyWriter:
     """The only writer of a copy. Everything here belongs to the replicator thread.
 
     Args:
         store: the copy.
-        partitions: how many its topic has.
+        share: the part of its topic that it is a copy of.
         run_between_reads: lets the map grow, which must not happen during a read.
         counters: where batches are counted.
     """
 
-    def __init__(
-        self, store: Store, partitions: int, run_between_reads: RunBetweenReads, counters: ApplyCounters
-    ) -> None:
+    def __init__(self, store: Store, share: Share, run_between_reads: RunBetweenReads, counters: ApplyCounters) -> None:
         self.store = store
-        self.freshness = read_freshness(store, partitions)
-        self.wholeness = read_wholeness(store, partitions)
+        self.freshness = read_freshness(store, share)
+        self.wholeness = read_wholeness(store, share)
         self.full_reason: str | None = None
-        self._partitions = partitions
+        self._share = share
         self._knows_misplaced = bool(store.note("misplaced"))
         self._run_between_reads = run_between_reads
         self._counters = counters
@@ -50,6 +55,7 @@ class CopyWriter:
         """Apply a batch; return False if the disk is full: the same batch must be tried again later.
 
         Raises:
+            TopicError: the copy is one of a shard, and another partitioner has placed a record: users may be anywhere.
             DamagedError: the copy cannot be used any more.
         """
         reserved = [*(heartbeat.record for heartbeat in batch.heartbeats), *batch.shapes, *batch.marks]
@@ -72,7 +78,9 @@ class CopyWriter:
         if self._knows_misplaced:
             return
         for record in records:
-            if partition_of(record.key, self._partitions) != record.partition:
+            if partition_of(record.key, self._share.partitions) != record.partition:
+                if self._share.shard is not None:
+                    raise TopicError(UNSHARDABLE % (record.offset, record.partition), "build the topic anew")
                 self.store.write_notes(misplaced=True)
                 self._knows_misplaced = True
                 logger.warning(MISPLACED, record.offset, record.partition)
@@ -84,7 +92,7 @@ class CopyWriter:
         for heartbeat, record in batch.heartbeats:
             self.freshness.note(record.partition, heartbeat)
         if batch.marks:
-            self.wholeness = read_wholeness(self.store, self._partitions)
+            self.wholeness = read_wholeness(self.store, self._share)
         self._counters.count_ages(batch.oldest_ms, now_ms())
         self._counters.replayed += len(batch.records) - len(batch.oldest_ms)
 
@@ -122,27 +130,27 @@ class CopyWriter:
             self.full_reason = None
 
 
-def read_freshness(store: Store, partitions: int) -> Freshness:
+def read_freshness(store: Store, share: Share) -> Freshness:
     """Return how fresh a copy is, by the heartbeats that it holds.
 
     Args:
         store: the copy.
-        partitions: how many its topic has.
+        share: the part of its topic that it is a copy of.
     """
-    freshness = Freshness(partitions)
+    freshness = Freshness(share)
     for partition, heartbeat in store.heartbeats():
         freshness.note(partition, heartbeat)
     return freshness
 
 
-def read_wholeness(store: Store, partitions: int) -> Wholeness:
+def read_wholeness(store: Store, share: Share) -> Wholeness:
     """Return what the marks that a copy holds say.
 
     Args:
         store: the copy.
-        partitions: how many its topic has.
+        share: the part of its topic that it is a copy of.
     """
-    wholeness = Wholeness(partitions)
+    wholeness = Wholeness(share)
     for partition, mark in store.marks():
         wholeness.note(partition, mark)
     return wholeness

@@ -7,6 +7,7 @@ it stays served, whatever happens to Kafka. Knows neither Kafka's client (see re
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from reader.replication.copy_selector import CopySelector
 from reader.replication.copy_writer import CopyWriter
@@ -27,7 +28,7 @@ from replication.positions import Bounds, Positions
 from replication.readiness import Readiness, State, find_complete_at
 from replication.session import ReplicationSession
 from replication.topic_monitor import CHECK_SECONDS, TopicMonitor
-from shared.errors import KafkaError
+from shared.errors import KafkaError, TopicError
 from shared.threads import BackgroundThread
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,9 @@ class Replicator(BackgroundThread):
     ) -> None:
         super().__init__("replicator")
         self.status = StatusPublisher(generations.live, settings.reader_max_staleness_seconds)
-        self._topic = TopicClient(settings.kafka_bootstrap_servers, settings.user_info_topic, properties, FORMAT)
+        self._shard = settings.shard
+        servers, name = settings.kafka_bootstrap_servers, settings.user_info_topic
+        self._topic = TopicClient(servers, name, properties, FORMAT, self._shard)
         self._generations = generations
         self._run_between_reads = run_between_reads
         self._copies = CopySelector(generations, run_between_reads)
@@ -101,7 +104,7 @@ class Replicator(BackgroundThread):
                 self._copies.damage = str(damage)
             except _Restart:
                 continue
-            except _Refused as refusal:
+            except (_Refused, TopicError) as refusal:
                 self._publish(Readiness("failed", serves=self._has_data, reason=str(refusal)))
                 self.stopping.wait(CHECK_SECONDS)
             except Exception:
@@ -125,7 +128,7 @@ class Replicator(BackgroundThread):
         tombstone_retention_ms = self._topic.read_tombstone_retention_ms()
         store, why = self._open_copy(identity, tombstone_retention_ms)
         try:
-            bounds = self._topic.read_bounds(identity.partitions)
+            bounds = self._topic.read_bounds(identity.share.held)
             if self._topic.read_identity() != identity:
                 return
             start = self._find_start(store, bounds)
@@ -133,7 +136,7 @@ class Replicator(BackgroundThread):
                 session = self._session = ReplicationSession(
                     reader,
                     TopicMonitor(self._topic, identity),
-                    CopyWriter(store, identity.partitions, self._run_between_reads, self._applied),
+                    CopyWriter(store, identity.share, self._run_between_reads, self._applied),
                     Positions(start, bounds),
                     trusted=store.complete,
                     replaces=not self._copies.is_live(store) and self._copies.live_is_complete,
@@ -231,6 +234,9 @@ class Replicator(BackgroundThread):
         self._publish(Readiness("stale" if self._has_data else state, serves=self._has_data, reason=reason))
 
     def _publish(self, readiness: Readiness) -> None:
+        if readiness.state == "stale" and not self._copies.live_is_of(self._shard):
+            # Who asks directly is answered, or told the right shard; a proxy counts on this reader's new one.
+            readiness = replace(readiness, state="replaying")
         session = self._session
         if session is None:
             self.status.publish(readiness, NO_LAGS, self._applied)

@@ -12,11 +12,13 @@ from typing import NamedTuple
 from reader.replication.copy_writer import read_freshness
 from reader.status.counters import ApplyCounters
 from reader.status.report import LiveCopy, StatusReport
+from reader.storage.metadata import read_topic
 from reader.storage.store import Store
 from replication.freshness import Freshness
 from replication.lags import NO_LAGS, Lags
 from replication.readiness import Readiness
 from shared.clock import to_epoch_ms
+from shared.shards import Share
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +51,8 @@ class StatusPublisher:
         self.readiness = Readiness(reason="connecting to Kafka")
         self._max_staleness_seconds = max_staleness_seconds
         self._remind_at = 0.0
-        identity = live.note("identity")
-        self._freshness = read_freshness(live, identity["partitions"] if identity else 0)
+        topic = read_topic(live.note("identity"))
+        self._freshness = read_freshness(live, topic.share if topic else Share(0))
         self._complete_at: float | None = None
         self.recall_complete(live)
         self._published = _Publication(self.readiness, NO_LAGS, ApplyCounters(), self._freshness.by_partition())

@@ -14,32 +14,35 @@ from prometheus_client.registry import Collector
 from reader.status.counters import Histogram, ResponseCounters
 from reader.status.report import StatusReport
 from shared.clock import now_ms
+from shared.shards import Shard
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STATES = ("starting", "replaying", "building", "ready", "stale", "failed")
 
 
-def render_metrics(processes: Iterable[ResponseCounters], report: StatusReport) -> bytes:
+def render_metrics(processes: Iterable[ResponseCounters], report: StatusReport, shard: Shard | None = None) -> bytes:
     """Return the metrics of a reader.
 
     Args:
         processes: what each serving process has counted.
         report: the reader's status.
+        shard: that it holds, or will once it is ready; None: all users.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_ReaderCollector(list(processes), report))
+    registry.register(_ReaderCollector(list(processes), report, shard))
     return generate_latest(registry)
 
 
 class _ReaderCollector(Collector):
     """The numbers as the client library asks for them."""
 
-    def __init__(self, processes: list[ResponseCounters], report: StatusReport) -> None:
+    def __init__(self, processes: list[ResponseCounters], report: StatusReport, shard: Shard | None) -> None:
         self._processes = processes
         self._responses = ResponseCounters()
         for process in processes:
             self._responses.add(process)
         self._report = report
+        self._shard = shard
 
     def collect(self) -> Iterator[Metric]:
         """Return all metrics."""
@@ -105,6 +108,11 @@ class _ReaderCollector(Collector):
         for state in STATES:
             states.add_metric([state], int(state == readiness.state))
         yield states
+        text = "How many shards share the users; the labels name this reader's."
+        shards = GaugeMetricFamily("reader_shards", text, labels=["shard", "of"])
+        if self._shard is not None:
+            shards.add_metric([*map(str, self._shard)], self._shard.of)
+        yield shards
 
 
 def _gauge(name: str, text: str, value: float | None) -> Metric:

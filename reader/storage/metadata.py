@@ -4,14 +4,16 @@ Their names in LMDB are known here alone.
 """
 
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import lmdb
 
 from shared.builds import BUILD_PREFIX, BuildMark, parse_mark
 from shared.heartbeats import Heartbeat, parse_heartbeat
 from shared.shape import SHAPE_KEY
+from shared.shards import Shard, Share
 
 OFFSET = b"offset/%d"
 OFFSETS = b"offset/"
@@ -21,10 +23,35 @@ MARK = b"build/%d/"
 MARKS = b"build/"
 SHAPE = b"shape"
 NOTE = b"note/"
-IDENTITY = NOTE + b"identity"
 MISPLACED = NOTE + b"misplaced"
 
 Part = TypeVar("Part")
+
+
+class CopiedTopic(NamedTuple):
+    """What a copy is a copy of, as its identity says.
+
+    Args:
+        tag: names the topic, alike in the copies of all its shards: offsets of one tag may be compared.
+        share: the part of it.
+    """
+
+    tag: bytes
+    share: Share
+
+
+def read_topic(identity: Mapping[str, Any] | None) -> CopiedTopic | None:
+    """Return what a copy is a copy of.
+
+    Args:
+        identity: as it is noted next to the data; None if there is no data yet.
+    """
+    if identity is None:
+        return None
+    whole = {fact: value for fact, value in identity.items() if fact != "shard"}
+    shard = identity.get("shard")
+    tag = b"%08x" % zlib.crc32(json.dumps(whole).encode())
+    return CopiedTopic(tag, Share(identity["partitions"], None if shard is None else Shard.parse(shard)))
 
 
 class StoreMetadata:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from shared.shards import Share
+
 RunBetweenReads = Callable[[Callable[[], None]], None]
 """Runs a function in the thread that reads the store, while no read is under way, and returns when it has run."""
 
@@ -33,6 +35,10 @@ class ReadView(Protocol):
     @property
     def partitions(self) -> int | None:
         """How many partitions CRC-32 places all keys in; None where that is not known, or not so."""
+
+    @property
+    def share(self) -> Share | None:
+        """The part of the topic that the store is a copy of; None where it is all of the topic, or not known yet."""
 
     @property
     def shape(self) -> bytes | None:

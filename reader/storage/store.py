@@ -9,7 +9,6 @@ so a store that was open when the machine went down is never opened again (see r
 """
 
 import shutil
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ import lmdb
 from reader.storage.data_file import find_damage
 from reader.storage.environment import DATA, open_environment, read_data_size
 from reader.storage.errors import DamagedError, StoreFullError, translate_open_errors, translate_write_errors
-from reader.storage.metadata import IDENTITY, StoreMetadata
+from reader.storage.metadata import CopiedTopic, StoreMetadata, read_topic
 from reader.storage.records import FORMAT, HEADER, decode_record
 from reader.storage.store_view import StoreReadView
 from replication.records import Record
@@ -54,7 +53,7 @@ class Store:
         self, folder: Path, map_bytes: int = FIRST_MAP_BYTES, *, read_only: bool = False, shared: bool = True
     ) -> None:
         self.folder = folder
-        self._tag: bytes | None = None
+        self._topic: CopiedTopic | None = None
         self._frozen: lmdb.Transaction | None = None
         reason = find_damage(folder / DATA)
         if reason is not None:
@@ -73,10 +72,9 @@ class Store:
         except lmdb.MapResizedError:  # the process that writes has grown it
             self._environment.set_mapsize(0)
             transaction = self._environment.begin(db=self._records)
-        if self._tag is None:
-            identity = transaction.get(IDENTITY, db=self._meta)
-            self._tag = None if identity is None else b"%08x" % zlib.crc32(identity)
-        return StoreReadView(transaction, self._meta, self._tag or b"")
+        if self._topic is None:
+            self._topic = read_topic(self._metadata.read_note(transaction, "identity"))
+        return StoreReadView(transaction, self._meta, self._topic)
 
     def apply(self, records: Iterable[Record], offsets: Mapping[int, int], reserved: Iterable[Record] = ()) -> None:
         """Apply a batch, all of it or nothing; what was applied before is skipped.

@@ -1,13 +1,11 @@
 """One read transaction of LMDB, as the read view that the rest of the reader sees."""
 
-import json
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import lmdb
 
-from reader.storage.metadata import IDENTITY, MISPLACED, OFFSET, SHAPE
+from reader.storage.metadata import MISPLACED, OFFSET, SHAPE, CopiedTopic
 from reader.storage.read_view import StoredRecord
 from reader.storage.records import HEADER
 
@@ -18,22 +16,23 @@ class StoreReadView:
     Args:
         transaction: open, on the records.
         metadata: the database that holds the offsets.
-        tag: names the topic that this is a copy of.
+        topic: what this is a copy of; None where that is not known yet.
     """
 
-    def __init__(self, transaction: lmdb.Transaction, metadata: Any, tag: bytes) -> None:  # noqa: ANN401 - LMDB's own type
+    def __init__(self, transaction: lmdb.Transaction, metadata: Any, topic: CopiedTopic | None) -> None:  # noqa: ANN401 - LMDB's own type
         self._get: Callable[..., Any] = transaction.get
         self._transaction = transaction
         self._metadata = metadata
-        self.tag = tag
+        self._share = None if topic is None else topic.share
+        self.tag = b"" if topic is None else topic.tag
+        self.share = None if self._share is None or self._share.shard is None else self._share
 
     @property
     def partitions(self) -> int | None:
         """How many partitions CRC-32 places keys in; read only when asked for, since a record found needs it not."""
         if self._get(MISPLACED, db=self._metadata) is not None:
             return None
-        identity = self._get(IDENTITY, db=self._metadata)
-        return None if identity is None else _count_partitions(bytes(identity))
+        return None if self._share is None else self._share.partitions
 
     @property
     def shape(self) -> bytes | None:
@@ -57,9 +56,3 @@ class StoreReadView:
     def close(self) -> None:
         """End the transaction."""
         self._transaction.abort()
-
-
-@lru_cache(maxsize=4)
-def _count_partitions(identity: bytes) -> int:
-    partitions: int = json.loads(identity)["partitions"]
-    return partitions

@@ -149,7 +149,7 @@ async def _serve(settings: ReaderSettings, inherited: Inherited) -> None:
 
     def metrics() -> bytes:
         _publish(memory, inherited.number, counters)
-        return render_metrics(_read_all_counters(memory, inherited.of), follower.report_status())
+        return render_metrics(_read_all_counters(memory, inherited.of), follower.report_status(), settings.shard)
 
     stopping = StopSignal()
     application = build_application(

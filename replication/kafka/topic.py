@@ -5,7 +5,7 @@ What the client raises becomes this service's KafkaError.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -18,6 +18,7 @@ from replication.kafka.config import build_admin_config, build_consumer_config
 from replication.kafka.errors import translate_errors
 from replication.kafka.topic_reader import TopicReader
 from replication.positions import Bounds
+from shared.shards import Shard
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +38,15 @@ class TopicClient:
         name: the topic's.
         properties: further properties of the Kafka client.
         copy_format: version of what the copies of the topic are written as.
+        shard: which of its partitions are read; None: all.
     """
 
-    def __init__(self, servers: str, name: str, properties: Mapping[str, str], copy_format: int) -> None:
+    def __init__(
+        self, servers: str, name: str, properties: Mapping[str, str], copy_format: int, shard: Shard | None = None
+    ) -> None:
         self.servers = servers
         self.name = name
+        self._shard = None if shard is None else str(shard)
         self._properties = properties
         self._copy_format = copy_format
         self._connection: dict[str, object] = {"bootstrap.servers": servers, "log_level": 3}
@@ -78,10 +83,10 @@ class TopicClient:
         self._unanswered = False
         topic_id = topic.topic_id
         identity = f"{topic_id.get_most_significant_bits():x}-{topic_id.get_least_significant_bits():x}"
-        return CopyIdentity(self._cluster, identity, len(topic.partitions), self._copy_format)
+        return CopyIdentity(self._cluster, identity, len(topic.partitions), self._copy_format, self._shard)
 
-    def read_bounds(self, partitions: int) -> Bounds:
-        """Return where the topic begins and ends.
+    def read_bounds(self, partitions: Iterable[int]) -> Bounds:
+        """Return where partitions of the topic begin and end.
 
         Raises:
             KafkaError: no answer within REQUEST_SECONDS, or there are fewer partitions.
@@ -91,13 +96,13 @@ class TopicClient:
             ends = self._ask_offsets(partitions, OffsetSpec.latest())
             return Bounds(_offsets_of(firsts), _offsets_of(ends))
 
-    def ask_ends(self, partitions: int) -> "PendingEnds":
-        """Ask where the topic ends, without waiting for the answer."""
+    def ask_ends(self, partitions: Iterable[int]) -> "PendingEnds":
+        """Ask where partitions of the topic end, without waiting for the answer."""
         with translate_errors():
             return PendingEnds(time.monotonic(), self._ask_offsets(partitions, OffsetSpec.latest()))
 
-    def _ask_offsets(self, partitions: int, which: OffsetSpec) -> dict[int, Future[Any]]:
-        wanted = {TopicPartition(self.name, partition): which for partition in range(partitions)}
+    def _ask_offsets(self, partitions: Iterable[int], which: OffsetSpec) -> dict[int, Future[Any]]:
+        wanted = {TopicPartition(self.name, partition): which for partition in partitions}
         level = IsolationLevel.READ_COMMITTED
         asked = self._admin.list_offsets(wanted, isolation_level=level, request_timeout=REQUEST_SECONDS)
         return {partition.partition: future for partition, future in asked.items()}
@@ -123,7 +128,7 @@ class TopicClient:
         """Return a reader of the topic; to be used as a context.
 
         Args:
-            positions: partition -> the next offset to read, for every partition.
+            positions: partition -> the next offset to read, for every partition that is to be read.
         """
         consumer = Consumer({**build_consumer_config(self._properties), **self._connection})
         consumer.assign([TopicPartition(self.name, *position) for position in positions.items()])

@@ -228,10 +228,15 @@ def test_run_as_a_person_would(stack: Stack) -> None:
     run.kill()
     wait_for(lambda: not alive(parts), 30, "the end of all parts")
 
-    # 4. Third run, after that crash, with rows that keep changing: Ctrl-C is as orderly as without.
-    run = stack.program("run", "--load", "50").start()
+    # 4. Third run, after that crash, with two shards behind a proxy, and rows that keep changing: each reader answers
+    # for its own users alone, the proxy for all. Ctrl-C is as orderly as before.
+    run = stack.program("run", "--load", "50", "--shards", "2").start()
     await_invitation(run)
     parts = parts_of(run)
+    shards = re.findall(r"Shard \d/2  (http://127.0.0.1:\d+)/users/1,", run.log())
+    assert [{200, 421}] * 10 == [{get(f"{url}/users/{user}").status_code for url in shards} for user in range(1, 11)]
+    proxy = f"http://127.0.0.1:{stack.ports['READER_PORT']}"
+    assert [200] * 10 == [get(f"{proxy}/users/{user}").status_code for user in range(1, 11)]
     run.wait_until_said("load    | ", 60)
     run.signal(signal.SIGINT)
     assert 0 == run.wait(60)

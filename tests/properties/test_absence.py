@@ -8,7 +8,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from reader.http.conditions import NO_CONDITIONS, Conditions
-from reader.http.events import NOTHING_KNOWN, find_update, parse_last_event_id
+from reader.http.updates import NOTHING_KNOWN, find_update, parse_last_event_id
 from reader.http.users import UserResponses
 from reader.storage.read_view import StoredRecord
 from replication.readiness import Readiness

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from reader.http.fast_path import FastPathConnection
 from reader.http.server_state import Limits
 from reader.storage.read_view import StoredRecord
+from shared.shards import Shard, Share
 from tests.support.http import LocalServer, exchange
 
 RECORDS = {
@@ -46,6 +47,17 @@ def ordinary() -> Iterator[LocalServer]:
     """Give a server that has the same limits and never takes the fast path."""
     with LocalServer(RECORDS, Ordinary, limits=LIMITS, partitions=PARTITIONS) as serving:
         yield serving
+
+
+@pytest.fixture(scope="module")
+def shard() -> Iterator[tuple[LocalServer, LocalServer]]:
+    """Give two servers of one shard, of which the second never takes the fast path."""
+    share = Share(PARTITIONS, Shard(0, 2))
+    with (
+        LocalServer(RECORDS, FastPathConnection, limits=LIMITS, partitions=PARTITIONS, share=share) as fast,
+        LocalServer(RECORDS, Ordinary, limits=LIMITS, partitions=PARTITIONS, share=share) as ordinary,
+    ):
+        yield fast, ordinary
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +201,26 @@ def test_any_bytes_are_answered_alike_with_and_without_the_fast_path(
     said = exchange(ordinary.port, sent, pieces, end=True)
     assert said.startswith(b"HTTP/1.1 "), "closed without an answer"
     assert mask_dates(said) == mask_dates(exchange(fast.port, sent, pieces, end=True))
+
+
+@given(requests=st.lists(well_formed(), min_size=1, max_size=4))
+def test_a_shard_is_answered_for_alike_on_both_paths(
+    shard: tuple[LocalServer, LocalServer], requests: list[bytes]
+) -> None:
+    """Users of the shard and of the other, known and unknown, with and without conditions."""
+    sent = b"".join(requests) + LAST
+    fast, ordinary = (mask_dates(exchange(server.port, sent)) for server in shard)
+    assert ordinary == fast
+
+
+def test_both_paths_tell_users_of_another_shard_apart(shard: tuple[LocalServer, LocalServer]) -> None:
+    """The comparison above compares answers, absences and misdirections."""
+    for server in shard:
+        statuses = {
+            exchange(server.port, b"GET /users/%b HTTP/1.0\r\n\r\n" % segment).split()[1]
+            for segment in (b"alice", b"al%69ce", b"zo%C3%AB%2F1", b"big", b"bob", b"a+b")
+        }
+        assert {b"200", b"404", b"421"} == statuses
 
 
 def test_the_fast_path_is_taken(fast: LocalServer, ordinary: LocalServer) -> None:

@@ -22,6 +22,7 @@ from replication.session import ReplicationSession
 from replication.topic_monitor import TopicMonitor
 from shared.builds import BuildMark, parse_mark
 from shared.parts import partitions_of
+from shared.shards import Share
 from shared.topics import partition_of
 
 PARTITIONS, PARTS = 2, 4
@@ -124,7 +125,7 @@ class BuildMachine(RuleBasedStateMachine):
         self.session = ReplicationSession(
             cast("TopicReader", self.source),
             cast("TopicMonitor", Monitor()),
-            CopyWriter(self.store, PARTITIONS, lambda function: function(), ApplyCounters()),
+            CopyWriter(self.store, Share(PARTITIONS), lambda function: function(), ApplyCounters()),
             Positions(start, Bounds(dict.fromkeys(start, 0), self.topic.ends())),
             trusted=self.store.complete,
             replaces=False,

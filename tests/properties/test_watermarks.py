@@ -17,6 +17,7 @@ from joiner.core.watermarks import InternalWatermarks, SourceWatermarks, decode_
 from replication.freshness import Freshness
 from shared.heartbeats import Heartbeat, parse_heartbeat
 from shared.parts import partitions_of
+from shared.shards import Share
 
 SOURCES: tuple[PartitionId, ...] = (("likes", 0), ("likes", 1), ("users", 0))
 JOINERS = 2
@@ -58,7 +59,7 @@ class Group(RuleBasedStateMachine):
         self.joiners = [Joiner(InternalWatermarks(SOURCES)) for _ in range(JOINERS)]
         self.owner_of_source = dict.fromkeys(SOURCES, 0)
         self.owner_of_part = [0] * parts
-        self.freshness = Freshness(partitions)
+        self.freshness = Freshness(Share(partitions))
         self.taken = [0] * partitions
 
     # The source

@@ -45,7 +45,7 @@ from poller.cli import main as poller
 from poller.settings import PollerSettings
 from reader.cli import main as reader
 from reader.http import openapi, problems
-from reader.http.events import NOTHING_KNOWN, find_update
+from reader.http.updates import NOTHING_KNOWN, find_update
 from reader.settings import ReaderSettings
 from reader.status.counters import ApplyCounters, ResponseCounters
 from reader.status.prometheus import render_metrics
@@ -60,6 +60,7 @@ from replication.records import Record
 from shared import builds, heartbeats, records, topics, unavailable
 from shared.errors import BadRow
 from shared.shape import BUILT_IN_SHAPE, SHAPE_KEY, Shape
+from shared.shards import Shard
 from shared.view.model import BUILT_IN
 from sink.cli import main as sink
 from sink.metrics import Metrics as SinkMetrics
@@ -185,7 +186,7 @@ def _metrics() -> Iterator[str]:
                 yield f"{tier} {name}{{{','.join(vars(metric)['_labelnames'])}}}"
     counted, applied = ResponseCounters({200: 1}), ApplyCounters()
     report = StatusReport(READY, True, LiveCopy("copy-2", 7, 4096), {0: 3}, {0: 1.5}, applied, {0: 1})
-    for family in text_string_to_metric_families(render_metrics([counted], report).decode()):
+    for family in text_string_to_metric_families(render_metrics([counted], report, Shard(0, 2)).decode()):
         for sample in family.samples:
             yield f"reader {sample.name}{{{','.join(sample.labels)}}} {family.type}"
             if "state" in sample.labels:

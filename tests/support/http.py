@@ -23,6 +23,7 @@ from reader.status.prometheus import render_metrics
 from reader.status.report import StatusReport
 from reader.storage.read_view import StoredRecord
 from replication.readiness import Readiness
+from shared.shards import Share
 from tests.support.read_views import DictReadView
 
 LATEST = Readiness("ready", serves=True, complete_at=float("inf"))
@@ -52,6 +53,7 @@ class LocalServer:
         origins: allowed for cross-origin scripts.
         partitions: of the topic; None: not known.
         resource: what the users are served as.
+        share: the part of the topic that the reader holds; None: all.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class LocalServer:
         origins: Sequence[str] = (),
         partitions: int | None = None,
         resource: Resource = USERS,
+        share: Share | None = None,
     ) -> None:
+        self._share = share
         self._resource = resource
         self._partitions = partitions
         self._records = records
@@ -84,7 +88,7 @@ class LocalServer:
             runner.run(self._serve())
 
     def _view(self) -> DictReadView:
-        return DictReadView(self._records, partitions=self._partitions)
+        return DictReadView(self._records, partitions=self._partitions, share=self._share)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()

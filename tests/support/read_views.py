@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reader.storage.read_view import StoredRecord
+from shared.shards import Share
 
 
 @dataclass
@@ -15,6 +16,7 @@ class DictReadView:
         positions: partition -> next offset to read; None: the one after the partition's newest record.
         tag: of the topic.
         partitions: of the topic; None: not known.
+        share: the part of the topic that it holds; None: all.
         shape: of the records, as the topic says it.
         closed: whether it was closed, which happens once.
     """
@@ -24,6 +26,7 @@ class DictReadView:
     tag: bytes = b"0badcafe"
     partitions: int | None = None
     shape: bytes | None = None
+    share: Share | None = None
     closed: bool = False
 
     def find(self, key: bytes) -> StoredRecord | None:

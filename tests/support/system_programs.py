@@ -31,13 +31,24 @@ class SystemProgram(NamedTuple):
 
 CHROMIUM = SystemProgram(("chromium", "chromium-browser", "google-chrome"), "chromium")
 CHROMEDRIVER = SystemProgram(("chromedriver",), "chromium-driver")
+HAPROXY = SystemProgram(("haproxy",), "haproxy")
 OPENSSL = SystemProgram(("openssl",), "openssl")
 PROMETHEUS_SERVER = SystemProgram(("prometheus",), "prometheus")
 PROMTOOL = SystemProgram(("promtool",), "prometheus")
 ALERTMANAGER_SERVER = SystemProgram(("prometheus-alertmanager", "alertmanager"), "prometheus-alertmanager")
 AMTOOL = SystemProgram(("amtool",), "prometheus-alertmanager")
 POSTGRES_EXPORTER = SystemProgram(("prometheus-postgres-exporter", "postgres_exporter"), "prometheus-postgres-exporter")
-ALL = (CHROMIUM, CHROMEDRIVER, OPENSSL, PROMETHEUS_SERVER, PROMTOOL, ALERTMANAGER_SERVER, AMTOOL, POSTGRES_EXPORTER)
+ALL = (
+    CHROMIUM,
+    CHROMEDRIVER,
+    HAPROXY,
+    OPENSSL,
+    PROMETHEUS_SERVER,
+    PROMTOOL,
+    ALERTMANAGER_SERVER,
+    AMTOOL,
+    POSTGRES_EXPORTER,
+)
 
 
 def find(program: SystemProgram) -> str | None:

@@ -31,7 +31,15 @@ ADDITIONS: dict[str, list[str]] = {
         "replaying, no target: 405 Method Not Allowed [allow connection content-length content-type date]"
         " urn:user-info:problem:method-not-allowed 'method not allowed'",
     ],
-    "HTTP routes": ["problem urn:user-info:problem:other-topic"],
+    "HTTP routes": [
+        "/users 421 [] application/problem+json",
+        "/users/{userId} 421 [] application/problem+json",
+        "/users/{userId}/events 421 [] application/problem+json",
+        "problem urn:user-info:problem:other-shard",
+        "problem urn:user-info:problem:other-topic",
+        "schema Problem elsewhere",
+        "schema Problem shard",
+    ],
     "problems": ["503 urn:user-info:problem:other-topic 'another topic'"],
     "events": ["id: 3:1042:0badcafe event: absent"],
     "commands": [
@@ -67,6 +75,13 @@ ADDITIONS: dict[str, list[str]] = {
         "python -m bench charts --output <directory> = docs/charts",
         "python -m bench charts --results <directory> = docs/results",
         "python -m doctor",
+        "python -m bench shards",
+        "python -m bench shards --output <directory> = .local/bench",
+        "python -m bench shards --rate <float> = 1000.0",
+        "python -m bench shards --seconds <float> = 20.0",
+        "python -m bench shards --shards <integer> = 2",
+        "python -m bench shards --users <integer> = 1000000",
+        "python -m stack run --shards <integer range> = 1",
         "python -m doctor --connector <text> multiple = ['http://127.0.0.1:8083/connectors/user-info']",
         "python -m doctor --joiner <text> multiple = ['http://127.0.0.1:8001']",
         "python -m doctor --rows <boolean> is_flag = False",
@@ -82,6 +97,7 @@ ADDITIONS: dict[str, list[str]] = {
     ],
     "environment variables": [
         "reader READER_RESOURCE=users",
+        "reader READER_SHARD=None",
         "stack STACK_EXAMPLE=None",
         "stack run STACK_EXAMPLE=None",
         "doctor USER_INFO_VIEW=None",
@@ -138,6 +154,7 @@ ADDITIONS: dict[str, list[str]] = {
     "metrics": [
         "reader reader_state state=building",
         "reader reader_build_percent{} gauge",
+        "reader reader_shards{of,shard} gauge",
         "joiner joiner_served_partitions{}",
         "joiner joiner_user_responses_created{status}",
         "joiner joiner_user_responses_total{status}",
@@ -158,6 +175,7 @@ ADDITIONS: dict[str, list[str]] = {
     ],
     "alerts": [
         "alert PollerStandsStill promise=freshness severity=page",
+        "alert ShardWithoutReadyReader promise=reads severity=page",
         "alert SinkBehind promise=freshness severity=ticket",
         "alert SinkNotReady promise=freshness severity=ticket",
         "alert SinkRefusesUsers severity=ticket",

@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reader.http.events import (
-    NOTHING_KNOWN,
-    EventId,
-    EventStreams,
-    KnownVersion,
-    Update,
-    find_update,
-    parse_last_event_id,
-)
+from reader.http.events import EventStreams
+from reader.http.updates import NOTHING_KNOWN, EventId, KnownVersion, Update, find_update, parse_last_event_id
 from reader.storage.read_view import StoredRecord
 from replication.readiness import Readiness
 from shared.topics import partition_of

@@ -17,6 +17,7 @@ from replication.freshness import Freshness
 from replication.readiness import Readiness
 from replication.records import Record
 from shared.heartbeats import Heartbeat
+from shared.shards import Share
 from tests.support.http import LocalServer, exchange
 
 NOW_MS = 1_700_000_010_000
@@ -25,7 +26,7 @@ ASK = b"GET /readyz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
 
 def test_a_partition_is_as_old_as_the_oldest_part_that_feeds_it() -> None:
     """Two parts feed partition 1 of 2: one of them alone says nothing, and the slower one decides."""
-    freshness = Freshness(2)
+    freshness = Freshness(Share(2))
     freshness.note(1, Heartbeat(1, 4, 2_000))
     assert freshness.time_ms(1) is None
     freshness.note(1, Heartbeat(3, 4, 1_000))
@@ -42,7 +43,7 @@ def test_a_partition_is_as_old_as_the_oldest_part_that_feeds_it() -> None:
 
 def test_a_late_heartbeat_makes_nothing_older() -> None:
     """What once held still holds."""
-    freshness = Freshness(1)
+    freshness = Freshness(Share(1))
     freshness.note(0, Heartbeat(0, 1, 2_000))
     freshness.note(0, Heartbeat(0, 1, 1_000))
     assert 2_000 == freshness.oldest_ms
@@ -50,7 +51,7 @@ def test_a_late_heartbeat_makes_nothing_older() -> None:
 
 def test_parts_of_a_recreated_internal_topic_replace_the_old_ones() -> None:
     """A part that is no more does not hold a partition back for ever."""
-    freshness = Freshness(1)
+    freshness = Freshness(Share(1))
     freshness.note(0, Heartbeat(0, 2, 1_000))
     freshness.note(0, Heartbeat(1, 2, 1_000))
     freshness.note(0, Heartbeat(0, 1, 3_000))
@@ -71,7 +72,7 @@ def test_a_copy_keeps_its_heartbeats_and_serves_none(tmp_path: Path) -> None:
     reopened = Store(tmp_path)
     assert [(0, Heartbeat(0, 2, 7_000)), (2, Heartbeat(0, 2, 8_000))] == reopened.heartbeats()
     assert {0: 6, 2: 2} == reopened.offsets()
-    assert {0: 7_000, 2: 8_000} == read_freshness(reopened, 4).by_partition()
+    assert {0: 7_000, 2: 8_000} == read_freshness(reopened, Share(4)).by_partition()
     reopened.close()
 
 

@@ -8,9 +8,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reader.http import events_route, static_routes
-from reader.http.events import NOTHING_KNOWN, EventStreams
+from reader.http.events import EventStreams
 from reader.http.openapi import build_document
 from reader.http.resource import USERS, Resource
+from reader.http.updates import NOTHING_KNOWN
 from reader.settings import ReaderSettings
 from reader.storage.read_view import StoredRecord
 from shared.errors import SettingError

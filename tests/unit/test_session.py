@@ -29,6 +29,7 @@ from shared.clock import now_ms
 from shared.errors import KafkaError
 from shared.heartbeats import Heartbeat
 from shared.shape import SHAPE_KEY, Shape
+from shared.shards import Share
 from shared.topics import partition_of
 
 TOPIC = CopyIdentity("cluster", "t1", 1, 1)
@@ -95,7 +96,7 @@ class Scene:
         return ReplicationSession(
             cast("TopicReader", self.reader),
             TopicMonitor(cast("TopicClient", self.topic), TOPIC),
-            CopyWriter(self.store, 1, self._run_between_reads, self.counters),
+            CopyWriter(self.store, Share(1), self._run_between_reads, self.counters),
             Positions({0: 0}, Bounds({0: 0}, {0: 2})),
             trusted=trusted,
             replaces=replaces,
@@ -144,7 +145,7 @@ def test_no_position_of_an_absence_is_stated_where_another_program_places_keys(
             view.close()
 
     def apply(record: Record) -> bool:
-        writer = CopyWriter(store, 2, lambda function: function(), ApplyCounters())
+        writer = CopyWriter(store, Share(2), lambda function: function(), ApplyCounters())
         return writer.apply(Batch([record], {record.partition: record.offset + 1}, set()))
 
     assert apply(alice)

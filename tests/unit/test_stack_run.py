@@ -7,7 +7,8 @@ import pytest
 
 from shared.errors import SettingError
 from shared.settings import read_settings
-from stack.run import RunSettings, describe_wait, format_invitation
+from stack.readers import describe_wait
+from stack.run import RunSettings, format_invitation
 
 
 def test_a_folder_that_java_would_not_find_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reader.http.conditions import NO_CONDITIONS, Conditions, parse_conditions
-from reader.http.events import NOTHING_KNOWN, find_update
+from reader.http.updates import NOTHING_KNOWN, find_update
 from reader.http.users import MAX_IDS, UserResponses
 from reader.storage.read_view import StoredRecord
 from replication.readiness import Readiness

@@ -4,11 +4,13 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 # Where `make run` and `python -m stack` keep their data.
-STACK_DIR ?= .local$(if $(EXAMPLE),/$(EXAMPLE))$(if $(filter polling,$(CAPTURE)),/polling)
+STACK_DIR ?= .local$(if $(EXAMPLE),/$(EXAMPLE))$(if $(filter polling,$(CAPTURE)),/polling)$(if $(filter avro,$(FORMAT)),/avro)
 # A folder in examples/ whose tables, view and load `make run` takes in place of the built-in ones, such as shop.
 EXAMPLE ?=
 # How `make run` brings rows into the topics: debezium, or polling.
 CAPTURE ?= debezium
+# What `make run` has the connector write: json, or avro with a schema registry.
+FORMAT ?= json
 # Changes a second that `make run` keeps going; 0 leaves the tables alone.
 LOAD ?= 0
 # Readers that share the users, each a part of them, behind HAProxy; 1 is one reader that holds them all.
@@ -47,7 +49,8 @@ test-programs: ## install the programs that the tests start, such as Chromium an
 	@$(if $(wildcard $(PY)),$(PY),$(PYTHON)) tests/support/system_programs.py
 
 run: install ## start everything, write 10,000 users, answer; Ctrl-C stops it all
-	@STACK_DIR=$(STACK_DIR) STACK_EXAMPLE=$(EXAMPLE) STACK_CAPTURE=$(CAPTURE) exec $(PY) -m stack run --load $(LOAD) --shards $(SHARDS)
+	@STACK_DIR=$(STACK_DIR) STACK_EXAMPLE=$(EXAMPLE) STACK_CAPTURE=$(CAPTURE) STACK_FORMAT=$(FORMAT) \
+		exec $(PY) -m stack run --load $(LOAD) --shards $(SHARDS)
 
 # Whether alerts reach people depends on clocks and takes eight minutes: those tests have a verb of their own.
 # Programs come first, so that a machine that lacks them says so at once.

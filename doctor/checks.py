@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from doctor.connect_status import all_tasks_run, explain_restart, find_failure
+from shared.schema_registry import SchemaRegistrySettings
 from shared.settings import TopicName
 from shared.sources import SourceSettings
 from shared.topic_rules import Role, Severity, check_topic
@@ -39,7 +40,7 @@ class Finding:
     hint: str = ""
 
 
-class DoctorSettings(SourceSettings):
+class DoctorSettings(SourceSettings, SchemaRegistrySettings):
     """Where Kafka is and what the topics are called: the same variables as the tiers'."""
 
     user_info_changes_topic: TopicName = Field("user-info-changes", description="The joiner's internal topic.")

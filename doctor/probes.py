@@ -16,6 +16,7 @@ from doctor.connector_config import check_connector_config
 from doctor.source_rows import SourceRows
 from joiner.core.plan import compile_view
 from joiner.kafka.scan import scan
+from joiner.registry.decoders import open_decoder
 from shared.errors import KafkaError
 from shared.kafka import check_credentials, filter_known_properties
 
@@ -58,14 +59,16 @@ def probe_rows(settings: DoctorSettings, report: Callable[[str, int], None]) -> 
 
     Raises:
         KafkaError: Kafka does not answer, or refuses.
+        RegistryAway: the schema registry does not answer.
+        RegistryError: the schema registry refuses.
     """
     tables = compile_view(settings.view).tables
-    client = _client(settings)
+    client, avro = _client(settings), open_decoder(settings)
     existing = AdminClient(client).list_topics(timeout=REQUEST_SECONDS).topics
     for topic, source in settings.sources.items():
         if topic not in existing:
             continue
-        rows = SourceRows(topic, tables[source.table])
+        rows = SourceRows(topic, tables[source.table], avro)
         for number, message in enumerate(scan(client, topic, existing[topic].partitions), 1):
             rows.take(message.partition(), message.key(), message.value())
             if number % REPORT_RECORDS == 0:

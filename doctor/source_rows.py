@@ -6,6 +6,7 @@ in different partitions. Knows nothing of how records are fetched.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from doctor.checks import Finding, Verdict
 from joiner.core.key_forms import TEXT, compile_form, describe_change, read_form
@@ -13,6 +14,9 @@ from joiner.core.keys import COMPOSITE_PREFIX
 from joiner.core.plan import Table
 from joiner.core.rows import parse_row
 from shared.errors import BadRow
+
+if TYPE_CHECKING:
+    from joiner.core.avro import AvroDecoder
 
 RELOAD = 'then do what "Reload source topics" in docs/operations.md says'
 
@@ -25,9 +29,11 @@ class SourceRows:
     Args:
         topic: its name.
         table: the table whose rows it holds.
+        avro: reads Avro; None: no schema registry is known.
     """
 
-    def __init__(self, topic: str, table: Table) -> None:
+    def __init__(self, topic: str, table: Table, avro: "AvroDecoder | None" = None) -> None:
+        self._avro = avro
         self._topic = topic
         self._table = table
         self._partition_of: dict[str, int] = {}
@@ -39,7 +45,7 @@ class SourceRows:
     def take(self, partition: int, key: bytes | None, value: bytes | None) -> None:
         """Note where a record's row lies, and its key's form; what no row can be read from counts for nothing."""
         try:
-            row_id = parse_row(self._table, key, value).row_id
+            row_id = parse_row(self._table, key, value, self._avro).row_id
         except BadRow:
             return
         self._forms[self._read_form(key or b"")] += 1
@@ -50,7 +56,7 @@ class SourceRows:
     def _read_form(self, key: bytes) -> str:
         # Reading a form out of a large schema takes longer than reading the row.
         if not self._matches(key):
-            self._form = read_form(key)
+            self._form = read_form(key, self._avro)
             self._matches = compile_form(self._form)
         return self._form
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from confluent_kafka.admin import AdminClient
 
@@ -10,6 +11,9 @@ from joiner.kafka import config
 from joiner.metrics import Metrics
 from joiner.queries.responses import UserQueries
 from joiner.settings import JoinerSettings
+
+if TYPE_CHECKING:
+    from joiner.core.avro import AvroDecoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Context:
         health: what the loop does, as it is reported.
         metrics: what is counted, as it is reported.
         queries: what answers for users; None: nothing does.
+        avro: reads Avro; None: no schema registry is known.
     """
 
     settings: JoinerSettings
@@ -31,6 +36,7 @@ class Context:
     health: Health
     metrics: Metrics
     queries: UserQueries | None = None
+    avro: "AvroDecoder | None" = None
 
     @property
     def client(self) -> dict[str, str]:

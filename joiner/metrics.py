@@ -67,7 +67,13 @@ class Metrics:
             "joiner_disk_free_bytes", "Free space on the disk of the local stores.", registry=registry
         )
         self.ready = Gauge("joiner_ready", "1 while changes are processed.", registry=registry)
+        self._add_schemas(registry)
         self._add_queries(registry)
+
+    def _add_schemas(self, registry: CollectorRegistry) -> None:
+        self.waits_for_schema = Gauge(
+            "joiner_waits_for_schema", "1 while the joiner waits for the schema registry.", registry=registry
+        )
 
     def _add_queries(self, registry: CollectorRegistry) -> None:
         self.user_responses = Counter(

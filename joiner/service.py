@@ -36,10 +36,12 @@ from joiner.queries.claim_relay import ClaimRelay
 from joiner.queries.claims import Claim
 from joiner.queries.responses import UserQueries
 from joiner.rebuild import mark_empty
+from joiner.registry import decoders
+from joiner.schema_wait import await_schema
 from joiner.settings import JoinerSettings
 from joiner.state_check import check_state
 from shared import lock, logs
-from shared.errors import Interrupted, StateError
+from shared.errors import Interrupted, RegistryAway, StateError
 from shared.health import serve_health
 from shared.shape import Shape
 
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-QUIET_LOGGERS = {"quixstreams": "WARNING", "quixstreams.state.recovery": "DEBUG"}
+QUIET_LOGGERS = {**decoders.QUIET_LOGGERS, "quixstreams": "WARNING", "quixstreams.state.recovery": "DEBUG"}
 """Quix logs each of its steps; of those, only what it restores concerns an operator."""
 
 
@@ -73,7 +75,8 @@ def run(settings: JoinerSettings) -> None:
         further = None if queries is None else queries.respond
         serve_health(health.respond, metrics.text, settings.http_endpoint, further)
     admin = AdminClient(config.client_config(settings, properties))
-    _run_until_stopped(Context(settings, properties, admin, health, metrics, queries))
+    avro = decoders.open_decoder(settings, settings.schema_registry_patience_seconds)
+    _run_until_stopped(Context(settings, properties, admin, health, metrics, queries, avro))
     logger.info("stopped")
     for held in locks:
         held.close()
@@ -120,6 +123,10 @@ def _run_until_stopped(context: Context) -> None:
         context.metrics.seconds_since_commit.set_function(partial(_seconds_since_commit, progress))
         try:
             _run_once(context, progress, patience, retired)
+        except RegistryAway as away:
+            _end_on_signals()
+            await_schema(context, away)
+            patience = math.inf
         except (Interrupted, KafkaException) as error:
             pause_seconds = attempts.note_end(error, progress)
             logger.warning("%s; beginning again from the last commit", error)

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from joiner.core.plan import Plan, Table, compile_view
 from joiner.queries.lease import MOST_COMMIT_SECONDS
 from shared.listening import Endpoint
+from shared.schema_registry import SchemaRegistrySettings
 from shared.settings import Port, TopicName
 from shared.sources import SourceSettings
 from shared.unavailable import UNAVAILABLE, expand_placeholder
@@ -16,7 +17,7 @@ from shared.unavailable import UNAVAILABLE, expand_placeholder
 Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 
 
-class JoinerSettings(SourceSettings):
+class JoinerSettings(SourceSettings, SchemaRegistrySettings):
     """The joiner's settings."""
 
     user_info_changes_topic: TopicName = Field(

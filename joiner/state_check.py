@@ -75,7 +75,7 @@ def check_state(context: Context, prepared: PreparedTopics) -> CheckedState:
     if noted.rebuild is not None:
         rebuild.adopt_rebuild(ledger, noted, facts, settings)
         noted = ledger.read()
-    return CheckedState(facts, noted.build, KeyForms(settings.sources, noted, ledger.note_key_form))
+    return CheckedState(facts, noted.build, KeyForms(settings.sources, noted, ledger.note_key_form, context.avro))
 
 
 def _refuse(mismatches: list[str]) -> None:

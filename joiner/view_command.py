@@ -10,6 +10,7 @@ from joiner.core.view_report import check_columns, describe_view
 from joiner.kafka import config
 from joiner.kafka.newest_rows import read_newest_rows
 from joiner.kafka.topics import count_partitions
+from joiner.registry.decoders import QUIET_LOGGERS, open_decoder
 from joiner.settings import JoinerSettings
 from shared import logs
 from shared.settings import read_settings
@@ -35,7 +36,7 @@ def view(*, sql: bool, dialect: Dialect, check: bool) -> None:
     if sql:
         click.echo(f"{to_sql(settings.view, dialect)};")
     elif check:
-        logs.configure(settings.log_level, settings.log_format)
+        logs.configure(settings.log_level, settings.log_format, QUIET_LOGGERS)
         findings = list(_check_topics(settings))
         for verdict, topic, what in findings:
             click.echo(f"{verdict:7}  {topic}: {what}")
@@ -50,11 +51,12 @@ def _check_topics(settings: JoinerSettings) -> Iterator[tuple[str, str, str]]:
     client = config.client_config(settings, config.load_properties(settings))
     admin = AdminClient(client)
     existing = count_partitions(admin)
+    avro = open_decoder(settings)
     for topic, source in settings.sources.items():
         if topic not in existing:
             yield "missing", topic, "the topic does not exist"
             continue
-        rows = list(read_newest_rows(admin, client, topic, existing[topic], source.key[0]))
+        rows = list(read_newest_rows(admin, client, topic, existing[topic], source.key[0], avro=avro))
         if not rows:
             yield "unknown", topic, "its newest records hold no row"
             continue

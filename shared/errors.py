@@ -5,7 +5,9 @@ UserInformationError            anything below
 ├── ViewError                   the view's file is wrong; names file, section and key
 ├── KafkaError                  Kafka cannot be reached, or refuses a request
 │   └── Interrupted             work in progress is lost, committed work is not: continue from the last commit
-│       └── Refused             the same, but Kafka will refuse it again unless something else is changed
+│       ├── Refused             the same, but Kafka will refuse it again unless something else is changed
+│       └── RegistryAway        the same, for want of a schema: continue once the schema registry has given it
+├── RegistryError               the schema registry refuses the joiner, or is none
 ├── TopicError                  a topic is missing, or is not what it must be; names the topic
 ├── BadRow                      a source record that no row can be read from: it becomes a dead letter
 └── StateError                  local state and its inputs do not fit together
@@ -52,6 +54,24 @@ class Refused(Interrupted):
 
     The next attempt checks and reads what the topics allow; where it is refused as well, no later one will do better.
     """
+
+
+class RegistryAway(Interrupted):
+    """A schema cannot be had yet; nothing is wrong with what was read, nor with Kafka.
+
+    Args:
+        what: why not.
+        hint: what to do about it.
+        schema_id: the schema's.
+    """
+
+    def __init__(self, what: str, hint: str, schema_id: int) -> None:
+        super().__init__(what, hint)
+        self.schema_id = schema_id
+
+
+class RegistryError(UserInformationError):
+    """The schema registry refuses requests for a reason that waiting does not change, or is none."""
 
 
 class TopicError(UserInformationError):

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from doctor.connect_status import explain_restart
 from stack.errors import StackError
 from stack.examples import find_example
-from stack.servers import connect, java, kafka
+from stack.servers import java, kafka, registry
 from stack.servers.connect import Connect
 from stack.servers.kafka import Kafka
 from stack.servers.postgres import Postgres
+from stack.servers.registry import Registry
 from stack.settings import StackSettings
 
 
@@ -25,7 +26,7 @@ class ServerStatus(NamedTuple):
 
 
 class Servers:
-    """Kafka, PostgreSQL and, unless the tables are polled, Kafka Connect.
+    """Kafka, PostgreSQL, a schema registry for Avro, and, unless the tables are polled, Kafka Connect.
 
     Args:
         settings: where their data is and on which ports they listen.
@@ -37,12 +38,15 @@ class Servers:
         self.polls = settings.stack_capture == "polling"
         self.kafka = Kafka(folder / "kafka", settings.stack_kafka_port)
         self.postgres = Postgres(folder / "postgres", settings.stack_postgres_port, schema=self.example.schema)
+        avro = settings.stack_format == "avro"
+        self.registry = Registry(folder / "registry", settings.stack_registry_port) if avro else None
         self.connect = Connect(
             folder / "connect",
             settings.bootstrap_servers,
             self.postgres,
             settings.stack_connect_port,
             connector=self.example.connector,
+            registry=self.registry,
         )
 
     def start(self, server: "Server", say: Callable[[str], None], *, detached: bool) -> bool:
@@ -73,9 +77,11 @@ class Servers:
         Raises:
             StackError: they cannot be fetched.
         """
-        for name, coordinates in (("Kafka", kafka.COORDINATES), ("Kafka Connect with Debezium", connect.COORDINATES)):
-            if self.polls and coordinates == connect.COORDINATES:
-                continue
+        if self.registry is not None and not java.find_archive(registry.COORDINATES).exists():
+            say("fetching the schema registry from a Maven repository, 160 MB, only this once")
+            java.fetch_archive(registry.COORDINATES)
+        programs = ("Kafka", kafka.COORDINATES), ("Kafka Connect with Debezium", self.connect.coordinates)
+        for name, coordinates in programs[:1] if self.polls else programs:
             if java.find_fetched(coordinates):
                 continue
             began = time.monotonic()
@@ -86,7 +92,10 @@ class Servers:
     @property
     def all(self) -> tuple["Server", ...]:
         """The servers, each after those that it needs."""
-        return (self.kafka, self.postgres) if self.polls else (self.kafka, self.postgres, self.connect)
+        if self.polls:
+            return self.kafka, self.postgres
+        schemas = () if self.registry is None else (self.registry,)
+        return self.kafka, self.postgres, *schemas, self.connect
 
     def read_status(self) -> list[ServerStatus]:
         """Return the status of each server."""
@@ -102,4 +111,4 @@ class Servers:
         return found
 
 
-Server = Kafka | Postgres | Connect
+Server = Kafka | Postgres | Registry | Connect

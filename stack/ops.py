@@ -13,6 +13,8 @@ SCHEMA_FILE = OPS / "postgres" / "schema.sql"
 CONNECTOR_FILE = OPS / "connect" / "connector.json"
 WORKER_FILE = OPS / "connect" / "worker.properties"
 
+AVRO_FILE = OPS / "connect" / "avro.properties"
+
 TOPIC_CREATION = "topic.creation.default."
 
 
@@ -34,6 +36,16 @@ def read_tables(file: Path = CONNECTOR_FILE) -> tuple[str, ...]:
 def read_worker() -> dict[str, str]:
     """Return the properties of the Kafka Connect worker."""
     return parse_properties(WORKER_FILE.read_bytes())
+
+
+def read_avro_converters(url: str) -> dict[str, str]:
+    """Return the properties with which a worker, or a connector, writes Avro.
+
+    Args:
+        url: where the converter finds the schema registry.
+    """
+    properties = parse_properties(AVRO_FILE.read_bytes())
+    return {name: url if name.endswith(".registry.url") else value for name, value in properties.items()}
 
 
 def read_source_topic() -> dict[str, str]:

@@ -97,8 +97,8 @@ def _start(  # noqa: PLR0913 - what is started, with what, and who is told
     ):
         check_port(name, port, variable)
     servers.fetch(say)
-    for server in (servers.kafka, servers.postgres):
-        if servers.start(server, say, detached=False):
+    for server in servers.all:
+        if server is not servers.connect and servers.start(server, say, detached=False):
             parts.enter_context(_announce_stop(server.command.name, server.stop, say))
     began = time.monotonic()
     written = servers.example.populate(servers.postgres.dsn, users)
@@ -129,6 +129,7 @@ def _announce_stop(name: str, stop: Callable[[], object], say: Callable[[str], N
 
 def _build_environments(settings: RunSettings, servers: Servers, readers: Readers) -> dict[str, dict[str, str]]:
     common = {"KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers, **servers.example.settings}
+    registry = {} if servers.registry is None else {"SCHEMA_REGISTRY_URL": servers.registry.url}
     folder = settings.stack_dir.absolute()
     poller = {
         **common,
@@ -141,6 +142,7 @@ def _build_environments(settings: RunSettings, servers: Servers, readers: Reader
         **({"poller": poller} if servers.polls else {}),
         "joiner": {
             **common,
+            **registry,
             "JOINER_STATE_DIR": str(folder / "joiner"),
             "JOINER_HTTP_PORT": str(settings.joiner_http_port),
             "HEARTBEATS_TOPIC": HEARTBEATS,
@@ -202,6 +204,8 @@ def format_invitation(settings: RunSettings, example: Example = OWN, readers: Re
     capture = f"Connect    http://127.0.0.1:{settings.stack_connect_port}/connectors"
     if settings.stack_capture == "polling":
         capture = f"Poller     http://127.0.0.1:{settings.poller_http_port}/readyz"
+    if settings.stack_format == "avro":
+        capture += f"\n  Schemas    http://127.0.0.1:{settings.stack_registry_port}/apis/ccompat/v7"
     return f"""
   Record     {record}
   Reader     {reader}/readyz

@@ -4,7 +4,7 @@ import dataclasses
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -12,6 +12,7 @@ import click
 from bench import results
 from bench.joiner import processes
 from bench.joiner import restart as restarts
+from bench.joiner.avro import AvroWorkload
 from bench.joiner.backlog import Backlog, run_backlog
 from bench.joiner.freshness import Freshness, generate_changes, measure_freshness
 from bench.joiner.queries import Asked
@@ -20,6 +21,7 @@ from bench.joiner.wide import WideWorkload
 from bench.joiner.workload import Workload
 from bench.results import ProgressPrinter
 from stack.servers.process import Command
+from stack.servers.registry import Registry
 
 RESULTS = Path(".local/bench")
 PARTITIONS = 4
@@ -44,15 +46,27 @@ def joiner() -> None:
     "Placeholders: {bootstrap}, {threads}, {output}.",
 )
 @click.option("--wide", is_flag=True, help="Join a view of 40 columns and 12 aggregates over 5 tables.")
+@click.option(
+    "--format",
+    "encoding",
+    type=click.Choice(["json", "avro"]),
+    default="json",
+    show_default=True,
+    help="What rows are written in; avro starts a schema registry.",
+)
 def throughput(  # noqa: PLR0913 - options
-    rows: int, partitions: int, counts: tuple[int, ...], rounds: int, peer: str | None, *, wide: bool
+    rows: int, partitions: int, counts: tuple[int, ...], rounds: int, peer: str | None, *, encoding: str, wide: bool
 ) -> None:
     """Rows a second, CPU and memory while catching up on a backlog, until the output equals the truth."""
     progress = ProgressPrinter()
-    workload = WideWorkload(rows) if wide else Workload(rows)
+    if wide and encoding == "avro":
+        raise click.UsageError("--wide and --format avro exclude each other")
     runs: list[Run] = []
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch, ExitStack() as servers:
         folder = Path(scratch)
+        workload = WideWorkload(rows) if wide else Workload(rows)
+        if encoding == "avro":
+            workload = AvroWorkload(rows, registry_url=servers.enter_context(Registry(folder / "registry")).url)
         with run_backlog(folder, workload, partitions, progress) as backlog:
             race = Race(backlog, folder)
             for _ in range(rounds):
@@ -63,7 +77,7 @@ def throughput(  # noqa: PLR0913 - options
                         runs.append(race.run_peer(peer, count, progress))
                         _show_run(progress, runs[-1], rows)
     middle = compute_medians(runs, rows)
-    what = "of the wide view" if wide else "of the built-in view"
+    what = ("of the wide view" if wide else "of the built-in view") + f" in {encoding}"
     click.echo(f"{rows:,} rows {what}, {partitions} partitions, default settings; {results.describe_machine()}")
     click.echo(f"\n{results.to_table(middle)}")
     for count, ratio in compute_ratios(runs).items():
@@ -71,6 +85,7 @@ def throughput(  # noqa: PLR0913 - options
     found = {
         "rows": rows,
         "wide": wide,
+        "format": encoding,
         "partitions": partitions,
         "peer": peer,
         "runs": [dataclasses.asdict(run) for run in runs],

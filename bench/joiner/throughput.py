@@ -52,7 +52,7 @@ class Race:
 
     def __init__(self, backlog: Backlog, folder: Path) -> None:
         self._backlog = backlog
-        self._settings: dict[str, str] = {}
+        self._settings = backlog.workload.settings
         if backlog.workload.view is not None:
             file = folder / "view.toml"
             file.write_text(backlog.workload.view)

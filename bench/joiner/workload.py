@@ -45,6 +45,11 @@ class Workload:
     """The view's file; None: the built-in view."""
 
     @property
+    def settings(self) -> dict[str, str]:
+        """What the joiners need besides."""
+        return {}
+
+    @property
     def sizes(self) -> dict[str, int]:
         """How many rows each table gets."""
         return {table: round(self.rows * share) for table, share in self.shares.items()}

@@ -22,7 +22,7 @@ from joiner.kafka.offsets import read_extents
 from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.taking_back import request_unwritten
 from joiner.settings import JoinerSettings
-from shared.errors import Interrupted, KafkaError
+from shared.errors import KafkaError, RegistryError
 from shared.threads import BackgroundThread
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class BuildRelay(BackgroundThread):
                     self._announce(build)
                     self._take_back(build)
                     self._note_end(build)
-            except (KafkaException, KafkaError, Interrupted) as error:
+            except (KafkaException, KafkaError, RegistryError) as error:
                 logger.warning("the build: %s; trying again", error)
                 self.stopping.wait(RETRY_SECONDS)
             except Exception:
@@ -143,7 +143,8 @@ class BuildRelay(BackgroundThread):
     def _find_rule(self) -> str | None:
         if self._settings.relies_on_heartbeats:
             return HEARTBEAT if self._progress.beats_stream else None
-        return find_rule(read_newest_documents(self._context.admin, self._context.client, self._sources))
+        newest = read_newest_documents(self._context.admin, self._context.client, self._sources, self._context.avro)
+        return find_rule(newest)
 
     def _adopt(self, build: Build) -> None:
         self._progress.build = build

@@ -24,7 +24,7 @@ from joiner.core.watermarks import (
 from joiner.kafka.config import SHORT_REQUEST_SECONDS
 from joiner.kafka.producer import open_producer
 from shared.clock import now_ms
-from shared.errors import TopicError
+from shared.errors import RegistryAway, RegistryError, TopicError
 from shared.heartbeats import Heartbeat
 from shared.kafka import build_config
 from shared.parts import partitions_of
@@ -87,7 +87,7 @@ class HeartbeatRelay(BackgroundThread):
         while not self.stopping.is_set():
             try:
                 self._relay()
-            except (KafkaException, TopicError) as error:
+            except (KafkaException, TopicError, RegistryAway, RegistryError) as error:
                 self._warn("heartbeats: %s; trying again", error)
             except Exception:
                 logger.exception("heartbeats are not passed on; trying again")
@@ -145,7 +145,9 @@ class HeartbeatRelay(BackgroundThread):
             return
         if message.error() is not None:
             raise KafkaException(message.error())
-        time_ms, problem = read_beat(message.value(), now_ms(), accepts_own=self._settings.joiner_writes_heartbeats)
+        time_ms, problem = read_beat(
+            message.value(), now_ms(), accepts_own=self._settings.joiner_writes_heartbeats, avro=self._context.avro
+        )
         if problem is not None:
             self._warn(
                 "the heartbeats of %s (HEARTBEATS_TOPIC) are not passed on, so the age of the data is unknown: %s",
@@ -154,7 +156,7 @@ class HeartbeatRelay(BackgroundThread):
             )
         elif time_ms is not None and time_ms > self._newest_ms:
             # Where records do not say which operation they are of, a snapshot may have read the first one.
-            self._progress.beats_stream |= self._newest_ms > 0 or is_streamed(message.value())
+            self._progress.beats_stream |= self._newest_ms > 0 or is_streamed(message.value(), self._context.avro)
             self._newest_ms = time_ms
             self._heard_at = time.monotonic()
             self._context.metrics.heartbeat_time.set(time_ms / 1000)

@@ -7,11 +7,14 @@ reason. Pure.
 
 import json
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from joiner.core.rows import read_document
 from joiner.core.source_time import FLATTENED_TIME, read_milliseconds, read_source_time
 from shared.clock import MAX_AHEAD_MS
+
+if TYPE_CHECKING:
+    from joiner.core.avro import AvroDecoder
 
 BEAT_COLUMN = "beat_at"
 """The column of the table `heartbeats` that the database sets to its own time."""
@@ -55,15 +58,19 @@ def encode_own_beat(time_ms: int) -> bytes:
     return json.dumps({OWN_TIME: time_ms}).encode()
 
 
-def read_beat(value: bytes | None, now_ms: int, *, accepts_own: bool) -> Beat:
+def read_beat(value: bytes | None, now_ms: int, *, accepts_own: bool, avro: "AvroDecoder | None" = None) -> Beat:
     """Return what a record says.
 
     Args:
         value: the record's value; the row in any of the encodings.
         now_ms: this machine's time.
         accepts_own: what a joiner has written counts, too.
+        avro: reads Avro; None: no schema registry is known.
+
+    Raises:
+        RegistryAway: a schema cannot be had yet.
     """
-    document = None if value is None else read_document(value)
+    document = None if value is None else read_document(value, avro)
     # A snapshot's row was made before the connector came to be, and says nothing of what is still to be sent of the
     # snapshot. `{}` is what joiners wrote before they wrote the time.
     if document is None or _is_snapshot(document) or (accepts_own and not document):
@@ -79,9 +86,9 @@ def read_beat(value: bytes | None, now_ms: int, *, accepts_own: bool) -> Beat:
     return Beat(min(time_ms, now_ms))
 
 
-def is_streamed(value: bytes | None) -> bool:
+def is_streamed(value: bytes | None, avro: "AvroDecoder | None" = None) -> bool:
     """Return whether a record says that no snapshot has read it, but that its connector streams changes."""
-    document = (read_document(value) if value is not None else None) or {}
+    document = (read_document(value, avro) if value is not None else None) or {}
     return document.get("op") in STREAMED or document.get("__op") in STREAMED
 
 

@@ -7,6 +7,7 @@ with the checkpoint: nothing is stored or sent before the engine closes it. Know
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -31,6 +32,9 @@ from joiner.core.users import (
 from shared.topics import partition_of
 from shared.unavailable import UNAVAILABLE
 
+if TYPE_CHECKING:
+    from joiner.core.avro import AvroDecoder
+
 PACK_BYTES = 256 * 1024
 """Entries are packed into internal records up to this size: few messages, yet enough to spread over partitions."""
 
@@ -50,11 +54,13 @@ class Checkpoint:
     Args:
         plan: the view's.
         build: the group's; None: its state was joined before builds were noted, and is whole.
+        avro: reads Avro; None: no schema registry is known.
     """
 
-    def __init__(self, plan: Plan, build: Build | None = None) -> None:
+    def __init__(self, plan: Plan, build: Build | None = None, avro: "AvroDecoder | None" = None) -> None:
         self._plan = plan
         self._build = build
+        self._avro = avro
         self._changes = Changes(len(plan.view.aggregates))
         self._partitions: dict[Store, PartitionWork] = {}
         self._bytes = 0
@@ -76,9 +82,9 @@ class Checkpoint:
             record: the record.
 
         Raises:
-            BadRow: no row can be read from the record; nothing has changed.
+            BadRow, RegistryAway: no row can be read from the record, or not yet; nothing has changed.
         """
-        row_id, values, source_ms, is_snapshot = parse_row(table, record.key, record.value)
+        row_id, values, source_ms, is_snapshot = parse_row(table, record.key, record.value, self._avro)
         source_ms = min(record.time_ms if source_ms is None else source_ms, record.now_ms)
         since_ms = source_ms if record.is_news and not is_snapshot else UNTIMED
         if store is None or not table.plain_counts:
@@ -195,8 +201,7 @@ class Checkpoint:
                 size[target] = 0
             waiting[target].append(entry)
             size[target] += len(entry)
-        for target, entries in waiting.items():
-            yield target, _join_entries(entries)
+        yield from zip(waiting, map(_join_entries, waiting.values()), strict=True)
 
     def link_pack(self, target: int, partitions: int, chains: Mapping[Store, str]) -> list[Link]:
         """Count a pack to one of so many internal partitions; return its places in the chains of the rows behind it.

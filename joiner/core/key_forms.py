@@ -2,17 +2,23 @@
 
 Kafka chooses partitions, and compacts, by the bytes of a key. Where those change and the row does not, as after another
 type was given to a key's column, a row lies in two partitions and counts twice, or twice in one and outlives its
-deletion. So the keys of a topic have one form. Guarantees: a key of another form is refused. Pure: no Kafka, no clock.
+deletion. So the keys of a topic have one form; that of Avro's is their schema's id, which each of them begins with.
+Guarantees: a key of another form is refused. Pure: no Kafka, no clock.
 """
 
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from joiner.core.compatibility import RESET, LedgerNotes
 from joiner.core.connect_schema import is_wrapper, read_fields, read_schema
-from joiner.core.values import load_json
+from joiner.core.values import AVRO_FIRST, load_json
 from shared.errors import StateError
+
+if TYPE_CHECKING:
+    from joiner.core.avro import AvroDecoder
 
 TEXT = "text"
 """The form of keys that are an id's text as it stands; all other forms are JSON."""
@@ -34,8 +40,11 @@ _VALUES = {
 }
 """Type -> what its values look like."""
 
-_PLAIN = rb'[^{"\[ \t\r\n].*'
+_PLAIN = rb'[^{"\[ \t\r\n\0].*'
 """What ids' texts look like, but for those that begin like JSON and are none."""
+
+_AVRO = re.compile(r'\{"avro":(\d+),"columns":(.*)\}')
+"""The form of Avro's keys: JSON's have names of types for values, and no number."""
 
 _SHOWN_BEFORE, _SHOWN = 20, 60
 """How many characters a message shows of each form, and how many of those are before the first that differs."""
@@ -48,17 +57,25 @@ class KeyForms:
         topics: the source topics.
         noted: what the group has noted.
         note: notes the form of a topic's keys, and returns all forms that are noted of this topic by then.
+        avro: reads Avro; None: no schema registry is known.
 
     Raises:
         StateError: two forms are noted of one topic.
     """
 
-    def __init__(self, topics: Iterable[str], noted: LedgerNotes, note: Callable[[str, str], Collection[str]]) -> None:
+    def __init__(
+        self,
+        topics: Iterable[str],
+        noted: LedgerNotes,
+        note: Callable[[str, str], Collection[str]],
+        avro: "AvroDecoder | None" = None,
+    ) -> None:
         self.matches: dict[str, Callable[[bytes], object]] = dict.fromkeys(topics, _match_none)
         """Topic -> what is true of most keys that have the known form; `check` decides on the others."""
         self._forms: dict[str, str] = {}
         self._are_whole = noted.forms_are_whole
         self._note = note
+        self._avro = avro
         for topic, forms in noted.key_forms.items():
             self._learn(topic, forms)
 
@@ -74,7 +91,7 @@ class KeyForms:
             StateError: it has another form; or an earlier version, which noted none, read other rows from this form.
             Interrupted: Kafka did not accept the note.
         """
-        form, known = read_form(key), self._forms.get(topic)
+        form, known = read_form(key, self._avro), self._forms.get(topic)
         if known is None:
             if not self._are_whole and not is_plain(form):
                 columns, encoding = _describe(form)
@@ -108,12 +125,16 @@ def _refuse(topic: str, known: str, other: str, where: str = "") -> StateError:
     )
 
 
-def read_form(key: bytes) -> str:
+def read_form(key: bytes, avro: "AvroDecoder | None" = None) -> str:
     """Return the form of a key.
 
     Args:
         key: of a record that a row was read from.
+        avro: has read it, if it is Avro.
     """
+    if avro is not None and key[:1] == AVRO_FIRST:
+        schema_id, columns = avro.describe_key(key)
+        return json.dumps({"avro": schema_id, "columns": columns}, separators=(",", ":"))
     if key.lstrip(b" \t\r\n")[:1] not in (b"{", b'"'):
         return TEXT
     try:
@@ -147,6 +168,8 @@ def compile_form(form: str) -> Callable[[bytes], object]:
     """Return what recognizes keys of a form, except an id's text that begins like JSON."""
     if form == TEXT:
         pattern = _PLAIN
+    elif avro := _AVRO.fullmatch(form):
+        pattern = re.escape(AVRO_FIRST + int(avro[1]).to_bytes(4, "big")) + b".*"
     else:
         pieces = _split(form.encode(), is_wrapper(load_json(form.encode())))
         # The values in a form are the names of types.
@@ -156,8 +179,8 @@ def compile_form(form: str) -> Callable[[bytes], object]:
 
 def is_plain(form: str) -> bool:
     """Return whether all versions read the same id from keys of a form: one value, not encoded."""
-    if form == TEXT:
-        return True
+    if form == TEXT or _AVRO.fullmatch(form):
+        return form == TEXT
     document = load_json(form.encode())
     if is_wrapper(document):
         schema = read_schema(document["schema"])
@@ -184,6 +207,10 @@ def _describe(form: str) -> tuple[str, str]:
     if form == TEXT:
         return "an id", "plain text"
     document = load_json(form.encode())
+    if avro := _AVRO.fullmatch(form):
+        columns = document["columns"]
+        named = ", ".join(f"{name} {kind}" for name, kind in columns.items()) if isinstance(columns, dict) else columns
+        return named, f"Avro, schema {avro[1]}"
     encoding = "JSON"
     types: dict[str, str] = {}
     if is_wrapper(document):

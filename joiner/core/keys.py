@@ -5,7 +5,7 @@ deletion under it would delete nothing, and nobody would know.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
@@ -19,8 +19,11 @@ from joiner.core.connect_schema import (
     read_schema,
 )
 from joiner.core.plan import Table
-from joiner.core.values import DecimalText, is_unreadable, parse_id, refuse_encoded_number, to_text
+from joiner.core.values import AVRO_FIRST, DecimalText, is_unreadable, parse_id, refuse_encoded_number, to_text
 from shared.errors import BadRow
+
+if TYPE_CHECKING:
+    from joiner.core.avro import AvroDecoder
 
 COMPOSITE_PREFIX = "\0"
 """What the id of a row with several key columns begins with; no other id of a row does, and no text of PostgreSQL."""
@@ -31,7 +34,7 @@ MAX_COMPOSITE_CHARACTERS = 4_096
 STAND_IN = "0"
 """What Debezium writes in place of a number that was not sent and cannot be null."""
 
-_NOT_PLAIN = frozenset((b"{", b'"', b"[", b" ", b"\t", b"\r", b"\n", b"S", b"\0"))
+_NOT_PLAIN = frozenset((b"{", b'"', b"[", b" ", b"\t", b"\r", b"\n", b"S", AVRO_FIRST))
 """First bytes of keys that may be something else than an id's text."""
 
 _JSON = (b"{", b'"', b"[")
@@ -49,19 +52,23 @@ name. The names are part of it, so no two sets of columns name one row.
 """
 
 
-def parse_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> RowKey:
-    """Return which row a key names: the key as text, or out of JSON.
+def parse_key(table: Table, key: bytes, loads: Callable[[bytes], Any], avro: "AvroDecoder | None" = None) -> RowKey:
+    """Return which row a key names: the key as text, or out of JSON or Avro.
 
     Args:
         table: whose row it is.
         key: a record's key.
         loads: reads JSON.
+        avro: reads Avro; None: no schema registry is known.
 
     Raises:
         BadRow: no id can be read from the key.
         NeedsLiteralsError: the digits are needed.
+        RegistryAway: a schema cannot be had yet.
     """
     if key[:1] in _NOT_PLAIN:
+        if avro is not None and key[:1] == AVRO_FIRST:
+            return _parse_document(table, *avro.open_key(key))
         row_key = _parse_json_key(table, key, loads)
         if row_key is not None:
             return row_key
@@ -98,6 +105,11 @@ def _parse_json_key(table: Table, key: bytes, loads: Callable[[bytes], Any]) -> 
         return None
     if schema is None and is_wrapper(document):
         document, schema = document["payload"], read_schema(document["schema"])
+    return _parse_document(table, document, schema)
+
+
+def _parse_document(table: Table, document: Any, schema: Schema | None) -> RowKey:  # noqa: ANN401 - JSON
+    """Return which row a key names, given what the key holds."""
     if schema is not None and schema.payload is not None and document is not None:
         document = decode_value(document, schema.payload, "the key")
     if type(document) is dict:
@@ -125,11 +137,12 @@ def _refuse_binary(key: bytes) -> None:
     Raises:
         BadRow: it is such a key.
     """
-    if key.startswith(b"\0"):
+    if key.startswith(AVRO_FIRST):
         raise BadRow(
             "bad-key",
-            "the key begins with a zero byte, so it is a binary number, Avro or Protobuf;"
-            " set the connector's key.converter to JsonConverter or StringConverter",
+            "the key begins with a zero byte, so it is a binary number, Avro or Protobuf; to read Avro, set"
+            " SCHEMA_REGISTRY_URL, then replay it; else set the connector's key.converter to JsonConverter or"
+            " StringConverter",
         )
     if key.startswith(b"Struct{"):
         raise BadRow(

@@ -1,20 +1,24 @@
 """Parses the bytes of a source record into the change of one row.
 
 Guarantees: whatever the bytes are, the result is one RowChange or BadRow is raised. The same row gives the same
-RowChange in each encoding: flat JSON, a Debezium envelope, or either of them inside Connect's schema and payload.
+RowChange in each encoding: flat, a Debezium envelope, or either of them inside Connect's schema and payload; in JSON or
+in Avro.
 Knows nothing of Kafka, of Quix, or of what the change does to counts.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from joiner.core.columns import Values, read_owners, read_values
 from joiner.core.connect_schema import SCHEMA_FIRST, Opener, Schema, decode, is_wrapper, read_schema
 from joiner.core.keys import STAND_IN, parse_key, refuse_stand_in, to_key_text
 from joiner.core.plan import Table
 from joiner.core.source_time import FLATTENED_TIME, read_milliseconds, read_source_time
-from joiner.core.values import NeedsLiteralsError, load_json, load_json_exactly, parse_id
+from joiner.core.values import AVRO_FIRST, NeedsLiteralsError, load_json, load_json_exactly, parse_id
 from shared.errors import BadRow
+
+if TYPE_CHECKING:
+    from joiner.core.avro import AvroDecoder
 
 MARKERS = frozenset(("__deleted", "__op", FLATTENED_TIME, "__source_ts_us", "__source_ts_ns"))
 """What Debezium's ExtractNewRecordState says of a row beside its columns, in a flat row."""
@@ -41,35 +45,44 @@ class RowChange(NamedTuple):
     is_snapshot: bool = False
 
 
-def parse_row(table: Table, key: bytes | None, value: bytes | None) -> RowChange:
+def parse_row(table: Table, key: bytes | None, value: bytes | None, avro: "AvroDecoder | None" = None) -> RowChange:
     """Read a source record.
 
     Args:
         table: the table whose topic the record was in.
         key: the record's key: the row's primary key as text, as a JSON string, or in a JSON object.
         value: the row in any of the encodings; None deletes it.
+        avro: reads Avro; None: no schema registry is known.
 
     Raises:
         BadRow: no row can be read from the bytes.
+        RegistryAway: a schema cannot be had yet.
     """
     if key is None:
         raise BadRow("null-key", "the record has no key; a changelog's key is the row's primary key")
     try:
-        return _parse_with(table, key, value, load_json)
+        return _parse_with(table, key, value, load_json, avro)
     except NeedsLiteralsError:
-        return _parse_with(table, key, value, load_json_exactly)
+        return _parse_with(table, key, value, load_json_exactly, avro)
 
 
-def _parse_with(  # noqa: C901 - in one piece, since calls are much of what a row costs
-    table: Table, key: bytes, value: bytes | None, loads: Callable[[bytes], Any]
+def _parse_with(  # noqa: C901, PLR0912 - in one piece, since calls are much of what a row costs
+    table: Table, key: bytes, value: bytes | None, loads: Callable[[bytes], Any], avro: "AvroDecoder | None"
 ) -> RowChange:
-    row_id, key_columns = parse_key(table, key, loads)
+    row_id, key_columns = parse_key(table, key, loads, avro)
     if value is None:
         return RowChange(row_id, None)
+    document: Any
+    schema: Schema | None = None
     try:
-        document, schema = _opener.open(table.name, value, loads) if value[:8] == SCHEMA_FIRST else (loads(value), None)
+        if avro is not None and value[:1] == AVRO_FIRST:
+            document, schema = avro.open(value)
+        elif value[:8] == SCHEMA_FIRST:
+            document, schema = _opener.open(table.name, value, loads)
+        else:
+            document = loads(value)
     except (ValueError, RecursionError) as error:
-        raise BadRow("bad-json", f"the value is not JSON: {error}") from None
+        raise _refuse(value, error) from None
     if type(document) is not dict or len(document) == 2:
         document, schema = _unwrap(document, schema)
         if document is None:
@@ -94,6 +107,17 @@ def _parse_with(  # noqa: C901 - in one piece, since calls are much of what a ro
         return RowChange(row_id, None, source_ms)
     values = read_owners(table, row) if table.plain_counts else read_values(table, row)
     return RowChange(row_id, values, source_ms, operation == "r")
+
+
+def _refuse(value: bytes, error: Exception) -> BadRow:
+    """Return why a value that is not JSON cannot be read."""
+    if value.startswith(AVRO_FIRST):
+        return BadRow(
+            "no-schema-registry",
+            "the value begins with a zero byte, so it is Avro, or of another binary format; to read Avro, set"
+            " SCHEMA_REGISTRY_URL, then replay it",
+        )
+    return BadRow("bad-json", f"the value is not JSON: {error}")
 
 
 def _unwrap(document: Any, schema: Schema | None) -> tuple[dict[str, Any] | None, Schema | None]:  # noqa: ANN401 - JSON
@@ -175,13 +199,18 @@ def _describe(value: object) -> str:
     return f"{value!r:.40}" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
-def read_document(value: bytes) -> dict[str, Any] | None:
+def read_document(value: bytes, avro: "AvroDecoder | None" = None) -> dict[str, Any] | None:
     """Return what a record of any table carries, a row or an envelope: `{}` where it is neither, None if it is null.
 
     Args:
         value: a record's value in any of the encodings.
+        avro: reads Avro; None: no schema registry is known.
+
+    Raises:
+        RegistryAway: a schema cannot be had yet.
     """
     try:
-        return _unwrap(load_json(value), None)[0]
+        opened = avro.open(value) if avro is not None and value[:1] == AVRO_FIRST else (load_json(value), None)
+        return _unwrap(*opened)[0]
     except (BadRow, ValueError, RecursionError):
         return {}

@@ -14,6 +14,9 @@ import orjson
 from shared.errors import BadRow
 from shared.records import MAX_ID_BYTES
 
+AVRO_FIRST = b"\0"
+"""What Avro begins with in Confluent's wire format, and neither JSON nor text does."""
+
 SENDING_DECIMALS = "set decimal.handling.mode=string, or let the converter write schemas"
 """What to do where bytes stand for a decimal, and nothing says so."""
 

@@ -17,6 +17,7 @@ from joiner.dead_letters.replay_policy import Decision, read_retention_ms
 from joiner.kafka import config, topic_checks
 from joiner.kafka.ledger import Ledger
 from joiner.kafka.scan import scan
+from joiner.registry.decoders import QUIET_LOGGERS, open_decoder
 from joiner.settings import JoinerSettings
 from shared import logs
 from shared.clock import now_ms
@@ -32,7 +33,7 @@ class Letterbox:
 
     def __init__(self) -> None:
         self.settings = read_settings(JoinerSettings)
-        logs.configure(self.settings.log_level, self.settings.log_format)
+        logs.configure(self.settings.log_level, self.settings.log_format, QUIET_LOGGERS)
         self._client = config.client_config(self.settings, config.load_properties(self.settings))
         self._admin = AdminClient(self._client)
         existing = self._admin.list_topics(timeout=config.REQUEST_SECONDS).topics
@@ -65,7 +66,8 @@ class Letterbox:
         """Return what plans and does replays on this cluster."""
         ledger = self.settings.ledger_topic
         noted = Ledger(self._client, ledger).read() if ledger in self._partitions else LedgerNotes()
-        return Replayer(self._client, self._sources, self._partitions, noted.key_forms)
+        avro = open_decoder(self.settings)
+        return Replayer(self._client, self._sources, self._partitions, noted.key_forms, avro=avro)
 
     def read_remembers_ms(self) -> dict[str, float]:
         """Return source topic -> how long it remembers deletions."""

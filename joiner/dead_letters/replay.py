@@ -8,7 +8,7 @@ source writes in a transaction can be read only once the transaction has ended, 
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import IsolationLevel, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -22,6 +22,9 @@ from joiner.kafka.config import REQUEST_SECONDS
 from joiner.kafka.producer import NewRecord, open_producer, write_all
 from joiner.kafka.scan import scan
 from shared.errors import BadRow, Interrupted
+
+if TYPE_CHECKING:
+    from joiner.core.avro import AvroDecoder
 
 JAVA_PARTITIONER = "murmur2_random"
 """librdkafka's name for the partitioner of Java's producers, and so of connectors: a row stays in its partition."""
@@ -39,15 +42,18 @@ class Replayer:
         partitions: source topic -> how many partitions it has.
         key_forms: source topic -> the forms of its keys, as the group has noted them.
         patience_seconds: how long to wait until transactions that are open in a source topic end.
+        avro: reads Avro; None: no schema registry is known.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the cluster, and what it holds
         self,
         client: Mapping[str, str],
         tables: Mapping[str, Table],
         partitions: Mapping[str, int],
         key_forms: Mapping[str, Collection[str]],
         patience_seconds: float = PATIENCE_SECONDS,
+        *,
+        avro: "AvroDecoder | None" = None,
     ) -> None:
         self._client = client
         self._admin = AdminClient(dict(client))
@@ -55,6 +61,7 @@ class Replayer:
         self._partitions = partitions
         self._key_forms = key_forms
         self._patience = patience_seconds
+        self._avro = avro
         self._scanned_to: dict[PartitionId, int] = {}
 
     def plan(self, letters: Iterable[DeadLetter], remembers_ms: Mapping[str, float], now_ms: int) -> list[Decision]:
@@ -65,7 +72,7 @@ class Replayer:
             remembers_ms: source topic -> how long it remembers deletions; infinite to assume that none happened.
             now_ms: the time, epoch ms.
         """
-        decisions = decide_all(letters, self._tables, self._key_forms)
+        decisions = decide_all(letters, self._tables, self._key_forms, self._avro)
         chosen = _chosen(decisions)
         contents = {topic: self._read_contents(topic, mine) for topic, mine in _by_topic(chosen).items()}
 
@@ -98,7 +105,7 @@ class Replayer:
             # Under an edited key compaction forgets other records than under the one that was received.
             if letter_row is not None and offset <= letter_offset and not is_edited:
                 known.add(letter_row)
-            row_id = _read_row_id(self._tables[topic], message)
+            row_id = _read_row_id(self._tables[topic], message, self._avro)
             if offset > letter_offset and letter_row is not None and (row_id is None or message.value() is None):
                 row_id = letter_row  # what came later under the key that was received, read or not, is about its row
             if row_id is not None and row_id in rows:
@@ -167,7 +174,7 @@ class Replayer:
         start = {partition: self._scanned_to.get((topic, partition), 0) for partition in range(self._partitions[topic])}
         for message in scan(self._client, topic, start, start):
             self._scanned_to[topic, message.partition()] = message.offset() + 1
-            row_id = _read_row_id(self._tables[topic], message)
+            row_id = _read_row_id(self._tables[topic], message, self._avro)
             if row_id is None or row_id not in rows:
                 continue
             if (message.partition(), message.offset()) in written:
@@ -201,8 +208,8 @@ def _by_topic(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:
     return by_topic
 
 
-def _read_row_id(table: Table, message: Message) -> str | None:
+def _read_row_id(table: Table, message: Message, avro: "AvroDecoder | None") -> str | None:
     try:
-        return parse_row(table, message.key(), message.value()).row_id
+        return parse_row(table, message.key(), message.value(), avro).row_id
     except BadRow:
         return None

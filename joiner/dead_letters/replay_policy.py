@@ -8,7 +8,7 @@ Pure: it is given what topics hold, and knows no client library.
 import math
 from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from joiner.core.differences import check_sums
 from joiner.core.key_forms import describe_change, read_form
@@ -16,6 +16,9 @@ from joiner.core.plan import Table
 from joiner.core.rows import parse_row
 from joiner.dead_letters.letter import DeadLetter
 from shared.errors import BadRow
+
+if TYPE_CHECKING:
+    from joiner.core.avro import AvroDecoder
 
 Outcome: TypeAlias = Literal[
     "replay", "still unreadable", "another form of key", "superseded", "too old to know", "not of a source topic", "cut"
@@ -51,7 +54,10 @@ class NewestRecord:
 
 
 def decide_all(
-    letters: Iterable[DeadLetter], tables: Mapping[str, Table], key_forms: Mapping[str, Collection[str]]
+    letters: Iterable[DeadLetter],
+    tables: Mapping[str, Table],
+    key_forms: Mapping[str, Collection[str]],
+    avro: "AvroDecoder | None" = None,
 ) -> list[Decision]:
     """Decide which letters a row can be read from now; of several about one row only the newest is written.
 
@@ -59,12 +65,16 @@ def decide_all(
         letters: in the order in which they were received.
         tables: source topic -> the table whose rows it holds.
         key_forms: source topic -> the forms of its keys, as the group has noted them.
+        avro: reads Avro; None: no schema registry is known.
+
+    Raises:
+        RegistryAway: a schema cannot be had yet.
     """
     forms = dict(key_forms)
     decisions: list[Decision] = []
     latest: dict[tuple[str, str], int] = {}
     for letter in letters:
-        decision = _decide(letter, tables, forms)
+        decision = _decide(letter, tables, forms, avro)
         if decision.outcome == "replay" and decision.row_id is not None:
             row = letter.record.topic, decision.row_id
             if row in latest:
@@ -98,7 +108,12 @@ def _supersede_unreadable(decisions: list[Decision]) -> list[Decision]:
     return [check(decision) for decision in decisions]
 
 
-def _decide(letter: DeadLetter, tables: Mapping[str, Table], forms: dict[str, Collection[str]]) -> Decision:
+def _decide(
+    letter: DeadLetter,
+    tables: Mapping[str, Table],
+    forms: dict[str, Collection[str]],
+    avro: "AvroDecoder | None",
+) -> Decision:
     """Decide whether a row can be read from a letter, under a key that ends no joiner."""
     record = letter.record
     table = tables.get(record.topic)
@@ -107,11 +122,11 @@ def _decide(letter: DeadLetter, tables: Mapping[str, Table], forms: dict[str, Co
     if not letter.whole:
         return Decision(letter, "cut", detail="it exceeded the topic's limit, so only a part of it was kept")
     try:
-        change = parse_row(table, record.key, record.value)
+        change = parse_row(table, record.key, record.value, avro)
         check_sums(table, change.values)
     except BadRow as bad:
         return Decision(letter, "still unreadable", detail=str(bad))
-    form = read_form(record.key or b"")
+    form = read_form(record.key or b"", avro)
     known = forms.setdefault(record.topic, [form])
     if form not in known:
         theirs, its = describe_change(min(known), form)

@@ -70,7 +70,8 @@ class JoinerApplication(Application):
         self._epochs = EpochKeeper(self._producer, context.metrics)
         self._stores = OpenStores()
         self._guard = LoopGuard(context.health, progress, self._refuse_commits)
-        begin, joiner = partial(Checkpoint, context.settings.plan, progress.build), context.settings.transactional_id
+        begin = partial(Checkpoint, context.settings.plan, progress.build, context.avro)
+        joiner = context.settings.transactional_id
         self._checkpoints = Checkpoints(
             self._processing_context, self._stores, self._refuse_commits, key_forms, begin, joiner=joiner
         )

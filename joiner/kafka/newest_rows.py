@@ -1,7 +1,7 @@
 """Reads the newest rows of a topic, to see what they carry. Bounded, whatever the topic holds."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka.admin import AdminClient
 
@@ -9,6 +9,9 @@ from joiner.core.records import PartitionId
 from joiner.core.rows import read_document
 from joiner.kafka.offsets import read_extents
 from joiner.kafka.scan import scan
+
+if TYPE_CHECKING:
+    from joiner.core.avro import AvroDecoder
 
 NEWEST = 200
 """How many records are read of each partition, deletions included."""
@@ -18,7 +21,10 @@ LAST = 20
 
 
 def read_newest_documents(
-    admin: AdminClient, client: Mapping[str, str], partition_ids: Iterable[PartitionId]
+    admin: AdminClient,
+    client: Mapping[str, str],
+    partition_ids: Iterable[PartitionId],
+    avro: "AvroDecoder | None" = None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (timestamp in epoch ms, document) of the newest records of partitions; what is no document is left out.
 
@@ -26,8 +32,10 @@ def read_newest_documents(
         admin: a client of the cluster.
         client: where Kafka is and how to reach it, as librdkafka's properties.
         partition_ids: the partitions.
+        avro: reads Avro; None: no schema registry is known.
 
     Raises:
+        RegistryAway: a schema cannot be had yet.
         Interrupted: Kafka does not answer.
         KafkaException: Kafka refuses.
     """
@@ -37,13 +45,19 @@ def read_newest_documents(
             start.setdefault(topic, {})[partition] = max(extent.low, extent.high - LAST)
     for topic, offsets in start.items():
         for message in scan(client, topic, offsets, offsets):
-            document = read_document(message.value() or b"")
+            document = read_document(message.value() or b"", avro)
             if document:
                 yield message.timestamp()[1], document
 
 
-def read_newest_rows(
-    admin: AdminClient, client: Mapping[str, str], topic: str, partitions: int, key: str
+def read_newest_rows(  # noqa: PLR0913 - where they are, and how they are read
+    admin: AdminClient,
+    client: Mapping[str, str],
+    topic: str,
+    partitions: int,
+    key: str,
+    *,
+    avro: "AvroDecoder | None" = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield rows of a topic's newest records; what no row can be read from is left out.
 
@@ -53,15 +67,17 @@ def read_newest_rows(
         topic: the topic, which exists.
         partitions: how many it has.
         key: a column of the primary key, which tells a row that has a column `op` from an envelope.
+        avro: reads Avro; None: no schema registry is known.
 
     Raises:
+        RegistryAway: a schema cannot be had yet.
         Interrupted: Kafka does not answer.
         KafkaException: Kafka refuses.
     """
     extents = read_extents(admin, [(topic, partition) for partition in range(partitions)])
     start = {partition: max(extent.low, extent.high - NEWEST) for (_, partition), extent in extents.items()}
     for message in scan(client, topic, start, start):
-        row: Any = read_document(message.value() or b"")
+        row: Any = read_document(message.value() or b"", avro)
         if row and key not in row and "op" in row:
             row = row.get("after") or row.get("before")
         if row and isinstance(row, dict):

@@ -13,17 +13,29 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from doctor import connect_status
 from stack.errors import StackError
-from stack.ops import CONNECTOR_FILE, TOPIC_CREATION, read_connector, read_source_topic, read_tables, read_worker
+from stack.ops import (
+    CONNECTOR_FILE,
+    TOPIC_CREATION,
+    read_avro_converters,
+    read_connector,
+    read_source_topic,
+    read_tables,
+    read_worker,
+)
 from stack.servers import java
 from stack.servers.kafka import VERSION
 from stack.servers.ports import free_port
 from stack.servers.postgres import Postgres
 from stack.servers.process import Command, check_port
 from stack.servers.properties_file import render_properties
+from stack.servers.registry import Registry
 
 COORDINATES = (
     f"org.apache.kafka:connect-runtime:{VERSION}+io.debezium:debezium-connector-postgres:3.4.0.Final+{java.LOGGING}"
 )
+AVRO_COORDINATES = f"{COORDINATES}+io.apicurio:apicurio-registry-utils-converter:2.6.13.Final"
+"""The same, with what writes Avro."""
+
 CONNECTOR = read_connector()["name"]
 PARTITIONS = int(read_connector()[f"{TOPIC_CREATION}partitions"])
 
@@ -37,12 +49,13 @@ def build_connector(postgres_host: str, postgres_port: int, file: Path = CONNECT
     return read_connector(file) | place
 
 
-def build_worker(bootstrap_servers: str, port: int) -> dict[str, str]:
+def build_worker(bootstrap_servers: str, port: int, registry: Registry | None = None) -> dict[str, str]:
     """Return the worker's properties: those of `ops/`, for servers and files of this machine.
 
     Args:
         bootstrap_servers: Kafka's address.
         port: of the REST interface.
+        registry: of the schemas of the Avro that it writes; None: it writes JSON.
     """
     place = {
         "bootstrap.servers": bootstrap_servers,
@@ -52,7 +65,8 @@ def build_worker(bootstrap_servers: str, port: int) -> dict[str, str]:
         "offset.storage.file.filename": "offsets",
     }
     # Plugins come by the class path here.
-    return {name: value for name, value in read_worker().items() if name != "plugin.path"} | place
+    converters = {} if registry is None else read_avro_converters(registry.converter_url)
+    return {name: value for name, value in read_worker().items() if name != "plugin.path"} | place | converters
 
 
 class Connect:
@@ -65,6 +79,8 @@ class Connect:
         port: of its REST interface; 0 takes a free one and keeps it.
         options: the Java virtual machine's, such as an agent's.
         connector: the file with the connector's configuration.
+        registry: of the schemas of the Avro that it writes; None: it writes JSON.
+        coordinates: of the programs; with a registry, and by default, AVRO_COORDINATES.
     """
 
     def __init__(  # noqa: PLR0913 - where it is, what it reads, and how
@@ -76,7 +92,11 @@ class Connect:
         options: Sequence[str] = (),
         *,
         connector: Path = CONNECTOR_FILE,
+        registry: Registry | None = None,
+        coordinates: str | None = None,
     ) -> None:
+        self._registry = registry
+        self.coordinates = coordinates or (COORDINATES if registry is None else AVRO_COORDINATES)
         self._connector = connector
         self._topics = read_tables(connector)
         self.folder = folder.absolute()
@@ -91,7 +111,7 @@ class Connect:
         files = (str(self.folder / "worker.properties"), str(self.folder / "connector.json"))
         options = ("-Xmx512m", *java.scratch_options(self.folder), *java.QUIET, *self._options)
         main_class = "org.apache.kafka.connect.cli.ConnectStandalone"
-        arguments = java.build_command(COORDINATES, main_class, *files, options=options)
+        arguments = java.build_command(self.coordinates, main_class, *files, options=options)
         return Command("Kafka Connect", arguments, self.folder, java.ENVIRONMENT)
 
     @cached_property
@@ -109,7 +129,7 @@ class Connect:
         check_port("Kafka Connect", self.port, "STACK_CONNECT_PORT")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.create_topics()
-        worker = build_worker(self._bootstrap_servers, self.port)
+        worker = build_worker(self._bootstrap_servers, self.port, self._registry)
         (self.folder / "worker.properties").write_bytes(render_properties(worker))
         connector = build_connector("127.0.0.1", self._postgres.port, self._connector)
         (self.folder / "connector.json").write_text(json.dumps({"name": CONNECTOR, "config": connector}))

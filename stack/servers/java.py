@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import re
+import tarfile
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -91,6 +93,35 @@ def fetch_jars(coordinates: str) -> list[str]:
         return sorted(libraries.values())
 
 
+def fetch_archive(coordinates: str) -> Path:
+    """Return the folder of a program that is published as an archive; fetch it where this machine does not have it yet.
+
+    Args:
+        coordinates: ``group:artifact:version`` of a ``tar.gz`` with all that the program needs.
+
+    Raises:
+        StackError: it cannot be fetched.
+    """
+    folder = find_archive(coordinates)
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            archive = _fetch_archive(coordinates)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as name, tarfile.open(archive) as packed:
+                whole = Path(name) / "whole"
+                packed.extractall(whole, filter="data")
+                whole.rename(folder)
+    return folder
+
+
+def find_archive(coordinates: str) -> Path:
+    """Return the folder of a program that is published as an archive; it exists once it is fetched."""
+    return _listing(coordinates).with_suffix("")
+
+
 def find_fetched(coordinates: str) -> list[str]:
     """Return the files of artifacts where this machine has them all; else nothing."""
     try:
@@ -106,11 +137,26 @@ def _fetch(artifact: str) -> list[Path]:
     try:
         folder = Path(jgo.build(artifact).path)
     except Exception as error:  # the resolver raises whatever its HTTP client does
-        raise StackError(
-            f"cannot fetch {artifact} with its dependencies: {error}",
-            "the first start needs a Maven repository: check the connection (HTTPS_PROXY is used), then start again",
-        ) from error
+        raise _refuse(artifact, error) from error
     return sorted(jar for part in ("jars", "modules") for jar in (folder / part).glob("*.jar"))
+
+
+def _fetch_archive(coordinates: str) -> Path:
+    from jgo.maven import MavenContext  # noqa: PLC0415 - as in _fetch
+
+    group, name, version = coordinates.split(":")
+    try:
+        project = MavenContext().project(group, name).at_version(version)
+        return Path(project.artifact(classifier="all", packaging="tar.gz").resolve())
+    except Exception as error:  # the resolver raises whatever its HTTP client does
+        raise _refuse(coordinates, error) from error
+
+
+def _refuse(artifact: str, error: Exception) -> StackError:
+    return StackError(
+        f"cannot fetch {artifact} with its dependencies: {error}",
+        "the first start needs a Maven repository: check the connection (HTTPS_PROXY is used), then start again",
+    )
 
 
 def _listing(coordinates: str) -> Path:

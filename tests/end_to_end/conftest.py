@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from stack.servers.connect import Connect
+from stack.servers.connect import AVRO_COORDINATES, Connect
 from stack.servers.kafka import Kafka
 from stack.servers.postgres import Postgres
 from tests.support.pipelines import Servers
@@ -29,7 +29,7 @@ def servers() -> Iterator[Servers]:
         nullcontext(Path(name)) as folder,
         Kafka(folder / "kafka") as kafka,
         Postgres(folder / "postgres", durable=False) as postgres,
-        Connect(folder / "connect", kafka.bootstrap_servers, postgres) as connect,
+        Connect(folder / "connect", kafka.bootstrap_servers, postgres, coordinates=AVRO_COORDINATES) as connect,
     ):
         yield Servers(kafka, postgres, connect, folder)
 

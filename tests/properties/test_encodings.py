@@ -12,6 +12,7 @@ from joiner.core.records import SourceRecord
 from joiner.core.rows import RowChange, parse_row
 from shared.errors import BadRow
 from shared.records import MAX_ID_BYTES
+from tests.support.avro import DECODER, write_avro
 from tests.support.built_in import FOLLOWS, LIKES, PLAN, TABLES, USERS
 from tests.support.cluster import DictStore
 from tests.support.strategies import keys, rows, spell_id, values
@@ -29,8 +30,26 @@ near_misses = st.dictionaries(
     st.sampled_from(COLUMNS.split()),
     json_values | st.dictionaries(st.sampled_from(["user_id", "like_id", "ts_ms", "name"]), json_values),
 )
+avro_rows = st.sampled_from(
+    [
+        write_avro({"user_id": 1, "name": "x", "like_id": 1, "tweet_id": 1, "follow_id": 1, "follower_id": "é"}),
+        write_avro({"op": "c", "after": {"user_id": 1, "tags": ["a", "b"], "joined_date": b"\1\2"}, "points": 0.5}),
+        write_avro(7),
+    ]
+)
+
+
+@st.composite
+def broken_avro(draw: st.DrawFn) -> bytes:
+    """Draw Avro with other bytes in it, or cut off, under ids that may exist."""
+    whole = draw(avro_rows)
+    begin = draw(st.integers(0, len(whole)))
+    return whole[:begin] + draw(st.binary(max_size=12)) + whole[draw(st.integers(begin, len(whole))) :]
+
+
 hostile_values = st.one_of(
     st.binary(),
+    broken_avro(),
     near_misses.map(lambda row: {**dict.fromkeys(IDS, 1), **row}).map(json.dumps).map(str.encode),
     json_values.map(json.dumps).map(str.encode),
     near_misses.map(json.dumps).map(str.encode),
@@ -44,20 +63,20 @@ hostile_values = st.one_of(
 
 @given(st.data(), user_rows)
 def test_a_row_is_the_same_in_every_encoding(data: st.DataObject, row: dict[str, str | None]) -> None:
-    """Flat, envelope, wrapped or not, with any form of key: one row, one change."""
+    """Flat, envelope, wrapped or not, in JSON or Avro, with any form of key: one row, one change."""
     change = data.draw(values("users", "7", (None, row), 5))
-    read = parse_row(USERS, data.draw(keys("users", "7")), change)
+    read = parse_row(USERS, data.draw(keys("users", "7")), change, DECODER)
     assert ("7", (row["username"], None, row["description"], *[None] * 5)) == (read.row_id, read.values)
 
 
-@given(tables, st.just(b"1") | st.none() | st.binary() | st.text().map(str.encode), hostile_values)
+@given(tables, st.just(b"1") | st.none() | st.binary() | broken_avro() | st.text().map(str.encode), hostile_values)
 @example(FOLLOWS, b"1", b'{"follow_id":1,"follower_id":{},"followee_id":null}')
 @example(USERS, b"1", b'{"op":' + b"[" * 1_000 + b"]" * 1_000 + b"}")
 def test_any_bytes_give_a_row_or_a_dead_letter_and_a_dead_letter_changes_no_state(
     table: Table, key: bytes | None, value: bytes
 ) -> None:
     """Nothing that a producer can write raises anything but BadRow, at once or later on the way to a record."""
-    rows, users, checkpoint = DictStore(), DictStore(), Checkpoint(PLAN)
+    rows, users, checkpoint = DictStore(), DictStore(), Checkpoint(PLAN, avro=DECODER)
     rows.content = dict(KNOWN_ROWS)
     is_bad = False
     try:

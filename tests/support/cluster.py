@@ -14,6 +14,7 @@ from joiner.core.plan import Plan
 from joiner.core.records import OutputRecord, SourceRecord
 from shared.errors import BadRow
 from shared.records import RESERVED_KEY_PREFIX
+from tests.support.avro import DECODER
 from tests.support.built_in import PLAN
 from tests.support.strategies import Event
 
@@ -47,7 +48,7 @@ class DictStore(Store):
 
 def new_key_forms(topics: Iterable[str] = PLAN.tables) -> KeyForms:
     """Return the forms of keys of a group that begins, which notes them nowhere else."""
-    return KeyForms(topics, LedgerNotes(forms_are_whole=True), lambda _, form: [form])
+    return KeyForms(topics, LedgerNotes(forms_are_whole=True), lambda _, form: [form], DECODER)
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Cluster:
             internal: how many waiting records it reads of each internal partition.
             crashes: it dies before it commits: nothing of it is kept, and the same is read again.
         """
-        checkpoint, bad = Checkpoint(self.plan), []
+        checkpoint, bad = Checkpoint(self.plan, avro=DECODER), []
         for event in events:
             table = self.plan.tables[event.table]
             partition = zlib.crc32(event.row_id.encode()) % SOURCE_PARTITIONS

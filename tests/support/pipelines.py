@@ -17,9 +17,11 @@ from psycopg.conninfo import make_conninfo
 
 from shared.view.model import topic_variable
 from stack.examples import OWN, Example
+from stack.ops import read_avro_converters
 from stack.servers.connect import PARTITIONS, Connect, build_connector
 from stack.servers.kafka import Kafka
 from stack.servers.postgres import HEARTBEATS, Postgres
+from stack.servers.registry import Registry
 from tests.support.http_client import get
 from tests.support.joiners import Joiner
 from tests.support.readers import Reader
@@ -67,6 +69,7 @@ class Pipeline:
         tables: statements that change the example's tables, which hold 40 records, before the connector sees them.
         connector: settings of the connector that differ from the example's.
         example: tables, connector and view; those of `ops/` unless it is given.
+        registry: of the schemas of the Avro that its connector writes; None: it writes JSON.
     """
 
     def __init__(
@@ -76,6 +79,8 @@ class Pipeline:
         tables: Sequence[str] = (),
         connector: Mapping[str, str] | None = None,
         example: Example = OWN,
+        *,
+        registry: Registry | None = None,
     ) -> None:
         self.name = name
         self._example = example
@@ -84,10 +89,14 @@ class Pipeline:
         self._dsn = make_conninfo(servers.postgres.dsn, dbname=name)
         self._tables = tables
         self.connector = dict(connector or {})
+        reading = {}
+        if registry is not None:
+            self.connector |= read_avro_converters(registry.converter_url)
+            reading = {"SCHEMA_REGISTRY_URL": registry.url, "SCHEMA_REGISTRY_PATIENCE_SECONDS": "2"}
         folder = servers.folder / name
         folder.mkdir()
         sources = {topic_variable(source.table): self.topics.name(source.table) for source in example.view.sources}
-        settings = {**self.topics.settings(), **example.settings, **sources}
+        settings = {**self.topics.settings(), **example.settings, **sources, **reading}
         self.joiner = Joiner(settings, folder / "joiner", HEARTBEATS_TOPIC=self.topics.name(HEARTBEATS))
         self.reader = Reader(settings, folder / "reader")
         self.service = Service(

@@ -22,13 +22,14 @@ PROMISES = {
     "shared/view": Promise(),
     "joiner": Promise(
         "click confluent_kafka prometheus_client pydantic",
-        "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka joiner/queries shared"
-        " shared/view",
+        "joiner/background joiner/core joiner/dead_letters joiner/engine joiner/kafka joiner/queries joiner/registry"
+        " shared shared/view",
     ),
-    "joiner/core": Promise("orjson", "shared shared/view", is_pure=True),
+    "joiner/core": Promise("fastavro orjson", "shared shared/view", is_pure=True),
     "joiner/kafka": Promise("confluent_kafka", "joiner joiner/core shared shared/view"),
+    "joiner/registry": Promise("httpx", "joiner/core shared"),
     "joiner/background": Promise("confluent_kafka", "joiner joiner/core joiner/kafka shared"),
-    "joiner/dead_letters": Promise("click confluent_kafka", "joiner joiner/core joiner/kafka shared"),
+    "joiner/dead_letters": Promise("click confluent_kafka", "joiner joiner/core joiner/kafka joiner/registry shared"),
     "joiner/engine": Promise(
         "confluent_kafka orjson quixstreams rocksdict",
         "joiner joiner/background joiner/core joiner/dead_letters joiner/kafka joiner/queries shared",
@@ -55,6 +56,6 @@ PROMISES = {
     ),
     "sink/postgres": Promise("psycopg", "replication shared shared/view sink"),
     "sink/redis": Promise("redis", "replication shared sink"),
-    "doctor": Promise("click confluent_kafka httpx pydantic", "joiner/core joiner/kafka shared"),
+    "doctor": Promise("click confluent_kafka httpx pydantic", "joiner/core joiner/kafka joiner/registry shared"),
 }
 """Folder -> what it may import; every folder that ships is here."""

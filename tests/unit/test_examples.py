@@ -65,3 +65,12 @@ def test_an_examples_data_is_apart_unless_a_folder_is_named(monkeypatch: pytest.
     assert ".local/shop" == str(read_settings(StackSettings).stack_dir)
     monkeypatch.setenv("STACK_DIR", "/srv/data")
     assert "/srv/data" == str(read_settings(StackSettings).stack_dir)
+
+
+@pytest.mark.parametrize(("example", "folder"), [(None, ".local/avro"), ("shop", ".local/shop/avro")])
+def test_the_data_of_another_format_is_apart(monkeypatch: pytest.MonkeyPatch, example: str | None, folder: str) -> None:
+    """Keys in Avro are other keys, which the joiner would refuse in topics that hold JSON's."""
+    monkeypatch.delenv("STACK_DIR", raising=False)
+    monkeypatch.setenv("STACK_FORMAT", "avro")
+    monkeypatch.setenv("STACK_EXAMPLE", example or "")
+    assert folder == str(read_settings(StackSettings).stack_dir)

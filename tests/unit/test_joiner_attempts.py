@@ -1,6 +1,7 @@
 """How often the joiner begins again: as often as that may help, and no more."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, count, cycle
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -11,10 +12,20 @@ from joiner import service
 from joiner.attempts import FRUITLESS_ATTEMPTS
 from joiner.background.progress import CommittedProgress
 from joiner.context import Context
+from joiner.core.avro import AvroDecoder
 from joiner.health import Health
 from joiner.metrics import Metrics
 from joiner.settings import JoinerSettings
-from shared.errors import Interrupted, KafkaError, Refused, TopicError, UserInformationError
+from shared.errors import (
+    BadRow,
+    Interrupted,
+    KafkaError,
+    Refused,
+    RegistryAway,
+    RegistryError,
+    TopicError,
+    UserInformationError,
+)
 from shared.settings import read_settings
 
 TOO_LARGE = Refused("Kafka refuses what the joiner writes: too large", "set max.message.bytes")
@@ -175,3 +186,42 @@ class JoinerThatFails:
     def join(self) -> None:
         """Fail."""
         raise self._error
+
+
+class Schemas:
+    """A registry that answers as it is told to."""
+
+    def __init__(self, *answers: UserInformationError | str) -> None:
+        self.answers = list(answers)
+
+    def find_schema(self, schema_id: int) -> str:
+        """Return the next answer, or raise it."""
+        assert 7 == schema_id
+        answer = self.answers.pop(0)
+        if isinstance(answer, str):
+            return answer
+        raise answer
+
+
+AWAY = RegistryAway("the registry does not answer", "start it", 7)
+
+
+@pytest.mark.parametrize("last", ['"long"', BadRow("unknown-schema", "it does not know it")])
+def test_a_schema_is_waited_for_as_long_as_it_takes(
+    monkeypatch: pytest.MonkeyPatch, context: Context, last: UserInformationError | str
+) -> None:
+    """Longer than Kafka may be away without progress; then the loop begins again, whatever the answer is."""
+    schemas = Schemas(*[AWAY] * 3 * FRUITLESS_ATTEMPTS, last)
+    attempts = chain([Attempt(AWAY)], [Attempt(None)])
+    assert 2 == run(monkeypatch, replace(context, avro=AvroDecoder(schemas)), attempts)
+    assert [] == schemas.answers
+    assert 0 == restarts(context)
+    assert "waiting" == context.health.respond("/readyz")[1]["state"]
+    assert 0 == context.metrics.registry.get_sample_value("joiner_waits_for_schema")
+
+
+def test_a_registry_that_refuses_ends_the_wait(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    """No time mends a wrong password."""
+    schemas = Schemas(AWAY, RegistryError("it refuses the credentials", "check them"))
+    with pytest.raises(RegistryError, match="it refuses the credentials"):
+        run(monkeypatch, replace(context, avro=AvroDecoder(schemas)), chain([Attempt(AWAY)]))

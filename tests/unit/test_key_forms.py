@@ -13,6 +13,7 @@ from joiner.core.keys import parse_key
 from joiner.core.plan import Table
 from joiner.core.values import load_json
 from shared.errors import StateError
+from tests.support.avro import DECODER
 from tests.support.built_in import LIKES, TABLES
 from tests.support.cluster import new_key_forms
 from tests.support.strategies import keys
@@ -79,7 +80,7 @@ def test_keys_of_one_form_match_it_and_no_other(others: list[bytes]) -> None:
 def test_each_key_that_can_be_read_has_a_form_which_it_matches(table: Table, data: st.DataObject) -> None:
     """In each encoding; a second key of the same writer is never refused."""
     key = data.draw(keys(table.name, data.draw(st.sampled_from(["7", "é", 'a"b', "a\\b"]))))
-    parse_key(table, key, load_json)
+    parse_key(table, key, load_json, DECODER)
     key_forms = new_key_forms()
     key_forms.check(table.name, key, "first")
     key_forms.check(table.name, key, "second")

@@ -19,7 +19,7 @@ from tests.support.manifests import Manifest, container_of, pod_of, read_environ
 from tests.support.programs import ROOT
 
 FOLDER = ROOT / "ops/kubernetes"
-OVERLAYS = ["base"]
+OVERLAYS = ["base", "sharded"]
 RELEASES = ["1.30", ".".join(kubernetes_validate.latest_version().split(".")[:2])]
 """The oldest that has all that is used, and the newest whose schemas there are."""
 

@@ -16,6 +16,7 @@ from bench.reader.shards import shards
 from bench.reader.store import store
 from bench.service.freshness import freshness
 from bench.service.visibility import visibility
+from bench.sink.cli import sink
 from shared.cli import Program
 from shared.kafka import to_kafka_error
 from stack.errors import to_stack_error
@@ -36,6 +37,7 @@ commands.add_command(pages)
 commands.add_command(poller)
 commands.add_command(reader)
 commands.add_command(shards)
+commands.add_command(sink)
 commands.add_command(store)
 commands.add_command(visibility)
 

@@ -5,6 +5,7 @@ repository. Anywhere else it is a made-up one of the same size.
 """
 
 import csv
+import json
 import os
 import random
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ import pytest
 from stack.seed import load_files
 from tests.support.programs import ROOT
 from tests.support.service import Service
+from tests.support.sinks import both_sinks
 
 pytestmark = pytest.mark.end_to_end
 
@@ -51,9 +53,9 @@ def write_rows(file: Path, columns: Iterable[str], rows: Iterable[Iterable[objec
 
 @pytest.mark.timeout(600)
 def test_every_user_of_a_graph_is_answered_as_sql_says(
-    service: Service, graph: dict[str, Path], record_property: Callable[[str, object], None]
+    service: Service, graph: dict[str, Path], stack_folder: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Seeded as a user would seed files of their own, all users agree with SQL in every key."""
+    """Seeded as a user would seed files of their own, all users agree with SQL in every key; so they do in sinks."""
     assert ROWS == load_files(service.dsn, graph)
     truth = service.truth()
     service.await_answers(truth, 300)
@@ -65,3 +67,8 @@ def test_every_user_of_a_graph_is_answered_as_sql_says(
     record_property("differences", len(differences))
     assert [] == differences
     assert ROWS["users"] == len(answers)
+
+    with both_sinks({"KAFKA_BOOTSTRAP_SERVERS": service.bootstrap_servers}, service.dsn, stack_folder) as stores:
+        for store in stores:
+            expected = {user.encode(): store.expect(json.dumps(record).encode()) for user, record in truth.items()}
+            assert expected == store.read()

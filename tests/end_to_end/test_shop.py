@@ -1,13 +1,17 @@
 """The example of another shop's tables: every customer is answered as the view's SQL says, whatever changes."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
 from jsonschema import Draft202012Validator
 
+from shared.shape import Shape
 from shared.view.sql import to_sql
 from stack.examples import find_example
 from stack.traffic import keep_changing
 from tests.support.pipelines import Pipeline, Servers
+from tests.support.sinks import both_sinks
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.end_to_end
@@ -34,7 +38,7 @@ NEW_COLUMNS = (
 )
 
 
-def test_customers_are_answered_as_the_views_sql_says(servers: Servers) -> None:
+def test_customers_are_answered_as_the_views_sql_says(servers: Servers, stack_folder: Path) -> None:
     """After a snapshot, a load with deletions and changes of status, and new columns in between."""
     with Pipeline(servers, "shop", example=SHOP) as pipeline:
         dsn, reader = pipeline.service.dsn, pipeline.reader
@@ -58,3 +62,8 @@ def test_customers_are_answered_as_the_views_sql_says(servers: Servers) -> None:
         described = Draft202012Validator(reader.get("/openapi.json").json()["components"]["schemas"]["Record"])
         for record in truth.values():
             described.validate(record)
+        with both_sinks(pipeline.topics.settings(), dsn, stack_folder) as stores:
+            bodies = {customer.encode(): reader.get(f"/customers/{customer}").content for customer in truth}
+            for store in stores:
+                expected = {key: store.expect(body, Shape.of(SHOP.view)) for key, body in bodies.items()}
+                assert expected == store.read()

@@ -82,7 +82,7 @@ def test_users_are_answered_as_sql_says(
     with Pipeline(servers, name, [*tables, *SIGNALS], {**connector, **SIGNALLED}) as pipeline:
         change_everything(pipeline)
         pipeline.await_truth()
-        assert pipeline.service.answer(6) is None
+        pipeline.service.await_absence(6)
         assert any(
             b"snapshot-window-close" in (signal.value() or b"") for signal in pipeline.topics.messages("signals")
         )

@@ -67,7 +67,7 @@ BUGS = {
     ),
     "a bad row is taken for a deletion": Bug(
         "core/rows",
-        'raise BadRow("bad-json", f"the value is not JSON: {error}") from None',
+        "raise _refuse(value, error) from None",
         "return RowChange(row_id, None)",
         "test_histories.py::test_bad_rows_in_between_change_nothing",
     ),

@@ -119,6 +119,9 @@ class Tier(Program):
     port_variable: ClassVar[str]
     """The setting that names the port."""
 
+    state_seconds: ClassVar[float] = 30.0
+    """How long a state is waited for."""
+
     @property
     def port(self) -> int:
         """The port that it listens on."""
@@ -132,6 +135,29 @@ class Tier(Program):
     def get(self, path: str) -> httpx.Response:
         """Return its response to a GET request, on a connection of its own."""
         return get(f"{self.url}{path}")
+
+    def state(self) -> dict[str, object]:
+        """Return what /readyz says; nothing while it does not answer."""
+        try:
+            found: dict[str, object] = self.get("/readyz").json()
+        except httpx.TransportError:
+            return {}
+        return found
+
+    def await_state(self, state: str, seconds: float | None = None) -> dict[str, object]:
+        """Wait until /readyz says a state, and return all that it says.
+
+        Args:
+            state: the state.
+            seconds: for how long; `state_seconds` where it is not given.
+        """
+
+        def reached() -> dict[str, object] | None:
+            said = self.state()
+            return said if said.get("state") == state else None
+
+        limit = self.state_seconds if seconds is None else seconds
+        return wait_for(reached, limit, f"{state}; now {self.state()}; log:\n{self.log()[-1500:]}") or {}
 
     def start_and_wait(self, seconds: float = 60.0) -> Self:
         """Start it, and wait until it is ready."""

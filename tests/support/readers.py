@@ -14,7 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from stack.servers.ports import free_port
 from tests.support.event_streams import Listener
 from tests.support.programs import ROOT, Tier
-from tests.support.waiting import wait_for
 
 BROKEN = (httpx.ReadError, httpx.RemoteProtocolError)
 """Errors of a client whose connection ends with the worker that held it."""
@@ -60,23 +59,6 @@ class Reader(Tier):
             except BROKEN:
                 continue
         raise AssertionError("every connection broke")
-
-    def state(self) -> dict[str, object]:
-        """Return what /readyz says; nothing while it does not answer."""
-        try:
-            found: dict[str, object] = self.get("/readyz").json()
-        except httpx.TransportError:
-            return {}
-        return found
-
-    def await_state(self, state: str, seconds: float = 30.0) -> dict[str, object]:
-        """Wait until /readyz says a state, and return all that it says."""
-
-        def reached() -> dict[str, object] | None:
-            said = self.state()
-            return said if said.get("state") == state else None
-
-        return wait_for(reached, seconds, f"{state}; now {self.state()}; log:\n{self.log()[-1500:]}") or {}
 
     def holds(self, truth: Mapping[str, bytes]) -> bool:
         """Say whether it answers exactly what a truth says, unknown users included."""

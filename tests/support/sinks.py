@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import httpx
 import psutil
 import psycopg
 import redis
@@ -37,26 +36,10 @@ class Sink(Tier):
     """
 
     port_variable: ClassVar[str] = "SINK_HTTP_PORT"
+    state_seconds: ClassVar[float] = 60.0
 
     def __init__(self, store: str, settings: Mapping[str, str], log: Path) -> None:
         super().__init__("sink", {"SINK_HTTP_PORT": str(free_port()), **settings}, log, store)
-
-    def state(self) -> dict[str, object]:
-        """Return what /readyz says; nothing while it does not answer."""
-        try:
-            found: dict[str, object] = self.get("/readyz").json()
-        except httpx.TransportError:
-            return {}
-        return found
-
-    def await_state(self, state: str, seconds: float = 60.0) -> dict[str, object]:
-        """Wait until /readyz says a state, and return all that it says."""
-
-        def reached() -> dict[str, object] | None:
-            said = self.state()
-            return said if said.get("state") == state else None
-
-        return wait_for(reached, seconds, f"{state}; now {self.state()}; log:\n{self.log()[-1500:]}") or {}
 
     def metric(self, name: str) -> float:
         """Return a metric that has no labels."""
